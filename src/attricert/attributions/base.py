@@ -1,0 +1,71 @@
+"""What every attribution is, and the gradient of a target output that most are made of."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from attricert.errors import ArgumentError, ModelModeWarning
+
+__all__ = ["Attribution", "Targets", "input_gradient", "is_nonnegative", "model_in_eval"]
+
+Targets = Int[Tensor, " n"] | int | None
+
+
+@runtime_checkable
+class Attribution(Protocol):
+    """Any callable of this form can be smoothed and certified.
+
+    ``g(inputs, target)`` with inputs of shape (n, ...) and target a class index, one index an input (shape (n,)),
+    or None where the model has a single output; gives attributions of the inputs' shape. Each row must depend on
+    its own input and target only, and always in the same way.
+    """
+
+    def __call__(self, inputs: Tensor, target: Targets) -> Tensor:
+        """Attributions of the inputs' shape."""
+        ...
+
+
+def is_nonnegative(attribution: Attribution) -> bool:
+    """Whether the attribution promises that no entry is ever negative (its attribute ``nonnegative``)."""
+    return bool(getattr(attribution, "nonnegative", False))
+
+
+def model_in_eval(model: nn.Module) -> nn.Module:
+    """The model in eval mode: dropout or batch statistics would make g depend on more than its input."""
+    if any(module.training for module in model.modules()):
+        model.eval()
+        warnings.warn(
+            f"{type(model).__name__} was in train mode; it has been put in eval mode", ModelModeWarning, stacklevel=3
+        )
+    return model
+
+
+def input_gradient(
+    model: nn.Module, inputs: Float[Tensor, "n *features"], target: Targets
+) -> Float[Tensor, "n *features"]:
+    """Gradient of each input's target output with respect to that input; parameters collect nothing."""
+    with torch.enable_grad():
+        leaf = inputs.detach().requires_grad_()
+        total = target_output(model(leaf), target).sum()
+        return torch.autograd.grad(total, leaf)[0]
+
+
+def target_output(output: Tensor, target: Targets) -> Float[Tensor, " n"]:
+    """The output that is explained, one an input."""
+    if target is None:
+        if output.ndim != 1 and output[0].numel() != 1:
+            raise ArgumentError("target", None, f"the model has {output.shape[1]} outputs; name one (0 to {output.shape[1] - 1})")
+        return output.flatten()
+    if output.ndim != 2:
+        raise ArgumentError("model", tuple(output.shape), "its output must have shape (n, classes) when a target is given")
+    index = torch.as_tensor(target, device=output.device)
+    classes = output.shape[1]
+    if bool(((index < 0) | (index >= classes)).any()):
+        worst = int(index.min() if bool((index < 0).any()) else index.max())
+        raise ArgumentError("target", worst, f"must be a class index from 0 to {classes - 1}")
+    return output[torch.arange(len(output), device=output.device), index]

@@ -1,0 +1,59 @@
+"""Plain gradients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from attricert.attributions.base import Targets, input_gradient, model_in_eval
+
+__all__ = ["InputXGradient", "Saliency"]
+
+
+@final
+@dataclass(frozen=True)
+class Saliency:
+    """Gradient of the target output with respect to the input (Simonyan et al. 2013).
+
+    Args:
+        model: maps (n, ...) to (n, classes), or to (n,) for ``target=None``; put in eval mode.
+        abs: absolute values. False here, as signs carry meaning; Captum's default is True.
+    """
+
+    model: nn.Module
+    abs: bool = False
+
+    def __post_init__(self) -> None:
+        model_in_eval(self.model)
+
+    @property
+    def nonnegative(self) -> bool:
+        """Absolute values are never negative, which makes certificates sharper."""
+        return self.abs
+
+    def __call__(self, inputs: Float[Tensor, "n *features"], target: Targets) -> Float[Tensor, "n *features"]:
+        """Attributions of the inputs' shape, in output units per input unit."""
+        gradient = input_gradient(self.model, inputs, target)
+        return gradient.abs() if self.abs else gradient
+
+
+@final
+@dataclass(frozen=True)
+class InputXGradient:
+    """Input times gradient (Shrikumar et al. 2016).
+
+    Args:
+        model: maps (n, ...) to (n, classes), or to (n,) for ``target=None``; put in eval mode.
+    """
+
+    model: nn.Module
+
+    def __post_init__(self) -> None:
+        model_in_eval(self.model)
+
+    def __call__(self, inputs: Float[Tensor, "n *features"], target: Targets) -> Float[Tensor, "n *features"]:
+        """Attributions of the inputs' shape, in output units."""
+        return inputs * input_gradient(self.model, inputs, target)

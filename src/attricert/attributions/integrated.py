@@ -1,0 +1,53 @@
+"""Integrated gradients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from attricert import checks
+from attricert.attributions.base import Targets, input_gradient, model_in_eval
+from attricert.errors import ArgumentError
+
+__all__ = ["IntegratedGradients"]
+
+
+@final
+@dataclass(frozen=True)
+class IntegratedGradients:
+    """(x - x') times the mean gradient on the line from the baseline x' to x (Sundararajan et al. 2017).
+
+    Args:
+        model: maps (n, ...) to (n, classes), or to (n,) for ``target=None``; put in eval mode.
+        baselines: x': a number for every feature, or a tensor of one input's shape (no batch dimension).
+        n_steps: nodes of the Gauss-Legendre rule (Captum's default rule), one gradient each.
+    """
+
+    model: nn.Module
+    baselines: float | Tensor = 0.0
+    n_steps: int = 50
+
+    def __post_init__(self) -> None:
+        model_in_eval(self.model)
+        checks.count("n_steps", self.n_steps, 1)
+
+    def __call__(self, inputs: Float[Tensor, "n *features"], target: Targets) -> Float[Tensor, "n *features"]:
+        """Attributions of the inputs' shape, in output units; they sum to f(x) - f(x') up to the rule's error."""
+        difference = inputs - self._baseline(inputs)
+        # Gauss-Legendre nodes live on [-1, 1]; the path runs over [0, 1].
+        nodes, weights = np.polynomial.legendre.leggauss(self.n_steps)
+        mean = torch.zeros_like(inputs)
+        for node, weight in zip((1 - nodes) / 2, weights / 2, strict=True):
+            mean += float(weight) * input_gradient(self.model, inputs - float(node) * difference, target)
+        return difference * mean
+
+    def _baseline(self, inputs: Tensor) -> Tensor:
+        baseline = torch.as_tensor(self.baselines, dtype=inputs.dtype, device=inputs.device)
+        if baseline.ndim and baseline.shape != inputs.shape[1:]:
+            raise ArgumentError("baselines", tuple(baseline.shape), f"must have the shape of one input, {tuple(inputs.shape[1:])}")
+        return baseline

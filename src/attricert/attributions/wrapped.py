@@ -1,0 +1,65 @@
+"""Somebody else's attribution, made to fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from attricert.attributions.base import Targets, model_in_eval
+from attricert.errors import ArgumentError
+
+__all__ = ["Wrapped", "wrap"]
+
+
+@final
+@dataclass(frozen=True)
+class Wrapped:
+    """Made by `wrap`."""
+
+    function: Callable[[Any, Any], Any]
+    takes_numpy: bool = False
+    nonnegative: bool = False
+
+    def __call__(self, inputs: Float[Tensor, "n *features"], target: Targets) -> Float[Tensor, "n *features"]:
+        """Attributions of the inputs' shape, on the inputs' device and in their dtype."""
+        if self.takes_numpy:
+            index = target.cpu().numpy() if isinstance(target, Tensor) else target
+            result = self.function(inputs.detach().cpu().numpy(), index)
+        else:
+            result = self.function(inputs, target)
+        attributions = torch.as_tensor(np.asarray(result) if not isinstance(result, Tensor) else result)
+        attributions = attributions.detach().to(dtype=inputs.dtype, device=inputs.device)
+        if self.nonnegative and bool((attributions < 0).any()):
+            raise ArgumentError("nonnegative", True, f"the attribution returned {float(attributions.min()):.3g}")
+        return attributions
+
+
+def wrap(attribution: Any, *, numpy: bool = False, nonnegative: bool = False) -> Wrapped:
+    """Make any attribution certifiable: a black box needs to give values only, no gradients.
+
+    Args:
+        attribution: a callable ``f(inputs, target)``, or an object with Captum's
+            ``attribute(inputs, target=...)``, returning a tensor or an array of the inputs' shape. It must be
+            deterministic, and treat each row of the batch by itself.
+        numpy: hand over NumPy arrays instead of tensors.
+        nonnegative: promise that no entry is ever negative. Makes the certificate sharper by sqrt(2); the
+            promise is checked on every draw.
+    """
+    function = attribution
+    if hasattr(attribution, "attribute"):
+        model = getattr(attribution, "forward_func", None)
+        if isinstance(model, nn.Module):
+            model_in_eval(model)
+
+        def function(inputs: Any, target: Any) -> Any:
+            return attribution.attribute(inputs, target=target)
+
+    elif not callable(attribution):
+        raise ArgumentError("attribution", attribution, "must be callable or have a method attribute()")
+    return Wrapped(function, takes_numpy=numpy, nonnegative=nonnegative)

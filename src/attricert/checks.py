@@ -1,0 +1,70 @@
+"""Validation at the boundary: each check returns the value it accepts or raises one clear error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from attricert.errors import ArgumentError, UnknownNameError
+
+__all__ = ["count", "fraction", "known", "nonnegative_values", "open_fractions", "positive"]
+
+Rule = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.bool_]]
+
+
+def positive(name: str, value: float) -> float:
+    """A finite number > 0."""
+    if not (_is_number(value) and math.isfinite(value) and value > 0):
+        raise ArgumentError(name, value, "must be a finite number > 0")
+    return float(value)
+
+
+def fraction(name: str, value: float) -> float:
+    """A number strictly between 0 and 1."""
+    if not (_is_number(value) and 0 < value < 1):
+        raise ArgumentError(name, value, "must be > 0 and < 1")
+    return float(value)
+
+
+def count(name: str, value: int, at_least: int) -> int:
+    """An integer not below ``at_least``."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < at_least:
+        raise ArgumentError(name, value, f"must be an integer >= {at_least}")
+    return int(value)
+
+
+def known(name: str, value: str, options: Iterable[str]) -> str:
+    """One of the options."""
+    options = list(options)
+    if value not in options:
+        raise UnknownNameError(name, str(value), options)
+    return value
+
+
+def nonnegative_values(name: str, value: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """A finite scalar or one-dimensional array with entries >= 0."""
+    return _values(name, value, lambda v: v >= 0, "must be finite and >= 0")
+
+
+def open_fractions(name: str, value: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """A scalar or one-dimensional array with entries strictly between 0 and 1."""
+    return _values(name, value, lambda v: (v > 0) & (v < 1), "must be > 0 and < 1")
+
+
+def _values(name: str, value: npt.ArrayLike, rule: Rule, text: str) -> npt.NDArray[np.float64]:
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ArgumentError(name, value, f"{text} (a number or a list of numbers)") from None
+    if array.ndim > 1:
+        raise ArgumentError(name, value, "must be a scalar or one-dimensional")
+    if not (np.isfinite(array) & rule(array)).all():
+        raise ArgumentError(name, value, text)
+    return array
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)

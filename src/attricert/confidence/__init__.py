@@ -1,0 +1,18 @@
+"""Finite-sample confidence bounds, and the paper's asymptotic one (docs/theory.md 5)."""
+
+from attricert.confidence.betting import Betting
+from attricert.confidence.hilbert import mean_distance
+from attricert.confidence.means import EmpiricalBernstein, Hoeffding, LowerBound, Problem
+from attricert.confidence.quadratic_forms import cdf as quadratic_form_cdf
+from attricert.confidence.quadratic_forms import norm_interval
+
+__all__ = [
+    "Betting",
+    "EmpiricalBernstein",
+    "Hoeffding",
+    "LowerBound",
+    "Problem",
+    "mean_distance",
+    "norm_interval",
+    "quadratic_form_cdf",
+]

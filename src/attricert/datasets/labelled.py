@@ -1,0 +1,49 @@
+"""Images in memory with their labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+__all__ = ["Labelled"]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """A sequence of (image, label); fit for `torch.utils.data.DataLoader`.
+
+    Args:
+        images: shape (n, channels, height, width), float32 in [0, 1].
+        labels: class indices, shape (n,); -1 where there is none.
+        ids: where each image comes from, e.g. ``mnist:test:17``; keys its random draws.
+    """
+
+    images: Float[Tensor, "n channels height width"]
+    labels: Int[Tensor, " n"]
+    ids: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.images[index], int(self.labels[index])
+
+    def __iter__(self) -> Iterator[tuple[Tensor, int]]:
+        return (self[i] for i in range(len(self)))
+
+    def slice(self, start: int | None, stop: int | None) -> Labelled:
+        """Items from start to stop, as Python slices go."""
+        part = slice(start, stop)
+        return Labelled(self.images[part], self.labels[part], self.ids[part])
+
+    @classmethod
+    def from_bytes(cls, images: Tensor, labels: Tensor, source: str) -> Labelled:
+        """From 8-bit images, shape (n, channels, height, width)."""
+        ids = tuple(f"{source}:{i}" for i in range(len(images)))
+        return cls(images.to(torch.float32) / 255, labels.to(torch.int64), ids)

@@ -1,0 +1,62 @@
+"""Data by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from attricert import checks
+from attricert.datasets.cache import cache_folder
+from attricert.datasets.folder import load_folder
+from attricert.datasets.labelled import Labelled
+from attricert.datasets.mnist import SAMPLE_SIZE, load_mnist, load_sample
+from attricert.errors import ArgumentError
+
+__all__ = ["fetch", "load", "names", "parse"]
+
+_LOADERS: dict[str, Callable[[str, Path, Callable[[str], None]], Labelled]] = {"mnist": load_mnist}
+_SPLITS = ("train", "test", "sample")
+_SPEC = re.compile(r"(?P<name>[\w-]+):(?P<split>\w+)(?:\[(?P<start>\d*):(?P<stop>\d*)\])?")
+
+
+def names() -> tuple[str, ...]:
+    """Names that `load` knows."""
+    return tuple(_LOADERS)
+
+
+def load(name: str, split: str = "test", folder: str | Path | None = None) -> Labelled:
+    """A data set, fetched on first use; every file is checked against its SHA-256.
+
+    Args:
+        name: see `names`.
+        split: ``"train"``, ``"test"``, or ``"sample"`` (the first 100 test items, which ship with the package).
+        folder: the cache; by default ``ATTRICERT_DATA`` or the user's cache folder.
+    """
+    checks.known("data", name, _LOADERS)
+    checks.known("split", split, _SPLITS)
+    if split == "sample":
+        return load_sample()
+    return _LOADERS[name](split, cache_folder() if folder is None else Path(folder), lambda _: None)
+
+
+def fetch(name: str, say: Callable[[str], None] = print) -> dict[str, Labelled]:
+    """Fetch and check all of a data set, saying what is going on."""
+    checks.known("data", name, _LOADERS)
+    return {split: _LOADERS[name](split, cache_folder(), say) for split in ("train", "test")}
+
+
+def parse(spec: str, channels: int | None = None) -> Labelled:
+    """Data from its description: ``mnist:test[0:100]``, ``mnist:train``, or a folder of images.
+
+    Slices of the test split that lie within the packaged sample need no download.
+    """
+    match = _SPEC.fullmatch(spec)
+    if match is None or Path(spec).exists():
+        return load_folder(spec, channels)
+    start, stop = (int(match[key]) if match[key] else None for key in ("start", "stop"))
+    packaged = match["split"] == "test" and stop is not None and stop <= SAMPLE_SIZE
+    data = load(match["name"], "sample" if packaged else match["split"]).slice(start, stop)
+    if not len(data):
+        raise ArgumentError("data", spec, "is empty")
+    return data

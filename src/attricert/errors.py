@@ -1,0 +1,59 @@
+"""Everything a caller may want to catch or filter. A message names the argument, its value and the rule."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "ArgumentError",
+    "AttributionWarning",
+    "AttricertError",
+    "IntegrityError",
+    "ModelModeWarning",
+    "NotABoundWarning",
+    "UnavailableError",
+    "UnknownNameError",
+]
+
+
+class AttricertError(Exception):
+    """Base of all errors raised on purpose by attricert."""
+
+
+class ArgumentError(AttricertError, ValueError):
+    """An argument breaks its rule: ``radius=-1.0: must be > 0``."""
+
+    def __init__(self, name: str, value: object, rule: str) -> None:
+        self.name, self.value, self.rule = name, value, rule
+        super().__init__(f"{name}={value!r}: {rule}")
+
+
+class UnknownNameError(ArgumentError):
+    """A name that is not on the list; the nearest match is offered."""
+
+    def __init__(self, name: str, value: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = difflib.get_close_matches(value, names, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        super().__init__(name, value, f"{hint}must be one of {', '.join(names)}")
+
+
+class IntegrityError(AttricertError):
+    """A file is not what it should be: wrong checksum, truncated, or of another format."""
+
+
+class UnavailableError(AttricertError):
+    """Data could not be had from any source."""
+
+
+class NotABoundWarning(UserWarning):
+    """The printed Theorem 1 of the paper was asked for; it is not a lower bound (docs/errata.md)."""
+
+
+class ModelModeWarning(UserWarning):
+    """A model came in train mode and was put in eval mode."""
+
+
+class AttributionWarning(UserWarning):
+    """Some sampled attributions were zero or not finite; they count as zero."""

@@ -1,0 +1,27 @@
+"""Progress of long computations: a callback, or a bar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+__all__ = ["Tick", "reporting"]
+
+Tick = Callable[[int], None]
+"""Told how many attributions were computed since the last call."""
+
+
+@contextmanager
+def reporting(progress: bool | Tick, total: int, what: str) -> Iterator[Tick]:
+    """Yield the function to call as work gets done: the caller's own, a bar's, or one that does nothing."""
+    if not isinstance(progress, bool):
+        yield progress
+    elif not progress:
+        yield lambda _: None
+    else:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns) as bar:
+            task = bar.add_task(what, total=total)
+            yield lambda done: bar.advance(task, done)

@@ -1,0 +1,72 @@
+"""How many draws go through the model at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import final
+
+import torch
+from torch import Tensor
+
+__all__ = ["BatchSize", "bytes_per_draw", "is_out_of_memory"]
+
+_DEFAULT_BUDGET = 512 * 2**20  # bytes on the CPU; beyond a few hundred megabytes nothing gets faster
+_LARGEST = 512  # draws on the CPU: larger batches fall out of its caches
+_STEP = 16
+
+
+@final
+class BatchSize:
+    """The current batch size: fixed by the caller, or chosen from a memory budget; halved on out-of-memory.
+
+    The one mutable thing in the sampler. It never changes results, only how they are computed.
+    """
+
+    def __init__(self, fixed: int | None = None, memory_budget: int | None = None) -> None:
+        self._size = fixed
+        self._budget = memory_budget
+
+    def choose(self, probe: Callable[[], int], device: torch.device) -> int:
+        """The batch size; on first use ``probe()`` tells how many bytes one draw takes."""
+        if self._size is None:
+            size = self._budget_on(device) // max(probe(), 1)
+            if device.type == "cpu":
+                size = min(size, _LARGEST)
+            self._size = max(1, size if size < _STEP else size - size % _STEP)
+        return self._size
+
+    def halve(self) -> bool:
+        """Half the size after an out-of-memory; False when a single draw did not fit."""
+        if self._size is None or self._size == 1:
+            return False
+        self._size //= 2
+        return True
+
+    def _budget_on(self, device: torch.device) -> int:
+        if self._budget is not None:
+            return self._budget
+        if device.type == "cuda":
+            return torch.cuda.mem_get_info(device)[0] // 2
+        return _DEFAULT_BUDGET
+
+
+def bytes_per_draw(call: Callable[[], Tensor], draws: int, dimension: int) -> int:
+    """Memory that one draw takes: what autograd keeps for the backward pass, measured, and our own float64 copies."""
+    kept: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        call()
+    # Twice what is kept: the backward pass holds gradients of the same sizes for a while.
+    return 2 * sum(kept.values()) // draws + 6 * 8 * dimension
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a smaller batch may help."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

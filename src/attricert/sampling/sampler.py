@@ -1,0 +1,117 @@
+"""Bounded attributions of noisy copies of one input, streamed in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from attricert.attributions import Attribution
+from attricert.bounding import Bound
+from attricert.errors import ArgumentError
+from attricert.noise import Noise
+from attricert.sampling.batching import BatchSize, bytes_per_draw, is_out_of_memory
+from attricert.streams import Stream
+
+__all__ = ["Draws", "Sampler"]
+
+_PROBE = 2
+
+
+@final
+@dataclass(frozen=True)
+class Draws:
+    """A batch of independent draws.
+
+    Args:
+        values: bounded attributions in float64, one row a draw (the mean of the two of an antithetic pair).
+        calls: attributions computed for them.
+        zeros: how many of those were zero.
+        nonfinite: how many held NaN or inf; they count as zero.
+    """
+
+    values: Float[Tensor, "n m"]
+    calls: int
+    zeros: int
+    nonfinite: int
+
+
+@final
+@dataclass(frozen=True)
+class Sampler:
+    """Streams draws of bound(g(x + a)), a ~ noise, in memory O(batch * d) whatever their number.
+
+    Args:
+        attribution: g.
+        noise: distribution of a.
+        bound: structural bound applied to each attribution.
+        antithetic: draw pairs (a, -a); a pair is one draw, its value the mean of the two, at the cost of two.
+        batch: batch size policy, shared by all inputs.
+    """
+
+    attribution: Attribution
+    noise: Noise
+    bound: Bound
+    antithetic: bool = False
+    batch: BatchSize = field(default_factory=BatchSize)
+
+    @property
+    def calls_per_draw(self) -> int:
+        """Attributions computed for one draw."""
+        return 2 if self.antithetic else 1
+
+    def draws(
+        self, x: Float[Tensor, "*features"], target: Tensor | None, stream: Stream, start: int, stop: int
+    ) -> Iterator[Draws]:
+        """Draws number ``start`` to ``stop`` of the stream, the same ones however they are split into batches."""
+        while start < stop:
+            size = max(1, self.batch.choose(lambda: self._probe(x, target, stream), x.device) // self.calls_per_draw)
+            end = min(start + size, stop)
+            try:
+                draws = self._batch(x, target, stream, start, end)
+            except (RuntimeError, MemoryError) as error:
+                if not (is_out_of_memory(error) and self.batch.halve()):
+                    raise
+                continue
+            yield draws
+            start = end
+
+    def _batch(self, x: Tensor, target: Tensor | None, stream: Stream, start: int, stop: int) -> Draws:
+        raw = self._attributions(x, target, self._noise(x, stream, start, stop)).flatten(1)
+        # No float64 on some accelerators: their statistics are kept on the CPU.
+        rows = raw.to(device="cpu" if raw.device.type == "mps" else None).double()
+        values = self.bound(rows)
+        size = rows.abs().amax(dim=1)  # NaN and inf pass through
+        nonfinite = int((~torch.isfinite(size)).sum())
+        zeros = int((size == 0).sum())
+        if self.antithetic:
+            values = values.unflatten(0, (-1, 2)).mean(dim=1)
+        return Draws(values, len(rows), zeros, nonfinite)
+
+    def _noise(self, x: Tensor, stream: Stream, start: int, stop: int) -> Tensor:
+        size, d = stream.block_size(x.device), x.numel()
+        first = start // size
+        blocks = [
+            self.noise.sample(stream.rng(block, x.dtype, x.device), size, d)
+            for block in range(first, -(-stop // size))
+        ]
+        rows = torch.cat(blocks)[start - first * size : stop - first * size].to(x.device)
+        return torch.stack([rows, -rows], dim=1).flatten(0, 1) if self.antithetic else rows
+
+    def _attributions(self, x: Tensor, target: Tensor | None, noise: Tensor) -> Tensor:
+        noisy = x + noise.unflatten(1, x.shape)
+        targets = None if target is None else target.expand(len(noisy))
+        attributions = self.attribution(noisy, targets)
+        if attributions.shape != noisy.shape:
+            raise ArgumentError(
+                "attribution", tuple(attributions.shape), f"must return the inputs' shape, here {tuple(noisy.shape)}"
+            )
+        return attributions.detach()
+
+    def _probe(self, x: Tensor, target: Tensor | None, stream: Stream) -> int:
+        noise = self._noise(x, Stream(stream.seed, stream.sample, "probe"), 0, _PROBE)
+        return bytes_per_draw(lambda: self._attributions(x, target, noise), len(noise), x.numel())

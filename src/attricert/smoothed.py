@@ -1,0 +1,298 @@
+"""Smoothed attributions and their certificates: the one place where sampling, confidence and geometry meet."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from attricert import checks
+from attricert.attributions import Attribution, Targets, is_nonnegative
+from attricert.bounding import Bound, Normalize
+from attricert.certificates import Certificate, Evidence, Geometry, Statement, least_scale
+from attricert.errors import ArgumentError, AttributionWarning
+from attricert.moments import no_moments
+from attricert.noise import Noise
+from attricert.progress import Tick, reporting
+from attricert.proving import CONFIDENCES, Goal, Prover, evidence
+from attricert.sampling import BatchSize, Sampler
+from attricert.streams import Stream, fresh_seed, sample_key
+
+__all__ = ["SmoothedAttribution"]
+
+_FEWEST = 100  # draws for a certificate; with fewer no bound says anything
+_SEARCH_STEPS, _SEARCH_RANGE = 12, 64.0
+
+
+@final
+@dataclass(frozen=True)
+class SmoothedAttribution:
+    """h(x) = E g(x + a): the mean of a bounded attribution over noisy copies of the input (paper, section 3).
+
+    Args:
+        attribution: g, any callable ``g(inputs, target)`` with inputs of shape (n, ...) that gives attributions of
+            the inputs' shape, row by row and deterministically; see `attricert.wrap`.
+        noise: distribution of a, `UniformBall` or `Gaussian`. Noisy inputs are not clipped to the data range.
+        bound: the structural l2 bound applied to each sampled attribution.
+        antithetic: sample in pairs (a, -a).
+        batch_size: noisy copies computed at once; chosen from the memory budget if None.
+        memory_budget: bytes for a batch; by default 512 MiB on the CPU, half the free memory on CUDA.
+    """
+
+    attribution: Attribution
+    noise: Noise
+    bound: Bound = field(default_factory=Normalize)
+    antithetic: bool = False
+    batch_size: int | None = None
+    memory_budget: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, value, kind in (("noise", self.noise, Noise), ("bound", self.bound, Bound)):
+            if not isinstance(value, kind):
+                raise ArgumentError(name, value, f"must be a {kind.__name__}")
+        if not callable(self.attribution):
+            raise ArgumentError("attribution", self.attribution, "must be callable as g(inputs, target)")
+        for name, value in (("batch_size", self.batch_size), ("memory_budget", self.memory_budget)):
+            if value is not None:
+                checks.count(name, value, 1)
+
+    def attribute(
+        self,
+        inputs: Float[Tensor, "batch *features"],
+        target: Targets | Sequence[int] = None,
+        *,
+        n_samples: int = 1_000,
+        seed: int | None = None,
+        sample_ids: Sequence[str] | None = None,
+        progress: bool | Tick = False,
+    ) -> Float[Tensor, "batch *features"]:
+        """Estimate h by the mean of n_samples draws.
+
+        Args:
+            inputs: shape (batch, ...), floating point, finite.
+            target: class index, or one an input; None for single-output models.
+            n_samples: noisy copies of each input.
+            seed: of the keyed streams; None takes a fresh secret one.
+            sample_ids: names that key each input's draws; by default made from its content.
+            progress: True for a bar, or a function told how many copies have just been done.
+
+        Returns:
+            Smoothed attributions of the inputs' shape and dtype, in units of the bounded attribution.
+        """
+        checks.count("n_samples", n_samples, 2 if self.antithetic else 1)
+        batch = _checked(inputs, target, sample_ids)
+        sampler, run_seed = self._sampler(), _seed(seed)
+        maps = []
+        with reporting(progress, n_samples * len(inputs), "smoothing") as tick:
+            for x, index, key in batch:
+                moments = no_moments(x)
+                stream = Stream(run_seed, key, "attribute")
+                for draws in sampler.draws(x, index, stream, 0, n_samples // sampler.calls_per_draw):
+                    moments = moments.update(draws.values)
+                    tick(draws.calls)
+                maps.append(moments.mean.reshape(x.shape).to(x))
+        return torch.stack(maps)
+
+    def certify(
+        self,
+        inputs: Float[Tensor, "batch *features"],
+        target: Targets | Sequence[int] = None,
+        *,
+        n_samples: int = 10_000,
+        alpha: float = 1e-3,
+        seed: int | None = None,
+        confidence: str = "betting",
+        guarantee: str = "population",
+        observed_samples: int | None = None,
+        method: str = "sound",
+        stop_when: tuple[float, float] | None = None,
+        sample_ids: Sequence[str] | None = None,
+        progress: bool | Tick = False,
+    ) -> Certificate:
+        """Sample, and prove what the samples allow, for each input with probability at least 1 - alpha.
+
+        Args:
+            inputs: shape (batch, ...), floating point, finite.
+            target: class index, or one an input; None for single-output models.
+            n_samples: noisy copies of each input in all, >= 100; a tenth of them is a pilot that proves nothing but
+                tells where to look.
+            alpha: probability over the draws that an input's certificates fail.
+            seed: of the keyed streams; None takes a fresh secret one, as deployment should (docs/threat_model.md).
+            confidence: bound on the norm of h: ``"betting"`` (the tightest, valid at any time), ``"hoeffding"``,
+                ``"bernstein"``, or the paper's ``"asymptotic"`` interval, which is not a finite-sample bound.
+            guarantee: ``"population"`` speaks of h; ``"observed"`` of two averages of ``observed_samples`` fresh draws,
+                one at x and one at the perturbed input.
+            observed_samples: draws in each observed average; n_samples if None.
+            method: ``"sound"``, or ``"printed"`` to reproduce the paper (not a bound).
+            stop_when: (eps, cosine): stop sampling an input as soon as this claim is proven, or so much as ruled out
+                for this pilot; the verdict is in ``evidence.outcome``. Needs an anytime-valid bound (betting).
+            sample_ids: names that key each input's draws; by default made from its content.
+            progress: True for a bar, or a function told how many copies have just been done.
+
+        Returns:
+            A certificate with its evidence; every curve in eps or T comes from it without the model.
+
+        Warns:
+            AttributionWarning: some sampled attributions held NaN or inf.
+        """
+        checks.count("n_samples", n_samples, _FEWEST)
+        batch = _checked(inputs, target, sample_ids)
+        statement = self._statement(inputs, n_samples, alpha, seed, confidence, guarantee, observed_samples)
+        geometry = Geometry(statement, method)
+        goal = None if stop_when is None else Goal(geometry, *stop_when)
+        prover = Prover(self._sampler(), statement, n_samples, goal)
+        with reporting(progress, n_samples * len(inputs), "certifying") as tick:
+            proofs = [prover.prove(x, index, key, tick) for x, index, key in batch]
+        certificate = Certificate(evidence(statement, proofs), method)
+        _warn_of_nonfinite(certificate.evidence)
+        return certificate
+
+    def min_radius(
+        self,
+        inputs: Float[Tensor, "batch *features"],
+        target: Targets | Sequence[int] = None,
+        *,
+        eps: float,
+        cosine: float,
+        n_samples: int = 10_000,
+        alpha: float = 1e-3,
+        seed: int | None = None,
+        r_max: float | None = None,
+        confidence: str = "betting",
+        guarantee: str = "population",
+        progress: bool | Tick = False,
+    ) -> npt.NDArray[np.float64]:
+        """The smallest noise radius (sigma for Gaussian noise) found that certifies cosine >= T at eps.
+
+        h depends on the radius, so this is a search: each step samples anew at another radius, with alpha split over
+        at most 12 steps (theory 4). This object's own radius plays no part. The paper's closed form (its eq. 9) holds
+        h fixed instead: `Certificate.fixed_norm_scale`.
+
+        Args:
+            inputs: shape (batch, ...), floating point, finite.
+            target: class index, or one an input; None for single-output models.
+            eps: l2 size of the perturbation, > 0.
+            cosine: threshold T.
+            n_samples: noisy copies of each input at each step.
+            alpha: probability over the draws that an input's answer fails.
+            seed: of the keyed streams; None takes a fresh secret one.
+            r_max: largest radius tried; by default 64 times the smallest one at which any attribution could succeed.
+            confidence: as in `certify`.
+            guarantee: as in `certify`.
+            progress: True for a bar, or a function told how many copies have just been done.
+
+        Returns:
+            Certified radii, shape (batch,); inf where none was found up to r_max.
+        """
+        checks.positive("eps", eps)
+        checks.fraction("cosine", cosine)
+        batch = _checked(inputs, target, None)
+        statement = self._statement(inputs, n_samples, alpha, seed, confidence, guarantee, None)
+        # What would do for the largest possible norm, M; no smaller noise can.
+        floor = float(Geometry(statement, "sound").fixed_norm_scale(eps, np.array(cosine), np.array(self.bound.limit)))
+        ceiling = _SEARCH_RANGE * floor if r_max is None else checks.positive("r_max", r_max)
+
+        def search(x: Tensor, index: Tensor | None, key: str, tick: Tick) -> float:
+            def holds(scale: float) -> bool:
+                certificate = replace(self, noise=self.noise.with_scale(scale)).certify(
+                    x[None],
+                    None if index is None else index[None],
+                    n_samples=n_samples,
+                    alpha=alpha / _SEARCH_STEPS,
+                    seed=statement.seed,
+                    confidence=confidence,
+                    guarantee=guarantee,
+                    stop_when=(eps, cosine) if confidence == "betting" else None,
+                    sample_ids=[f"{key} at {scale!r}"],
+                    progress=tick,
+                )
+                return bool(certificate.cosine(eps)[0] >= cosine)
+
+            return least_scale(holds, floor, ceiling, _SEARCH_STEPS)
+
+        with reporting(progress, n_samples * _SEARCH_STEPS * len(inputs), "searching") as tick:
+            return np.array([search(*sample, tick) for sample in batch])
+
+    def _sampler(self) -> Sampler:
+        batch = BatchSize(self.batch_size, self.memory_budget)
+        return Sampler(self.attribution, self.noise, self.bound, self.antithetic, batch)
+
+    def _statement(
+        self,
+        inputs: Tensor,
+        n_samples: int,
+        alpha: float,
+        seed: int | None,
+        confidence: str,
+        guarantee: str,
+        observed_samples: int | None,
+    ) -> Statement:
+        return Statement(
+            noise=self.noise,
+            dimension=inputs[0].numel(),
+            bound=self.bound.limit,
+            bound_name=repr(self.bound),
+            nonnegative=is_nonnegative(self.attribution),
+            alpha=alpha,
+            guarantee=guarantee,
+            observed_samples=n_samples if observed_samples is None else observed_samples,
+            confidence=checks.known("confidence", confidence, CONFIDENCES),
+            antithetic=self.antithetic,
+            seed=_seed(seed),
+        )
+
+
+def _checked(
+    inputs: Tensor, target: Targets | Sequence[int], sample_ids: Sequence[str] | None
+) -> list[tuple[Tensor, Tensor | None, str]]:
+    """Validate what came from outside; one (input, target, key) a sample."""
+    if not isinstance(inputs, Tensor):
+        raise ArgumentError("inputs", type(inputs).__name__, "must be a torch.Tensor of shape (batch, ...)")
+    if inputs.ndim < 2 or inputs.numel() == 0:
+        raise ArgumentError("inputs", tuple(inputs.shape), "must have shape (batch, ...), not empty")
+    if not inputs.is_floating_point():
+        rule = "must be floating point in the model's input range (divide 8-bit images by 255)"
+        raise ArgumentError("inputs", str(inputs.dtype), rule)
+    bad = int((~torch.isfinite(inputs)).sum())
+    if bad:
+        raise ArgumentError("inputs", f"{bad} entries NaN or inf", "must be finite")
+    n = len(inputs)
+    targets = _targets(target, n, inputs.device)
+    keys = [sample_key(x) for x in inputs] if sample_ids is None else [str(key) for key in sample_ids]
+    if len(keys) != n:
+        raise ArgumentError("sample_ids", f"{len(keys)} names", f"must name each of the {n} inputs")
+    return [(inputs[i].detach(), None if targets is None else targets[i], keys[i]) for i in range(n)]
+
+
+def _targets(target: Targets | Sequence[int], n: int, device: torch.device) -> Tensor | None:
+    if target is None:
+        return None
+    index = torch.as_tensor(target, device=device)
+    if index.is_floating_point() or index.dtype == torch.bool:
+        raise ArgumentError("target", target, "must be class indices (integers)")
+    if index.ndim > 1 or (index.ndim == 1 and len(index) != n):
+        raise ArgumentError("target", tuple(index.shape), f"must be one class index, or one for each of the {n} inputs")
+    if bool((index < 0).any()):
+        raise ArgumentError("target", int(index.min()), "must be a class index >= 0")
+    return index.long().expand(n)
+
+
+def _seed(seed: int | None) -> int:
+    return fresh_seed() if seed is None else checks.count("seed", seed, 0)
+
+
+def _warn_of_nonfinite(evidence: Evidence) -> None:
+    count = int(evidence.nonfinite.sum())
+    if count:
+        warnings.warn(
+            f"{count} of {int(evidence.n_samples.sum())} sampled attributions held NaN or inf; they count as zero",
+            AttributionWarning,
+            stacklevel=3,
+        )
