@@ -1,10 +1,10 @@
 """attricert: how far can a perturbation of given l2 size bend a smoothed attribution map? Proven, not guessed.
 
-    >>> import attricert as ac
-    >>> model = ac.models.load("mnist-standard")
-    >>> smoothed = ac.SmoothedAttribution(ac.Saliency(model), noise=ac.UniformBall(radius=3.5))
-    >>> certificate = smoothed.certify(x, target=y)
-    >>> certificate.max_eps(cosine=0.9)
+>>> import attricert as ac
+>>> model = ac.models.load("mnist-standard")
+>>> smoothed = ac.SmoothedAttribution(ac.Saliency(model), noise=ac.UniformBall(radius=3.5))
+>>> certificate = smoothed.certify(x, target=y)
+>>> certificate.max_eps(cosine=0.9)
 """
 
 from attricert import datasets, models

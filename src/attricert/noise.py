@@ -8,6 +8,7 @@ from typing import final
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from jaxtyping import Float
 from scipy import special
 from torch import Tensor
@@ -57,6 +58,7 @@ class UniformBall(Noise):
 
     Args:
         radius: l2 radius in input units, > 0.
+
     """
 
     radius: float
@@ -78,7 +80,7 @@ class UniformBall(Noise):
         z = rng.normal(n, d)
         # In float64: for d = 150,528 the whole law of U^(1/d) lives within 1e-4 of 1.
         length = self.radius * rng.uniform(n) ** (1.0 / d)
-        factor = length / z.double().norm(dim=1)
+        factor: Tensor = length / torch.linalg.vector_norm(z, dim=1, dtype=torch.float64)
         return z * factor.to(z.dtype)[:, None]
 
     def lost_mass(self, eps: npt.ArrayLike, d: int) -> Array:
@@ -104,6 +106,7 @@ class Gaussian(Noise):
     Args:
         sigma: standard deviation per coordinate in input units, > 0. A ball of radius r has the same energy at
             sigma = r / sqrt(d + 2).
+
     """
 
     sigma: float
@@ -139,7 +142,7 @@ class Gaussian(Noise):
 
 
 def _half_chord(lost_mass: npt.ArrayLike, d: int) -> Array:
-    return np.sqrt(special.betaincinv(0.5, (d + 1) / 2, _mass(lost_mass)))
+    return np.asarray(np.sqrt(special.betaincinv(0.5, (d + 1) / 2, _mass(lost_mass))))
 
 
 def _mass(lost_mass: npt.ArrayLike) -> Array:

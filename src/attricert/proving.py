@@ -22,13 +22,20 @@ from attricert.streams import Stream
 
 __all__ = ["CONFIDENCES", "Goal", "Proof", "Prover", "evidence"]
 
-_BOUNDS: dict[str, type[LowerBound]] = {"betting": Betting, "hoeffding": Hoeffding, "bernstein": EmpiricalBernstein}
+_BOUNDS: dict[str, type[LowerBound]] = {
+    "betting": Betting,
+    "hoeffding": Hoeffding,
+    "bernstein": EmpiricalBernstein,
+}
 
 CONFIDENCES = (*_BOUNDS, "asymptotic")
 
 _PILOT_SHARE = 10  # one draw in so many chooses the direction; the loss is about trace(Cov) / (2 n0 c)
 _SCALE_SHARE = 4  # one pilot draw in so many estimates mean and variance along that direction
-_FIRST_CHECK, _CHECK_GROWTH = 256, 1.1  # draws before stopping early is first considered, and then between checks
+_FIRST_CHECK, _CHECK_GROWTH = (
+    256,
+    1.1,
+)  # draws before stopping early is first considered, and then between checks
 _CAUTION = 2.0  # bets are tuned to this many times the draws that the pilot expects to suffice
 _ROUNDING = 1e-12  # relative; covers the float64 arithmetic between a draw and the bound
 
@@ -42,6 +49,7 @@ class Goal:
         geometry: turns a norm into a cosine.
         eps: the claim's l2 size.
         cosine: the claim's threshold.
+
     """
 
     geometry: Geometry
@@ -53,7 +61,9 @@ class Goal:
         checks.fraction("stop_when[1] (cosine)", self.cosine)
         confidence = self.geometry.statement.confidence
         if not (confidence in _BOUNDS and _BOUNDS[confidence].anytime):
-            raise ArgumentError("confidence", confidence, "stop_when needs a bound that is valid at any time: 'betting'")
+            raise ArgumentError(
+                "confidence", confidence, "stop_when needs a bound that is valid at any time: 'betting'"
+            )
 
     def reached(self, norm: float) -> bool:
         """Whether ||h|| >= norm proves the claim."""
@@ -109,6 +119,7 @@ class Prover:
         statement: the terms.
         n_samples: attributions to compute in all, pilot included.
         goal: a claim that ends sampling early, or None.
+
     """
 
     sampler: Sampler
@@ -124,6 +135,7 @@ class Prover:
             target: its target class, a scalar tensor, or None.
             key: names its draws.
             tick: told of progress.
+
         """
         source = _Source(self.sampler, x, target, self.statement.seed, key, tick)
         units = self.n_samples // self.sampler.calls_per_draw
@@ -140,7 +152,7 @@ class Prover:
         return self._proof(source, tally, norm, 0, "")
 
     def _along_direction(self, source: _Source, units: int) -> Proof:
-        """c >= u.h = E[u.g] with u from the pilot: a mean of scalar draws (theory 5)."""
+        """C >= u.h = E[u.g] with u from the pilot: a mean of scalar draws (theory 5)."""
         pilot = units // _PILOT_SHARE
         direction, problem = self._pilot(source, pilot, units - pilot)
         if self.goal is not None:

@@ -44,6 +44,7 @@ class SmoothedAttribution:
         antithetic: sample in pairs (a, -a).
         batch_size: noisy copies computed at once; chosen from the memory budget if None.
         memory_budget: bytes for a batch; by default 512 MiB on the CPU, half the free memory on CUDA.
+
     """
 
     attribution: Attribution
@@ -54,25 +55,26 @@ class SmoothedAttribution:
     memory_budget: int | None = None
 
     def __post_init__(self) -> None:
-        for name, value, kind in (("noise", self.noise, Noise), ("bound", self.bound, Bound)):
-            if not isinstance(value, kind):
-                raise ArgumentError(name, value, f"must be a {kind.__name__}")
+        if not isinstance(self.noise, Noise):
+            raise ArgumentError("noise", self.noise, "must be UniformBall(radius) or Gaussian(sigma)")
+        if not isinstance(self.bound, Bound):
+            raise ArgumentError("bound", self.bound, "must be Normalize() or Clip(max_norm)")
         if not callable(self.attribution):
             raise ArgumentError("attribution", self.attribution, "must be callable as g(inputs, target)")
-        for name, value in (("batch_size", self.batch_size), ("memory_budget", self.memory_budget)):
-            if value is not None:
-                checks.count(name, value, 1)
+        for name in ("batch_size", "memory_budget"):
+            if getattr(self, name) is not None:
+                checks.count(name, getattr(self, name), 1)
 
     def attribute(
         self,
-        inputs: Float[Tensor, "batch *features"],
+        inputs: Float[Tensor, batch * features],
         target: Targets | Sequence[int] = None,
         *,
         n_samples: int = 1_000,
         seed: int | None = None,
         sample_ids: Sequence[str] | None = None,
         progress: bool | Tick = False,
-    ) -> Float[Tensor, "batch *features"]:
+    ) -> Float[Tensor, batch * features]:
         """Estimate h by the mean of n_samples draws.
 
         Args:
@@ -85,6 +87,7 @@ class SmoothedAttribution:
 
         Returns:
             Smoothed attributions of the inputs' shape and dtype, in units of the bounded attribution.
+
         """
         checks.count("n_samples", n_samples, 2 if self.antithetic else 1)
         batch = _checked(inputs, target, sample_ids)
@@ -102,7 +105,7 @@ class SmoothedAttribution:
 
     def certify(
         self,
-        inputs: Float[Tensor, "batch *features"],
+        inputs: Float[Tensor, batch * features],
         target: Targets | Sequence[int] = None,
         *,
         n_samples: int = 10_000,
@@ -141,6 +144,7 @@ class SmoothedAttribution:
 
         Warns:
             AttributionWarning: some sampled attributions held NaN or inf.
+
         """
         checks.count("n_samples", n_samples, _FEWEST)
         batch = _checked(inputs, target, sample_ids)
@@ -156,7 +160,7 @@ class SmoothedAttribution:
 
     def min_radius(
         self,
-        inputs: Float[Tensor, "batch *features"],
+        inputs: Float[Tensor, batch * features],
         target: Targets | Sequence[int] = None,
         *,
         eps: float,
@@ -190,6 +194,7 @@ class SmoothedAttribution:
 
         Returns:
             Certified radii, shape (batch,); inf where none was found up to r_max.
+
         """
         checks.positive("eps", eps)
         checks.fraction("cosine", cosine)

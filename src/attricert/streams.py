@@ -43,6 +43,7 @@ class Stream:
         seed: the run's seed.
         sample: what the draws are for, e.g. ``sample_key(image)`` or ``"mnist:test:17"``.
         stage: which part of the computation; streams of different stages are independent.
+
     """
 
     seed: int
@@ -96,7 +97,7 @@ class _DeviceRng:
         return torch.rand(n, generator=self.generator, dtype=torch.float64, device=self.device)
 
 
-def sample_key(x: Float[Tensor, "..."]) -> str:
+def sample_key(x: Float[Tensor, ...]) -> str:
     """A name for one input made from its content, so its draws do not depend on its place in a batch."""
     array = np.ascontiguousarray(x.detach().cpu().numpy())
     head = f"{array.dtype}{array.shape}".encode()

@@ -40,14 +40,16 @@ def model_in_eval(model: nn.Module) -> nn.Module:
     if any(module.training for module in model.modules()):
         model.eval()
         warnings.warn(
-            f"{type(model).__name__} was in train mode; it has been put in eval mode", ModelModeWarning, stacklevel=3
+            f"{type(model).__name__} was in train mode; it has been put in eval mode",
+            ModelModeWarning,
+            stacklevel=3,
         )
     return model
 
 
 def input_gradient(
-    model: nn.Module, inputs: Float[Tensor, "n *features"], target: Targets
-) -> Float[Tensor, "n *features"]:
+    model: nn.Module, inputs: Float[Tensor, n * features], target: Targets
+) -> Float[Tensor, n * features]:
     """Gradient of each input's target output with respect to that input; parameters collect nothing."""
     with torch.enable_grad():
         leaf = inputs.detach().requires_grad_()
@@ -59,10 +61,16 @@ def target_output(output: Tensor, target: Targets) -> Float[Tensor, " n"]:
     """The output that is explained, one an input."""
     if target is None:
         if output.ndim != 1 and output[0].numel() != 1:
-            raise ArgumentError("target", None, f"the model has {output.shape[1]} outputs; name one (0 to {output.shape[1] - 1})")
+            raise ArgumentError(
+                "target",
+                None,
+                f"the model has {output.shape[1]} outputs; name one (0 to {output.shape[1] - 1})",
+            )
         return output.flatten()
     if output.ndim != 2:
-        raise ArgumentError("model", tuple(output.shape), "its output must have shape (n, classes) when a target is given")
+        raise ArgumentError(
+            "model", tuple(output.shape), "its output must have shape (n, classes) when a target is given"
+        )
     index = torch.as_tensor(target, device=output.device)
     classes = output.shape[1]
     if bool(((index < 0) | (index >= classes)).any()):

@@ -21,6 +21,7 @@ class Saliency:
     Args:
         model: maps (n, ...) to (n, classes), or to (n,) for ``target=None``; put in eval mode.
         abs: absolute values. False here, as signs carry meaning; Captum's default is True.
+
     """
 
     model: nn.Module
@@ -34,7 +35,7 @@ class Saliency:
         """Absolute values are never negative, which makes certificates sharper."""
         return self.abs
 
-    def __call__(self, inputs: Float[Tensor, "n *features"], target: Targets) -> Float[Tensor, "n *features"]:
+    def __call__(self, inputs: Float[Tensor, n * features], target: Targets) -> Float[Tensor, n * features]:
         """Attributions of the inputs' shape, in output units per input unit."""
         gradient = input_gradient(self.model, inputs, target)
         return gradient.abs() if self.abs else gradient
@@ -47,6 +48,7 @@ class InputXGradient:
 
     Args:
         model: maps (n, ...) to (n, classes), or to (n,) for ``target=None``; put in eval mode.
+
     """
 
     model: nn.Module
@@ -54,6 +56,6 @@ class InputXGradient:
     def __post_init__(self) -> None:
         model_in_eval(self.model)
 
-    def __call__(self, inputs: Float[Tensor, "n *features"], target: Targets) -> Float[Tensor, "n *features"]:
+    def __call__(self, inputs: Float[Tensor, n * features], target: Targets) -> Float[Tensor, n * features]:
         """Attributions of the inputs' shape, in output units."""
         return inputs * input_gradient(self.model, inputs, target)

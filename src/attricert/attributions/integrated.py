@@ -26,6 +26,7 @@ class IntegratedGradients:
         model: maps (n, ...) to (n, classes), or to (n,) for ``target=None``; put in eval mode.
         baselines: x': a number for every feature, or a tensor of one input's shape (no batch dimension).
         n_steps: nodes of the Gauss-Legendre rule (Captum's default rule), one gradient each.
+
     """
 
     model: nn.Module
@@ -36,7 +37,7 @@ class IntegratedGradients:
         model_in_eval(self.model)
         checks.count("n_steps", self.n_steps, 1)
 
-    def __call__(self, inputs: Float[Tensor, "n *features"], target: Targets) -> Float[Tensor, "n *features"]:
+    def __call__(self, inputs: Float[Tensor, n * features], target: Targets) -> Float[Tensor, n * features]:
         """Attributions of the inputs' shape, in output units; they sum to f(x) - f(x') up to the rule's error."""
         difference = inputs - self._baseline(inputs)
         # Gauss-Legendre nodes live on [-1, 1]; the path runs over [0, 1].
@@ -49,5 +50,9 @@ class IntegratedGradients:
     def _baseline(self, inputs: Tensor) -> Tensor:
         baseline = torch.as_tensor(self.baselines, dtype=inputs.dtype, device=inputs.device)
         if baseline.ndim and baseline.shape != inputs.shape[1:]:
-            raise ArgumentError("baselines", tuple(baseline.shape), f"must have the shape of one input, {tuple(inputs.shape[1:])}")
+            raise ArgumentError(
+                "baselines",
+                tuple(baseline.shape),
+                f"must have the shape of one input, {tuple(inputs.shape[1:])}",
+            )
         return baseline

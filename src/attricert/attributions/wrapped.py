@@ -26,7 +26,7 @@ class Wrapped:
     takes_numpy: bool = False
     nonnegative: bool = False
 
-    def __call__(self, inputs: Float[Tensor, "n *features"], target: Targets) -> Float[Tensor, "n *features"]:
+    def __call__(self, inputs: Float[Tensor, n * features], target: Targets) -> Float[Tensor, n * features]:
         """Attributions of the inputs' shape, on the inputs' device and in their dtype."""
         if self.takes_numpy:
             index = target.cpu().numpy() if isinstance(target, Tensor) else target
@@ -50,6 +50,7 @@ def wrap(attribution: Any, *, numpy: bool = False, nonnegative: bool = False) ->
         numpy: hand over NumPy arrays instead of tensors.
         nonnegative: promise that no entry is ever negative. Makes the certificate sharper by sqrt(2); the
             promise is checked on every draw.
+
     """
     function = attribution
     if hasattr(attribution, "attribute"):

@@ -31,6 +31,7 @@ class Certificate:
     Args:
         evidence: what sampling has shown.
         method: ``"sound"``, or ``"printed"`` for the paper's Theorem 1, which is not a bound (docs/errata.md).
+
     """
 
     evidence: Evidence
@@ -66,6 +67,7 @@ class Certificate:
 
         Args:
             eps: l2 size of the perturbation, >= 0, in input units.
+
         """
         values = checks.nonnegative_values("eps", eps)
         return _shaped(self._geometry.cosine(values.reshape(1, -1), self._norms), values)
@@ -75,6 +77,7 @@ class Certificate:
 
         Args:
             cosine: threshold T, > 0 and < 1.
+
         """
         values = checks.open_fractions("cosine", cosine)
         return _shaped(self._geometry.max_eps(values.reshape(1, -1), self._norms), values)
@@ -87,6 +90,7 @@ class Certificate:
         Args:
             eps: l2 size of the perturbation, > 0, in input units.
             cosine: threshold T.
+
         """
         values = checks.open_fractions("cosine", cosine)
         scale = self._geometry.fixed_norm_scale(checks.positive("eps", eps), values.reshape(1, -1), self._norms)
@@ -97,6 +101,7 @@ class Certificate:
 
         Args:
             eps: l2 size of the perturbation, >= 0, in input units.
+
         """
         values = checks.nonnegative_values("eps", eps)
         grid = values.reshape(1, -1)

@@ -23,7 +23,7 @@ def from_displacement(displacement: Array, norm: Array) -> Array:
 
 
 def displacement_allowed(cosine: Array, norm: Array) -> Array:
-    """c sqrt(1 - T^2): the displacement at which the cosine reaches T."""
+    """C sqrt(1 - T^2): the displacement at which the cosine reaches T."""
     return np.maximum(norm, 0.0) * np.sqrt((1 - cosine) * (1 + cosine))
 
 

@@ -33,6 +33,7 @@ class Geometry:
     Args:
         statement: the terms.
         method: ``"sound"`` or ``"printed"``.
+
     """
 
     statement: Statement

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -15,7 +16,7 @@ __all__ = ["GUARANTEES", "Statement"]
 
 GUARANTEES = ("population", "observed")
 
-_NOISES: dict[str, type[Noise]] = {"UniformBall": UniformBall, "Gaussian": Gaussian}
+_NOISES: dict[str, Callable[[float], Noise]] = {"UniformBall": UniformBall, "Gaussian": Gaussian}
 
 
 @final
@@ -36,6 +37,7 @@ class Statement:
         antithetic: whether draws came in pairs.
         seed: seed of the keyed streams.
         version: library version.
+
     """
 
     noise: Noise
@@ -61,11 +63,14 @@ class Statement:
         """The share of alpha for each quantity of the claim: the norm and, if observed, an average at each end."""
         return self.alpha if self.guarantee == "population" else self.alpha / 3
 
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        noise = {"name": type(self.noise).__name__, "scale": self.noise.scale}
+        return {**dataclasses.asdict(self), "noise": noise}
+
     def to_json(self) -> str:
         """As text."""
-        fields = dataclasses.asdict(self)
-        fields["noise"] = {"name": type(self.noise).__name__, "scale": self.noise.scale}
-        return json.dumps(fields)
+        return json.dumps(self.to_dict())
 
     @classmethod
     def from_json(cls, text: str) -> Statement:

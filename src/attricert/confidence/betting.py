@@ -36,6 +36,7 @@ class Betting(LowerBound):
         bets: stake per unit of (X - m) for each candidate.
         log_wealth: current log wealth of each candidate.
         log_peak: its maximum over time.
+
     """
 
     anytime: ClassVar[bool] = True
@@ -70,7 +71,7 @@ class Betting(LowerBound):
         return replace(self, log_wealth=paths[-1], log_peak=np.maximum(self.log_peak, paths.max(axis=0)))
 
     def merge(self, later: Betting) -> Betting:
-        """This state's draws followed by the other's; both must come from the same start."""
+        """The draws of this state followed by those of the other; both must come from the same start."""
         return replace(
             self,
             log_wealth=self.log_wealth + later.log_wealth,

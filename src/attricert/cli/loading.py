@@ -1,0 +1,74 @@
+"""What command-line names stand for: zoo models, a user's own code, data."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from attricert import datasets, models
+from attricert.attributions import Attribution, InputXGradient, IntegratedGradients, Saliency, model_in_eval
+from attricert.datasets import Labelled
+from attricert.errors import ArgumentError, UnknownNameError
+
+__all__ = ["load_attribution", "load_data", "load_model"]
+
+_ATTRIBUTIONS: dict[str, Callable[[nn.Module], Attribution]] = {
+    "saliency": Saliency,
+    "abs-saliency": lambda model: Saliency(model, abs=True),
+    "input-x-gradient": InputXGradient,
+    "integrated-gradients": IntegratedGradients,
+}
+
+
+def load_model(name: str) -> nn.Module:
+    """A zoo model, or what path.py:factory() returns."""
+    if not _is_code(name):
+        return models.load(name)
+    model = _factory("model", name)()
+    if not isinstance(model, nn.Module):
+        raise ArgumentError("model", name, f"the factory must return a torch.nn.Module, not {type(model).__name__}")
+    return model_in_eval(model)
+
+
+def load_attribution(name: str, model: nn.Module) -> Attribution:
+    """An attribution by name, or what path.py:factory(model) returns."""
+    if not _is_code(name):
+        if name not in _ATTRIBUTIONS:
+            raise UnknownNameError("attribution", name, _ATTRIBUTIONS)
+        return _ATTRIBUTIONS[name](model)
+    attribution: Attribution = _factory("attribution", name)(model)
+    return attribution
+
+
+def load_data(spec: str, model: str) -> Labelled:
+    """A data set slice or a folder of images, fit for the model if it is one of the zoo."""
+    expected = None if _is_code(model) else tuple(models.card(model).facts["input_shape"])
+    data = datasets.parse(spec, channels=expected[0] if expected else None)
+    shape = tuple(data.images.shape[1:])
+    if expected is not None and shape != expected:
+        raise ArgumentError("data", spec, f"images are {shape} (channels, height, width); {model} takes {expected}")
+    return data
+
+
+def _is_code(name: str) -> bool:
+    return ".py:" in name
+
+
+def _factory(argument: str, name: str) -> Callable[..., Any]:
+    path, _, attribute = name.rpartition(":")
+    if not Path(path).is_file():
+        raise ArgumentError(argument, name, f"there is no file {path}")
+    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    if spec is None or spec.loader is None:
+        raise ArgumentError(argument, name, "cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    factory = getattr(module, attribute, None)
+    if not callable(factory):
+        raise ArgumentError(argument, name, f"{path} has no function {attribute!r}")
+    result: Callable[..., Any] = factory
+    return result

@@ -1,0 +1,34 @@
+"""List the zoo's models, or show one's card."""
+
+from __future__ import annotations
+
+from jsonargparse import ArgumentParser
+
+from attricert import models
+from attricert.cli.output import show_json, show_table
+
+__all__ = ["configure", "run"]
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Add this command's arguments."""
+    parser.add_argument("name", nargs="?", type=str, help="model whose card to show; all are listed without")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(name: str | None = None, json: bool = False) -> int:
+    """Show."""
+    if name is not None:
+        card = models.card(name)
+        if json:
+            show_json(dict(card.facts))
+        else:
+            print(card.to_text())
+        return 0
+    facts = [models.card(known).facts for known in models.names()]
+    if json:
+        show_json([dict(f) for f in facts])
+        return 0
+    columns = ("name", "architecture", "data", "test_accuracy", "recipe")
+    show_table([{key: str(f[key]) for key in columns} for f in facts], title="models")
+    return 0

@@ -1,0 +1,89 @@
+"""Printing: tables for people, JSON for programs; lower bounds are rounded down."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from attricert.certificates import Certificate
+from attricert.report import COSINE, MAX_EPS
+
+_KIND = {"sound": "sound lower bounds", "printed": "the paper's printed formula (NOT lower bounds)"}
+
+__all__ = ["describe", "show_json", "show_rows", "show_table", "shown"]
+
+
+def shown(value: float, digits: int = 4) -> str:
+    """A lower bound, rounded down."""
+    return f"{math.floor(value * 10**digits) / 10**digits:.{digits}f}"
+
+
+def show_rows(rows: Sequence[Mapping[str, Any]], certificate: Certificate, title: str) -> None:
+    """The certificates of a run: one line an input."""
+    table = [
+        {
+            "input": row["id"],
+            "label": "" if row["label"] < 0 else str(row["label"]),
+            "prediction": str(row["prediction"]),
+            **({"target": str(row["target"])} if any(r["target"] != r["prediction"] for r in rows) else {}),
+            "norm >=": shown(row["norm"]),
+            **{f"cos, eps={key[len(COSINE) :]}": _cosine(row[key]) for key in row if key.startswith(COSINE)},
+            **{f"eps, T={key[len(MAX_EPS) :]}": shown(row[key]) for key in row if key.startswith(MAX_EPS)},
+            **({"outcome": row["outcome"]} if any(r["outcome"] for r in rows) else {}),
+        }
+        for row in rows
+    ]
+    show_table(table, title, describe(certificate))
+    means = (
+        f"T={key[len(MAX_EPS) :]}: {shown(sum(row[key] for row in rows) / len(rows))}"
+        for key in rows[0]
+        if key.startswith(MAX_EPS)
+    )
+    print(f"mean certified eps over {len(rows)} inputs: {', '.join(means)}")
+    for row in rows:
+        if row["zeros"] or row["nonfinite"]:
+            print(
+                f"{row['id']}: {row['zeros']} zero and {row['nonfinite']} non-finite of {row['n_samples']} attributions"
+            )
+
+
+def describe(certificate: Certificate) -> str:
+    """What the numbers claim."""
+    s = certificate.statement
+    samples = int((certificate.evidence.n_samples + certificate.evidence.n_pilot).max())
+    return (
+        f"{_KIND[certificate.method]} for {s.noise}, {s.bound_name}, {s.guarantee} guarantee at confidence "
+        f"{1 - s.alpha:g} ({s.confidence}), up to {samples:,} samples an input, seed {s.seed}"
+    )
+
+
+def show_table(rows: Sequence[Mapping[str, str]], title: str, caption: str = "") -> None:
+    """Rows with the same keys as a table; as wide as it needs to be when not on a terminal."""
+    table = Table(
+        title=title,
+        caption=caption or None,
+        title_justify="left",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+    )
+    for name in rows[0]:
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row.values())
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def show_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    print(json.dumps(value, indent=2))
+
+
+def _cosine(value: float) -> str:
+    return "abstain" if value <= -1.0 else shown(value)

@@ -1,0 +1,64 @@
+"""Pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+
+from attricert.certificates import Certificate
+
+__all__ = ["curves", "maps"]
+
+Array = npt.NDArray[np.floating]
+
+
+def maps(columns: Mapping[str, Array], row_titles: Sequence[str]) -> Figure:
+    """Images beside their attribution maps, one input a row, in the manner of the paper's Figure 3.
+
+    Args:
+        columns: title to images (not negative: shown in gray) or maps (signed: red positive, blue negative, each
+            scaled by its own largest value), shape (n, height, width).
+        row_titles: one an input.
+
+    """
+    n, m = len(row_titles), len(columns)
+    figure = Figure(figsize=(1.7 * m + 0.6, 1.6 * n + 0.5), layout="constrained")
+    axes = figure.subplots(n, m, squeeze=False)
+    for j, (title, pictures) in enumerate(columns.items()):
+        for i, picture in enumerate(pictures):
+            ax = axes[i][j]
+            size = float(np.abs(picture).max()) or 1.0
+            if picture.min() >= 0:
+                ax.imshow(picture, cmap="gray", vmin=0, vmax=size)
+            else:
+                ax.imshow(picture, cmap="RdBu_r", vmin=-size, vmax=size)
+            ax.set_xticks([])
+            ax.set_yticks([])
+            if i == 0:
+                ax.set_title(title, fontsize=9)
+            if j == 0:
+                ax.set_ylabel(row_titles[i], fontsize=9)
+    return figure
+
+
+def curves(certificate: Certificate, names: Sequence[str], threshold: float = 0.9) -> Figure:
+    """Certified cosine against eps, one curve an input; each ends where the certificate abstains."""
+    last = float(certificate.max_eps(0.05).max()) or 1e-3
+    eps = np.linspace(0, last, 400)
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    ax = figure.subplots()
+    for name, curve in zip(names, certificate.cosine(eps), strict=True):
+        ax.plot(eps, np.where(curve > 0, curve, np.nan), label=name, linewidth=1.3)
+    ax.axhline(threshold, color="gray", linestyle=":", linewidth=1)
+    ax.text(0, threshold, f" T = {threshold:g}", va="bottom", color="gray", fontsize=8)
+    ax.set_xlim(0, last)
+    ax.set_ylim(0, 1.02)
+    ax.set_xlabel("eps: $\\ell_2$ size of the perturbation, in input units")
+    ax.set_ylabel("certified cosine similarity")
+    s = certificate.statement
+    ax.set_title(f"{s.noise}, {s.bound_name}, {s.guarantee}, confidence {1 - s.alpha:g}", fontsize=9)
+    ax.legend(fontsize=8, ncols=2, loc="lower left")
+    return figure
