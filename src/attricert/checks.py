@@ -12,24 +12,25 @@ from attricert.errors import ArgumentError, UnknownNameError
 
 __all__ = ["count", "fraction", "known", "nonnegative_values", "open_fractions", "positive"]
 
+_NUMBER = (int, float, np.integer, np.floating)
 Rule = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.bool_]]
 
 
-def positive(name: str, value: float) -> float:
+def positive(name: str, value: object) -> float:
     """A finite number > 0."""
-    if not (_is_number(value) and math.isfinite(value) and value > 0):
-        raise ArgumentError(name, value, "must be a finite number > 0")
-    return float(value)
+    if isinstance(value, _NUMBER) and not isinstance(value, bool) and math.isfinite(value) and value > 0:
+        return float(value)
+    raise ArgumentError(name, value, "must be a finite number > 0")
 
 
-def fraction(name: str, value: float) -> float:
+def fraction(name: str, value: object) -> float:
     """A number strictly between 0 and 1."""
-    if not (_is_number(value) and 0 < value < 1):
-        raise ArgumentError(name, value, "must be > 0 and < 1")
-    return float(value)
+    if isinstance(value, _NUMBER) and 0 < value < 1:
+        return float(value)
+    raise ArgumentError(name, value, "must be > 0 and < 1")
 
 
-def count(name: str, value: int, at_least: int) -> int:
+def count(name: str, value: object, at_least: int) -> int:
     """An integer not below ``at_least``."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < at_least:
         raise ArgumentError(name, value, f"must be an integer >= {at_least}")
@@ -64,7 +65,3 @@ def _values(name: str, value: npt.ArrayLike, rule: Rule, text: str) -> npt.NDArr
     if not (np.isfinite(array) & rule(array)).all():
         raise ArgumentError(name, value, text)
     return array
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)

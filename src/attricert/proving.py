@@ -67,7 +67,7 @@ class Goal:
 
     def reached(self, norm: float) -> bool:
         """Whether ||h|| >= norm proves the claim."""
-        return bool(self.geometry.cosine(np.array(self.eps), np.array(norm)) >= self.cosine)
+        return bool(self.geometry.cosine(np.array([self.eps]), np.array([norm]))[0] >= self.cosine)
 
     def horizon(self, guess: Problem) -> int:
         """About how many draws will decide."""
@@ -244,6 +244,6 @@ def evidence(statement: Statement, proofs: Sequence[Proof]) -> Evidence:
         n_pilot=np.array([p.n_pilot for p in proofs], dtype=np.int64),
         zeros=np.array([p.zeros for p in proofs], dtype=np.int64),
         nonfinite=np.array([p.nonfinite for p in proofs], dtype=np.int64),
-        outcome=np.array([p.outcome for p in proofs], dtype=np.str_),
+        outcome=tuple(p.outcome for p in proofs),
         maps=np.stack([p.map.cpu().numpy() for p in proofs]),
     )

@@ -10,7 +10,6 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from attricert import checks
@@ -67,14 +66,14 @@ class SmoothedAttribution:
 
     def attribute(
         self,
-        inputs: Float[Tensor, batch * features],
-        target: Targets | Sequence[int] = None,
+        inputs: Tensor,
+        target: Targets | npt.ArrayLike = None,
         *,
         n_samples: int = 1_000,
         seed: int | None = None,
         sample_ids: Sequence[str] | None = None,
         progress: bool | Tick = False,
-    ) -> Float[Tensor, batch * features]:
+    ) -> Tensor:
         """Estimate h by the mean of n_samples draws.
 
         Args:
@@ -105,8 +104,8 @@ class SmoothedAttribution:
 
     def certify(
         self,
-        inputs: Float[Tensor, batch * features],
-        target: Targets | Sequence[int] = None,
+        inputs: Tensor,
+        target: Targets | npt.ArrayLike = None,
         *,
         n_samples: int = 10_000,
         alpha: float = 1e-3,
@@ -160,8 +159,8 @@ class SmoothedAttribution:
 
     def min_radius(
         self,
-        inputs: Float[Tensor, batch * features],
-        target: Targets | Sequence[int] = None,
+        inputs: Tensor,
+        target: Targets | npt.ArrayLike = None,
         *,
         eps: float,
         cosine: float,
@@ -201,7 +200,8 @@ class SmoothedAttribution:
         batch = _checked(inputs, target, None)
         statement = self._statement(inputs, n_samples, alpha, seed, confidence, guarantee, None)
         # What would do for the largest possible norm, M; no smaller noise can.
-        floor = float(Geometry(statement, "sound").fixed_norm_scale(eps, np.array(cosine), np.array(self.bound.limit)))
+        geometry = Geometry(statement, "sound")
+        floor = float(geometry.fixed_norm_scale(eps, np.array([cosine]), np.array([self.bound.limit]))[0])
         ceiling = _SEARCH_RANGE * floor if r_max is None else checks.positive("r_max", r_max)
 
         def search(x: Tensor, index: Tensor | None, key: str, tick: Tick) -> float:
@@ -255,7 +255,7 @@ class SmoothedAttribution:
 
 
 def _checked(
-    inputs: Tensor, target: Targets | Sequence[int], sample_ids: Sequence[str] | None
+    inputs: Tensor, target: Targets | npt.ArrayLike, sample_ids: Sequence[str] | None
 ) -> list[tuple[Tensor, Tensor | None, str]]:
     """Validate what came from outside; one (input, target, key) a sample."""
     if not isinstance(inputs, Tensor):
@@ -276,7 +276,7 @@ def _checked(
     return [(inputs[i].detach(), None if targets is None else targets[i], keys[i]) for i in range(n)]
 
 
-def _targets(target: Targets | Sequence[int], n: int, device: torch.device) -> Tensor | None:
+def _targets(target: Targets | npt.ArrayLike, n: int, device: torch.device) -> Tensor | None:
     if target is None:
         return None
     index = torch.as_tensor(target, device=device)

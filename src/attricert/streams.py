@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from dataclasses import dataclass
-from typing import Protocol, final
+from typing import Protocol, final, runtime_checkable
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from torch import Tensor
 __all__ = ["Rng", "Stream", "fresh_seed", "sample_key"]
 
 
+@runtime_checkable
 class Rng(Protocol):
     """A source of random numbers for one block, in one dtype on one device."""
 

@@ -52,15 +52,24 @@ def wrap(attribution: Any, *, numpy: bool = False, nonnegative: bool = False) ->
             promise is checked on every draw.
 
     """
-    function = attribution
     if hasattr(attribution, "attribute"):
         model = getattr(attribution, "forward_func", None)
         if isinstance(model, nn.Module):
             model_in_eval(model)
-
-        def function(inputs: Any, target: Any) -> Any:
-            return attribution.attribute(inputs, target=target)
-
-    elif not callable(attribution):
+        return Wrapped(_ByMethod(attribution), takes_numpy=numpy, nonnegative=nonnegative)
+    if not callable(attribution):
         raise ArgumentError("attribution", attribution, "must be callable or have a method attribute()")
-    return Wrapped(function, takes_numpy=numpy, nonnegative=nonnegative)
+    return Wrapped(attribution, takes_numpy=numpy, nonnegative=nonnegative)
+
+
+@final
+@dataclass(frozen=True)
+class _ByMethod:
+    """Calls a Captum attribution object."""
+
+    method: Any
+
+    def __call__(self, inputs: Tensor, target: Targets) -> Tensor:
+        # Captum warns about inputs that do not ask for gradients.
+        result: Tensor = self.method.attribute(inputs.detach().requires_grad_(), target=target)
+        return result

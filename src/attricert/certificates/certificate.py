@@ -135,7 +135,7 @@ class Certificate:
             return f"all {e.n_samples[i]} sampled attributions are zero or not finite"
         if norm <= 0:
             return f"the smoothed attribution cannot be told from zero with {e.n_samples[i]} samples"
-        moved = float(self._geometry.displacement(np.array(eps)))
+        moved = float(self._geometry.displacement(np.array([eps]))[0])
         if moved >= norm:
             return f"eps={eps:g} may move the map by {moved:.3g}, its norm is at least {norm:.3g}"
         return f"the averages of {self.statement.observed_samples} draws are too far from their expectations"

@@ -25,7 +25,7 @@ _FORMAT = "attricert-evidence-1"
 @final
 @dataclass(frozen=True)
 class Evidence:
-    """Per input, shape (batch,) unless said otherwise; arrays are read-only.
+    """Per input, in arrays of shape (batch,) unless said otherwise; arrays are read-only.
 
     Args:
         statement: the terms.
@@ -45,7 +45,7 @@ class Evidence:
     n_pilot: npt.NDArray[np.int64]
     zeros: npt.NDArray[np.int64]
     nonfinite: npt.NDArray[np.int64]
-    outcome: npt.NDArray[np.str_]
+    outcome: tuple[str, ...]
     maps: npt.NDArray[np.float64]
 
     def __post_init__(self) -> None:
@@ -57,10 +57,8 @@ class Evidence:
 
     def save(self, path: str | Path) -> None:
         """Write to one safetensors file."""
-        arrays = self._arrays()
-        outcome = json.dumps(arrays.pop("outcome").tolist())
-        metadata = {"format": _FORMAT, "statement": self.statement.to_json(), "outcome": outcome}
-        write_atomically(Path(path), save(arrays, metadata=metadata))
+        metadata = {"format": _FORMAT, "statement": self.statement.to_json(), "outcome": json.dumps(self.outcome)}
+        write_atomically(Path(path), save(self._arrays(), metadata=metadata))
 
     @classmethod
     def load(cls, path: str | Path) -> Evidence:
@@ -73,8 +71,9 @@ class Evidence:
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except SafetensorError as error:
             raise IntegrityError(f"{path}: not a saved certificate ({error})") from None
-        outcome = np.array(json.loads(metadata["outcome"]), dtype=np.str_)
+        outcome = tuple(json.loads(metadata["outcome"]))
         return cls(statement=Statement.from_json(metadata["statement"]), outcome=outcome, **arrays)
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "statement"}
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}

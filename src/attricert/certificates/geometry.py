@@ -21,14 +21,16 @@ Array = npt.NDArray[np.float64]
 
 METHODS = ("sound", "printed")
 
-_SLACK = 1e-12
-"""Relative margin by which answers are rounded down: far above rounding errors, far below any digit shown."""
+# Relative margins that make every answer err on the safe side: far above the rounding errors of the step that each
+# covers, far below any digit shown. The displacement's is the larger, as its errors grow when the cosine nears 0.
+_DISPLACEMENT_MARGIN = 1e-13
+_COSINE_MARGIN = 4e-15
 
 
 @final
 @dataclass(frozen=True)
 class Geometry:
-    """Lower bounds as functions of eps (or T) and of a lower bound on ||h||; arrays broadcast.
+    """Lower bounds as functions of eps (or T) and of a lower bound on ||h||: arrays of rank >= 1 that broadcast.
 
     Args:
         statement: the terms.
@@ -53,9 +55,11 @@ class Geometry:
         return 0.0 if self._sharper else cosine.NOTHING
 
     def displacement(self, eps: Array) -> Array:
-        """D(eps) by total variation."""
+        """D(eps) by total variation, rounded up."""
         s = self.statement
-        return displacement.total_variation(s.noise.lost_mass(eps, s.dimension), s.bound, nonnegative=self._sharper)
+        return (1 + _DISPLACEMENT_MARGIN) * displacement.total_variation(
+            s.noise.lost_mass(eps, s.dimension), s.bound, nonnegative=self._sharper
+        )
 
     def cosine(self, eps: Array, norm: Array) -> Array:
         """The certified cosine."""
@@ -66,7 +70,7 @@ class Geometry:
             bound = cosine.from_displacement(moved, norm)
         else:
             bound = cosine.from_angle(self._observed_angle(moved, norm))
-        return np.maximum(_down(bound), self.trivial)
+        return np.maximum(bound - np.abs(bound) * _COSINE_MARGIN, self.trivial)
 
     def max_eps(self, threshold: Array, norm: Array) -> Array:
         """The largest eps with a certified cosine of at least the threshold; 0 if none."""
@@ -78,8 +82,8 @@ class Geometry:
 
     def norm_needed(self, eps: float, threshold: float) -> float:
         """The norm at which the population claim (eps, T) is just proven."""
-        at_unit_norm = cosine.displacement_allowed(np.array(threshold), np.array(1.0))
-        return float(self.displacement(np.array(eps)) / at_unit_norm)
+        at_unit_norm = cosine.displacement_allowed(np.array([threshold]), np.ones(1))
+        return float(self.displacement(np.array([eps]))[0] / at_unit_norm[0])
 
     def fixed_norm_scale(self, eps: float, threshold: Array, norm: Array) -> Array:
         """The noise scale (radius, sigma) that would prove (eps, T) if the norm did not depend on it (eq. 9)."""
@@ -90,7 +94,9 @@ class Geometry:
         return self.statement.nonnegative and self.method == "sound"
 
     def _population_max_eps(self, threshold: Array, norm: Array) -> Array:
-        return _down(self.statement.noise.shift_of(self._mass_allowed(threshold, norm), self.statement.dimension))
+        higher = np.minimum(threshold * (1 + 4 * _COSINE_MARGIN), 1.0)
+        mass = self._mass_allowed(higher, norm) * (1 - 2 * _DISPLACEMENT_MARGIN)
+        return self.statement.noise.shift_of(mass, self.statement.dimension)
 
     def _mass_allowed(self, threshold: Array, norm: Array) -> Array:
         form = printed if self.method == "printed" else cosine
@@ -106,7 +112,3 @@ class Geometry:
             return cosine.turn(distance, size)
 
         return cosine.turn(moved, norm) + away(norm) + away(norm - moved)
-
-
-def _down(value: Array) -> Array:
-    return value - np.abs(value) * _SLACK

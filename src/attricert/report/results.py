@@ -29,8 +29,9 @@ def rows_of(
     """
     evidence = certificate.evidence
     columns: dict[str, Sequence[Any]] = dict(about)
-    for name in ("norm", "n_samples", "n_pilot", "zeros", "nonfinite", "outcome"):
+    for name in ("norm", "n_samples", "n_pilot", "zeros", "nonfinite"):
         columns[name] = getattr(evidence, name).tolist()
+    columns["outcome"] = evidence.outcome
     for e in eps:
         columns[f"{COSINE}{e:g}"] = certificate.cosine(e).tolist()
         columns[f"{ABSTAINS}{e:g}"] = certificate.abstains(e).tolist()

@@ -1,0 +1,33 @@
+"""What tests share: reference values, the zoo model, real digits."""
+
+import json
+from pathlib import Path
+
+import hypothesis
+import jaxtyping
+import pytest
+import torch
+
+with jaxtyping.install_import_hook("attricert", "shape_checks.checker"):
+    import attricert as ac
+
+# Repeatable: the same cases in every run, however slow the machine.
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("repeatable")
+
+GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def model():
+    return ac.models.load("mnist-standard")
+
+
+@pytest.fixture(scope="session")
+def digits():
+    return ac.datasets.load("mnist", split="sample")
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    torch.manual_seed(0)
