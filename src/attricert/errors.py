@@ -56,4 +56,4 @@ class ModelModeWarning(UserWarning):
 
 
 class AttributionWarning(UserWarning):
-    """Some sampled attributions were zero or not finite; they count as zero."""
+    """Some sampled attributions held NaN or inf; they count as zero."""

@@ -59,6 +59,8 @@ class Goal:
     def __post_init__(self) -> None:
         checks.positive("stop_when[0] (eps)", self.eps)
         checks.fraction("stop_when[1] (cosine)", self.cosine)
+        if self.geometry.method != "sound":
+            raise ArgumentError("method", self.geometry.method, "stop_when decides claims, which needs 'sound'")
         confidence = self.geometry.statement.confidence
         if not (confidence in _BOUNDS and _BOUNDS[confidence].anytime):
             raise ArgumentError(
@@ -167,10 +169,10 @@ class Prover:
                 below = below.update(values)
                 above = above.update(-values) if self.goal is not None else above
             done = stop
-            outcome = self._outcome(below.lower(), -above.lower(), last=stop == units - pilot)
+            outcome = self._outcome(_proven_norm(below), -above.lower(), last=stop == units - pilot)
             if outcome in ("proven", "refuted"):
                 break
-        return self._proof(source, tally, below.lower(), pilot, outcome)
+        return self._proof(source, tally, _proven_norm(below), pilot, outcome)
 
     def _pilot(self, source: _Source, draws: int, horizon: int) -> tuple[Tensor, Problem]:
         """The direction to prove along, and what to expect there; each from draws of its own."""
@@ -207,7 +209,7 @@ class Prover:
 
     def _proof(self, source: _Source, tally: _Tally, norm: float, pilot: int, outcome: str) -> Proof:
         return Proof(
-            norm=max(norm, 0.0) * (1 - _ROUNDING),
+            norm=norm,
             n_samples=tally.calls,
             n_pilot=pilot * self.sampler.calls_per_draw,
             zeros=tally.zeros,
@@ -215,6 +217,10 @@ class Prover:
             outcome=outcome,
             map=tally.moments.mean.reshape(source.x.shape),
         )
+
+
+def _proven_norm(bound: LowerBound) -> float:
+    return max(bound.lower(), 0.0) * (1 - _ROUNDING)
 
 
 @final

@@ -77,7 +77,7 @@ class SmoothedAttribution:
         """Estimate h by the mean of n_samples draws.
 
         Args:
-            inputs: shape (batch, ...), floating point, finite.
+            inputs: shape (batch, ...), float32 or float64, finite.
             target: class index, or one an input; None for single-output models.
             n_samples: noisy copies of each input.
             seed: of the keyed streams; None takes a fresh secret one.
@@ -121,7 +121,7 @@ class SmoothedAttribution:
         """Sample, and prove what the samples allow, for each input with probability at least 1 - alpha.
 
         Args:
-            inputs: shape (batch, ...), floating point, finite.
+            inputs: shape (batch, ...), float32 or float64, finite.
             target: class index, or one an input; None for single-output models.
             n_samples: noisy copies of each input in all, >= 100; a tenth of them is a pilot that proves nothing but
                 tells where to look.
@@ -129,9 +129,9 @@ class SmoothedAttribution:
             seed: of the keyed streams; None takes a fresh secret one, as deployment should (docs/threat_model.md).
             confidence: bound on the norm of h: ``"betting"`` (the tightest, valid at any time), ``"hoeffding"``,
                 ``"bernstein"``, or the paper's ``"asymptotic"`` interval, which is not a finite-sample bound.
-            guarantee: ``"population"`` speaks of h; ``"observed"`` of two averages of ``observed_samples`` fresh draws,
-                one at x and one at the perturbed input.
-            observed_samples: draws in each observed average; n_samples if None.
+            guarantee: ``"population"`` speaks of h; ``"observed"`` of two averages of ``observed_samples`` fresh draws
+                each (as `attribute` gives), one at x and one at the perturbed input.
+            observed_samples: attributions in each observed average; n_samples if None.
             method: ``"sound"``, or ``"printed"`` to reproduce the paper (not a bound).
             stop_when: (eps, cosine): stop sampling an input as soon as this claim is proven, or so much as ruled out
                 for this pilot; the verdict is in ``evidence.outcome``. Needs an anytime-valid bound (betting).
@@ -179,7 +179,7 @@ class SmoothedAttribution:
         h fixed instead: `Certificate.fixed_norm_scale`.
 
         Args:
-            inputs: shape (batch, ...), floating point, finite.
+            inputs: shape (batch, ...), float32 or float64, finite.
             target: class index, or one an input; None for single-output models.
             eps: l2 size of the perturbation, > 0.
             cosine: threshold T.
@@ -262,8 +262,9 @@ def _checked(
         raise ArgumentError("inputs", type(inputs).__name__, "must be a torch.Tensor of shape (batch, ...)")
     if inputs.ndim < 2 or inputs.numel() == 0:
         raise ArgumentError("inputs", tuple(inputs.shape), "must have shape (batch, ...), not empty")
-    if not inputs.is_floating_point():
-        rule = "must be floating point in the model's input range (divide 8-bit images by 255)"
+    if inputs.dtype not in (torch.float32, torch.float64):
+        # Half precision would round noise out of its ball.
+        rule = "must be float32 or float64, in the model's input range (divide 8-bit images by 255)"
         raise ArgumentError("inputs", str(inputs.dtype), rule)
     bad = int((~torch.isfinite(inputs)).sum())
     if bad:

@@ -116,12 +116,6 @@ def test_wrap_captum_puts_the_model_in_eval_mode():
         ac.wrap(captum.attr.IntegratedGradients(net))
 
 
-def test_a_broken_promise_of_nonnegativity_is_found(inputs):
-    assert ac.wrap(lambda x, t: x, nonnegative=True).nonnegative
-    with pytest.raises(ac.ArgumentError, match="nonnegative"):
-        ac.wrap(lambda x, t: x - 1, nonnegative=True)(inputs, 0)
-
-
 def test_what_is_no_attribution_is_refused():
     with pytest.raises(ac.ArgumentError, match="^attribution="):
         ac.wrap(3)

@@ -158,6 +158,20 @@ def test_norm_interval_in_a_case_with_a_closed_form():
     assert stats.ncx2(d, upper**2 * n / v).cdf(x) == pytest.approx(0.01, abs=1e-6)
 
 
+@pytest.mark.parametrize("unit", [1e-9, 1e6])
+def test_norm_interval_does_not_depend_on_units(unit):
+    rng = np.random.default_rng(1)
+    mean, variance = rng.normal(0.1, 0.2, 30), rng.exponential(1, 30)
+    reference = norm_interval(mean, variance, 200, 1e-3)
+    scaled = norm_interval(unit * mean, unit**2 * variance, 200, 1e-3)
+    np.testing.assert_allclose(scaled, np.multiply(unit, reference), rtol=1e-9)
+
+
+def test_norm_interval_refuses_what_it_cannot_resolve():
+    with pytest.raises(ac.ArgumentError, match="alpha=1e-08: must be >= 1e-07"):
+        norm_interval(np.ones(5), np.ones(5), 10, 1e-8)
+
+
 def test_norm_interval_at_imagenet_size():
     d, n = 150_528, 2_000
     rng = np.random.default_rng(0)

@@ -111,6 +111,14 @@ def test_observed_angles_add_up():
     assert g.cosine(at(eps), at(c)) == pytest.approx(math.cos(angle), rel=1e-10)
 
 
+def test_an_antithetic_pair_is_one_observed_draw():
+    pairs, singles = (
+        geometry(ac.Gaussian(0.25), guarantee="observed", observed_samples=n, antithetic=a)
+        for n, a in ((20_000, True), (10_000, False))
+    )
+    assert pairs.cosine(at(0.01), at(0.9)) == singles.cosine(at(0.01), at(0.9))
+
+
 def test_nonnegative_maps_lose_at_most_a_right_angle():
     plain, sharp = geometry(ac.Gaussian(1.0)), geometry(ac.Gaussian(1.0), nonnegative=True)
     assert sharp.displacement(at(0.3)) == pytest.approx(plain.displacement(at(0.3)) / math.sqrt(2), rel=1e-14)

@@ -115,6 +115,18 @@ def test_zero_and_nonfinite_attributions_are_counted():
     assert (draws.values.norm(dim=1) > 0.5).sum() == 20
 
 
+def test_attributions_too_small_to_normalize_count_as_zero():
+    s = Sampler(lambda x, t: 1e-150 * x, ac.Gaussian(1.0), ac.Normalize(), batch=BatchSize(40))
+    (draws,) = s.draws(torch.rand(3, dtype=torch.float64), None, STREAM, 0, 40)
+    assert (draws.zeros, draws.nonfinite) == (40, 0)
+
+
+def test_a_broken_promise_of_nonnegativity_is_found():
+    assert values(sampler(ac.wrap(lambda x, t: x.abs(), nonnegative=True)), torch.rand(3), 0, 10).min() >= 0
+    with pytest.raises(ac.ArgumentError, match="nonnegative=True: the attribution returned -"):
+        values(sampler(ac.wrap(lambda x, t: x - 1, nonnegative=True)), torch.rand(3), 0, 10)
+
+
 def test_attributions_of_another_shape_are_refused():
     with pytest.raises(ac.ArgumentError, match=r"attribution=\(8, 2\): must return .* here \(8, 3\)"):
         values(sampler(lambda x, t: x[:, :2], batch=8), torch.rand(3), 0, 10)

@@ -31,7 +31,10 @@ class Attribution(Protocol):
 
 
 def is_nonnegative(attribution: Attribution) -> bool:
-    """Whether the attribution promises that no entry is ever negative (its attribute ``nonnegative``)."""
+    """Whether the attribution promises that no entry is ever negative (its attribute ``nonnegative``).
+
+    The sampler checks the promise on every draw.
+    """
     return bool(getattr(attribution, "nonnegative", False))
 
 

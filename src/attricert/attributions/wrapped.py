@@ -34,10 +34,7 @@ class Wrapped:
         else:
             result = self.function(inputs, target)
         attributions = torch.as_tensor(np.asarray(result) if not isinstance(result, Tensor) else result)
-        attributions = attributions.detach().to(dtype=inputs.dtype, device=inputs.device)
-        if self.nonnegative and bool((attributions < 0).any()):
-            raise ArgumentError("nonnegative", True, f"the attribution returned {float(attributions.min()):.3g}")
-        return attributions
+        return attributions.detach().to(dtype=inputs.dtype, device=inputs.device)
 
 
 def wrap(attribution: Any, *, numpy: bool = False, nonnegative: bool = False) -> Wrapped:

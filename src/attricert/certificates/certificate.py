@@ -138,7 +138,7 @@ class Certificate:
         moved = float(self._geometry.displacement(np.array([eps]))[0])
         if moved >= norm:
             return f"eps={eps:g} may move the map by {moved:.3g}, its norm is at least {norm:.3g}"
-        return f"the averages of {self.statement.observed_samples} draws are too far from their expectations"
+        return f"the averages of {self.statement.observed_draws} draws are too far from their expectations"
 
 
 def _shaped(result: Array, values: Array) -> Array:

@@ -108,7 +108,7 @@ class Geometry:
         s = self.statement
 
         def away(size: Array) -> Array:
-            distance = mean_distance(s.observed_samples, s.alpha_part, s.bound, np.maximum(size, 0.0))
+            distance = mean_distance(s.observed_draws, s.alpha_part, s.bound, np.maximum(size, 0.0))
             return cosine.turn(distance, size)
 
         return cosine.turn(moved, norm) + away(norm) + away(norm - moved)

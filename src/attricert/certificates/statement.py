@@ -32,7 +32,7 @@ class Statement:
         nonnegative: whether no attribution entry is ever negative.
         alpha: the probability, over the draws, with which an input's certificates may fail.
         guarantee: ``"population"`` (about h) or ``"observed"`` (about two averages of finitely many fresh draws).
-        observed_samples: draws in each of those averages.
+        observed_samples: attributions computed for each of those averages.
         confidence: the confidence bound used for the norm.
         antithetic: whether draws came in pairs.
         seed: seed of the keyed streams.
@@ -56,12 +56,17 @@ class Statement:
     def __post_init__(self) -> None:
         checks.fraction("alpha", self.alpha)
         checks.known("guarantee", self.guarantee, GUARANTEES)
-        checks.count("observed_samples", self.observed_samples, 1)
+        checks.count("observed_samples", self.observed_samples, 2 if self.antithetic else 1)
 
     @property
     def alpha_part(self) -> float:
         """The share of alpha for each quantity of the claim: the norm and, if observed, an average at each end."""
         return self.alpha if self.guarantee == "population" else self.alpha / 3
+
+    @property
+    def observed_draws(self) -> int:
+        """Independent draws in each observed average: an antithetic pair is one."""
+        return self.observed_samples // 2 if self.antithetic else self.observed_samples
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""

@@ -94,8 +94,9 @@ def run(**values: Any) -> int:
     show_rows(rows, certificate, title=f"{_DIGITS} MNIST test digits, {_MODEL}, saliency")
     shown_cosine, confidence = shown(certificate.cosine(_EPS[1])[0]), 1 - certificate.statement.alpha
     print(
-        f"Row 1 reads: whatever is added to this digit, as long as its l2 size is at most {_EPS[1]:g}, its smoothed "
-        f"map keeps a cosine of at least {shown_cosine} with the one drawn here (confidence {confidence:g})."
+        f"Row 1 reads: whatever is added to this digit, as long as its l2 size is at most {_EPS[1]:g}, the smoothed "
+        f"map (the exact mean, which the picture estimates) keeps a cosine of at least {shown_cosine} with what it "
+        f"was, at confidence {confidence:g}."
     )
     print(f"Pictures: {folder / 'maps.png'}, {folder / 'curves.png'}")
     return 0

@@ -8,7 +8,6 @@ bound on the rest of the integral.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
@@ -23,6 +22,7 @@ __all__ = ["cdf", "norm_interval"]
 Array = npt.NDArray[np.float64]
 
 _TOLERANCE = 1e-9
+_LEAST_ALPHA = 1e-7
 _MOST_NODES = 4_000_000
 _CHUNK = 2**20
 
@@ -57,26 +57,32 @@ def norm_interval(mean: npt.ArrayLike, variance: npt.ArrayLike, n: int, alpha: f
         alpha: probability of failure at each end.
 
     """
-    h2 = np.asarray(mean, dtype=np.float64).ravel() ** 2
-    w = np.asarray(variance, dtype=np.float64).ravel() / n
-    observed = float(h2.sum())
-    if observed == 0.0 or not w.any():
+    if alpha < _LEAST_ALPHA:
+        raise ArgumentError("alpha", alpha, f"must be >= {_LEAST_ALPHA:g} for the asymptotic interval")
+    squares = np.asarray(mean, dtype=np.float64).ravel() ** 2
+    observed = float(squares.sum())
+    if observed == 0.0:
+        return 0.0, 0.0
+    # In units of the observed norm, so that the search's tolerances fit whatever the attribution's units are.
+    shape, w = squares / observed, np.asarray(variance, dtype=np.float64).ravel() / (n * observed)
+    if not w.any():
         return math.sqrt(observed), math.sqrt(observed)
-    form = _Form(w, h2 / observed)
     # Where the answer can lie: generous multiples of the standard deviation around the unbiased estimate.
     reach = 6 + 2 * math.sqrt(math.log(1 / alpha))
-    deviation = math.sqrt(2 * float((w**2).sum()) + 4 * float((w * h2).sum()))
-    center = observed - float(w.sum())
+    deviation = math.sqrt(2 * float((w**2).sum()) + 4 * float((w * shape).sum()))
+    center = 1 - float(w.sum())
     small, large = max(center - reach * deviation, 0.0), max(center, 0.0) + reach * deviation
-    inversion = form.inversion(observed, small, large)
+    inversion = _Form(w, shape).inversion(1.0, small, large)
 
-    def end(level: float) -> float:
-        gap: Callable[[float], float] = lambda square: inversion.cdf(square) - level  # noqa: E731
-        if gap(small) <= 0:
-            return math.sqrt(small)
-        return math.sqrt(large if gap(large) >= 0 else optimize.brentq(gap, small, large, rtol=1e-12))
+    def excess(square: float, level: float) -> float:
+        return inversion.cdf(square) - level
 
-    return end(1 - alpha), end(alpha)
+    def solve(level: float) -> float:
+        return math.sqrt(observed * optimize.brentq(excess, small, large, args=(level,), rtol=1e-12))
+
+    # The cdf at the observed norm falls as the true norm grows.
+    lower = solve(1 - alpha) if excess(small, 1 - alpha) > 0 else 0.0
+    return lower, solve(alpha) if excess(small, alpha) > 0 else math.sqrt(observed * small)
 
 
 @final

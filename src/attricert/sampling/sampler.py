@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attricert.attributions import Attribution
+from attricert.attributions import Attribution, is_nonnegative
 from attricert.bounding import Bound
 from attricert.errors import ArgumentError
 from attricert.noise import Noise
@@ -87,9 +87,8 @@ class Sampler:
         # No float64 on some accelerators: their statistics are kept on the CPU.
         rows = raw.to(device="cpu" if raw.device.type == "mps" else None).double()
         values = self.bound(rows)
-        size = rows.abs().amax(dim=1)  # NaN and inf pass through
-        nonfinite = int((~torch.isfinite(size)).sum())
-        zeros = int((size == 0).sum())
+        nonfinite = int((~torch.isfinite(rows.sum(dim=1))).sum())  # NaN and inf pass through sums
+        zeros = int((torch.count_nonzero(values, dim=1) == 0).sum()) - nonfinite
         if self.antithetic:
             values = values.reshape(len(values) // 2, 2, -1).mean(dim=1)
         return Draws(values, len(rows), zeros, nonfinite)
@@ -113,6 +112,8 @@ class Sampler:
                 tuple(attributions.shape),
                 f"must return the inputs' shape, here {tuple(noisy.shape)}",
             )
+        if is_nonnegative(self.attribution) and bool((attributions < 0).any()):
+            raise ArgumentError("nonnegative", True, f"the attribution returned {float(attributions.min()):.3g}")
         return attributions.detach()
 
     def _probe(self, x: Tensor, target: Tensor | None, stream: Stream) -> int:

@@ -1,0 +1,178 @@
+"""The command line, in process but for one real command."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from PIL import Image
+
+import attricert as ac
+from attricert.cli.main import main
+
+CERTIFY = ["certify", "--model", "mnist-standard", "--data", "mnist:test[0:3]", "--radius", "3.5", "--n-samples", "300"]
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def fails(capsys, *arguments):
+    """The single line that a bad call prints."""
+    try:
+        code = main(list(arguments))
+    except SystemExit as error:
+        code = error.code
+    assert code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    (line,) = [line for line in err.splitlines() if line.strip()]
+    assert not any(Path().iterdir())
+    return line
+
+
+def test_certify_writes_what_it_prints(capsys):
+    arguments = [*CERTIFY, "--seed", "5", "--out", "run", "--eps", "0.01", "0.04", "--cosine", "0.9", "--json"]
+    assert main(arguments) == 0
+    printed = json.loads(capsys.readouterr().out)
+    table = pq.read_table("run/results.parquet")
+    assert table.to_pylist() == printed["rows"]
+    row = printed["rows"][1]
+    assert (row["id"], row["label"], row["prediction"]) == ("mnist:test:1", 2, 2)
+    assert row["cosine_eps_0.01"] > row["cosine_eps_0.04"] > 0.9
+    assert json.loads(table.schema.metadata[b"attricert"]) == printed["statement"]
+    certificate = ac.Certificate.load("run/certificate.safetensors")
+    np.testing.assert_array_equal(certificate.max_eps(0.9), [r["max_eps_cosine_0.9"] for r in printed["rows"]])
+    config = yaml.safe_load(Path("run/config.yaml").read_text())
+    assert (config["seed"], config["n_samples"], config["eps"]) == (5, 300, [0.01, 0.04])
+
+
+def test_the_written_config_repeats_the_run(capsys):
+    assert main([*CERTIFY, "--out", "a"]) == 0
+    assert main(["certify", "--config", "a/config.yaml", "--out", "b"]) == 0
+    assert pq.read_table("a/results.parquet").equals(pq.read_table("b/results.parquet"))
+
+
+def test_results_are_never_overwritten(capsys):
+    assert main([*CERTIFY, "--out", "run"]) == 0
+    before = Path("run/results.parquet").read_bytes()
+    assert main([*CERTIFY, "--out", "run", "--seed", "9"]) == 2
+    assert "already holds results.parquet" in capsys.readouterr().err
+    assert Path("run/results.parquet").read_bytes() == before
+
+
+def test_the_table_rounds_down(capsys):
+    assert main([*CERTIFY, "--seed", "5", "--out", "run", "--cosine", "0.9"]) == 0
+    out = capsys.readouterr().out
+    exact = pq.read_table("run/results.parquet").to_pylist()[0]["max_eps_cosine_0.9"]
+    cell = next(line for line in out.splitlines() if "mnist:test:0" in line).split()[-1]
+    assert float(cell) <= exact < float(cell) + 1e-4
+    assert "sound lower bounds for UniformBall(radius=3.5)" in " ".join(out.split())
+
+
+def test_printed_is_labelled(capsys):
+    ac.certificates.printed.warn_once.cache_clear()
+    with pytest.warns(ac.NotABoundWarning):
+        assert main([*CERTIFY, "--method", "printed"]) == 0
+    assert "NOT lower bounds" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_users_own_model_attribution_and_images(capsys, digits):
+    Path("mine.py").write_text(
+        "import attricert as ac\n"
+        "def model():\n    return ac.models.load('mnist-standard')\n"
+        "def attribution(model):\n    g = ac.InputXGradient(model)\n    return lambda x, t: -g(x, t)\n"
+    )
+    Path("images").mkdir()
+    for i in range(2):
+        pixels = (digits.images[i, 0].numpy() * 255).round().astype(np.uint8)
+        Image.fromarray(pixels).save(f"images/{i}.png")
+    arguments = ["certify", "--model", "mine.py:model", "--attribution", "mine.py:attribution", "--data", "images"]
+    assert main([*arguments, "--noise", "gaussian", "--sigma", "0.1", "--n_samples", "200", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [(r["id"], r["label"], r["prediction"]) for r in rows] == [("0.png", -1, 7), ("1.png", -1, 2)]
+
+
+def test_outcomes_are_shown(capsys):
+    assert main([*CERTIFY, "--stop-when", "0.01", "0.9", "--target", "label"]) == 0
+    assert capsys.readouterr().out.count("proven") == 3
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["--radius", "-1"], "radius=-1.0: must be a finite number > 0"),
+        (["--noise", "gaussian"], "goes with --sigma, without --radius"),
+        (["--noise", "gausian"], "did you mean 'gaussian'"),
+        (["--eps", "0.1", "-1"], "eps=[0.1, -1.0]: must be finite and >= 0"),
+        (["--cosine", "1"], "cosine=[1.0]: must be > 0 and < 1"),
+        (["--alpha", "2"], "alpha=2.0: must be > 0 and < 1"),
+        (["--n-samples", "10"], "n_samples=10: must be an integer >= 100"),
+        (["--n-samples", "many"], "--n_samples"),
+        (["--model", "mnist-standart"], "did you mean 'mnist-standard'"),
+        (["--model", "nowhere.py:f"], "there is no file nowhere.py"),
+        (["--data", "mnisst:test[0:2]"], "did you mean 'mnist'"),
+        (["--data", "nowhere"], "is not a folder"),
+        (["--attribution", "salience"], "did you mean 'saliency'"),
+        (["--confidence", "beting"], "did you mean 'betting'"),
+        (["--method", "printd"], "did you mean 'printed'"),
+        (["--target", "12"], "target=12: must be a class index from 0 to 9"),
+        (["--target", "dog"], "must be predicted, label, or a class number"),
+        (["--bound", "clip"], "goes with --bound clip, and is needed there"),
+        (["--device", "gpu"], "device='gpu': cannot be used here"),
+        (["--no-such-flag", "1"], "unrecognized arguments"),
+        (["--config", "nowhere.yaml"], "does not exist"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2_and_nothing_is_written(capsys, extra, message):
+    line = fails(capsys, *CERTIFY, "--out", "run", *extra)
+    assert line.startswith("attricert: error: ")
+    assert message in line
+
+
+def test_bad_commands(capsys):
+    assert "invalid choice: 'certfy'" in fails(capsys, "certfy")
+    assert "--model" in fails(capsys, "certify", "--data", "mnist:test[0:1]", "--radius", "1")
+    assert "did you mean 'mnist'" in fails(capsys, "data", "mnis")
+    assert "did you mean 'mnist-standard'" in fails(capsys, "models", "mnist-standrad")
+
+
+def test_models_and_data(capsys):
+    assert main(["models"]) == 0
+    assert "mnist-standard" in capsys.readouterr().out
+    assert main(["models", "mnist-standard"]) == 0
+    assert "sha256" in capsys.readouterr().out
+    assert main(["models", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["name"] == "mnist-standard"
+    assert main(["data"]) == 0
+    assert "ATTRICERT_DATA" in capsys.readouterr().out
+
+
+def test_interrupted_is_130_and_writes_nothing(capsys, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("attricert.smoothed.SmoothedAttribution.certify", interrupt)
+    assert main([*CERTIFY, "--out", "run"]) == 130
+    assert not Path("run").exists()
+
+
+def test_the_demo_draws_two_pictures(capsys):
+    assert main(["demo", "--n-samples", "200"]) == 0
+    assert capsys.readouterr().out.count("mnist:test:") == 8
+    for name in ("maps", "curves"):
+        with Image.open(f"attricert-demo/{name}.png") as picture:
+            pixels = np.asarray(picture.convert("RGB"))
+        assert min(pixels.shape[:2]) > 400
+        assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 50
+
+
+def test_the_installed_command_runs():
+    command = Path(sys.executable).with_name("attricert")
+    run = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == f"attricert {ac.__version__}"

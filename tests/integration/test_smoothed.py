@@ -1,0 +1,248 @@
+"""The library as a user meets it."""
+
+import numpy as np
+import pytest
+import torch
+from functions import rotor, rotor_norm
+
+import attricert as ac
+
+SETTINGS = {"n_samples": 600, "seed": 7}
+
+
+@pytest.fixture
+def smoothed(model):
+    return ac.SmoothedAttribution(ac.Saliency(model), noise=ac.UniformBall(radius=3.5), bound=ac.Normalize())
+
+
+@pytest.fixture(scope="module")
+def certificate(model, digits):
+    sm = ac.SmoothedAttribution(ac.Saliency(model), ac.UniformBall(3.5))
+    return sm.certify(digits.images[:4], digits.labels[:4], n_samples=2_000, seed=7)
+
+
+def test_real_digits_are_certified(certificate):
+    assert (certificate.max_eps(0.9) > 0.045).all()
+    assert (certificate.cosine(0.02) > 0.97).all()
+    assert (certificate.evidence.n_samples == 1_800).all()
+    assert (certificate.evidence.n_pilot == 200).all()
+    s = certificate.statement
+    assert (s.dimension, s.bound, s.alpha, s.confidence, s.seed) == (784, 1.0, 1e-3, "betting", 7)
+
+
+def test_results_do_not_depend_on_batch_size_company_or_order(model, digits, smoothed):
+    small = ac.SmoothedAttribution(smoothed.attribution, smoothed.noise, batch_size=37)
+    together = smoothed.certify(digits.images[:3], digits.labels[:3], **SETTINGS)
+    for i in (2, 0, 1):
+        alone = small.certify(digits.images[i : i + 1], digits.labels[i : i + 1], **SETTINGS)
+        assert alone.norm[0] == pytest.approx(together.norm[i], abs=1e-6)
+        np.testing.assert_allclose(alone.maps[0], together.maps[i], atol=1e-6)
+
+
+def test_seeds(digits, smoothed):
+    def norms(**settings):
+        return smoothed.certify(digits.images[:1], 7, n_samples=200, **settings)
+
+    a, b, c = norms(seed=1), norms(seed=1), norms(seed=2)
+    assert a.norm == b.norm
+    assert not np.array_equal(a.maps, c.maps)
+    fresh, other = norms(), norms()
+    assert fresh.statement.seed != other.statement.seed
+    assert np.array_equal(norms(seed=fresh.statement.seed).maps, fresh.maps)
+    assert not np.array_equal(norms(seed=1, sample_ids=["mine"]).maps, a.maps)
+
+
+def test_pilot_and_main_draws_are_never_shared(monkeypatch, digits, smoothed):
+    from attricert.sampling import Sampler
+
+    asked = []
+    original = Sampler._noise
+
+    def spy(self, x, stream, start, stop):
+        noise = original(self, x, stream, start, stop)
+        asked.append((stream.stage, noise))
+        return noise
+
+    monkeypatch.setattr(Sampler, "_noise", spy)
+    smoothed.certify(digits.images[:1], 7, **SETTINGS)
+    pilot, main = (torch.cat([n for stage, n in asked if stage == s]) for s in ("pilot", "main"))
+    assert (len(pilot), len(main)) == (60, 540)
+    assert torch.cdist(pilot, main).min() > 1.0
+
+
+def test_attribute_in_the_inputs_shape_and_dtype(digits, smoothed):
+    maps = smoothed.attribute(digits.images[:2], target=[7, 2], n_samples=50, seed=0)
+    assert maps.shape == (2, 1, 28, 28)
+    assert maps.dtype == torch.float32
+
+
+@pytest.mark.parametrize("confidence", ["betting", "hoeffding", "bernstein", "asymptotic"])
+def test_every_confidence_bound_on_real_digits(digits, smoothed, certificate, confidence):
+    norm = smoothed.certify(digits.images[:2], digits.labels[:2], confidence=confidence, **SETTINGS).norm
+    assert (norm > 0.5).all()
+    assert (norm < certificate.norm[:2] + 0.05).all()
+
+
+def test_antithetic_pairs_do_not_change_what_is_estimated(digits, model, certificate):
+    sm = ac.SmoothedAttribution(ac.Saliency(model), ac.UniformBall(3.5), antithetic=True)
+    pairs = sm.certify(digits.images[:2], digits.labels[:2], n_samples=2_000, seed=7)
+    assert (pairs.evidence.n_samples == 1_800).all()
+    np.testing.assert_allclose(pairs.norm, certificate.norm[:2], atol=0.03)
+
+
+def test_sampling_stops_when_the_claim_is_decided(digits, smoothed):
+    x, y = digits.images[:1], digits.labels[:1]
+
+    def run(eps, n=3_000):
+        return smoothed.certify(x, y, n_samples=n, seed=3, stop_when=(eps, 0.9))
+
+    easy, hard, close = run(0.03), run(0.2), run(0.0637, 600)
+    assert easy.evidence.outcome == ("proven",)
+    assert easy.evidence.n_samples[0] < 1_000
+    assert easy.cosine(0.03)[0] >= 0.9
+    assert hard.evidence.outcome == ("refuted",)
+    assert hard.evidence.n_samples[0] < 1_000
+    assert hard.cosine(0.2)[0] < 0.9
+    assert close.evidence.outcome == ("open",)
+    assert close.evidence.n_samples[0] == 540
+
+
+def test_early_stopping_does_not_depend_on_the_batch_size(digits, model):
+    def run(size):
+        sm = ac.SmoothedAttribution(ac.Saliency(model), ac.UniformBall(3.5), batch_size=size)
+        return sm.certify(digits.images[:1], 7, n_samples=5_000, seed=3, stop_when=(0.05, 0.9)).evidence
+
+    a, b = run(50), run(400)
+    assert a.n_samples == b.n_samples
+    assert a.norm[0] == pytest.approx(b.norm[0], abs=1e-6)
+
+
+def test_stopping_early_needs_an_anytime_bound(digits, smoothed):
+    with pytest.raises(ac.ArgumentError, match="valid at any time: 'betting'"):
+        smoothed.certify(digits.images[:1], 7, confidence="hoeffding", stop_when=(0.01, 0.9))
+
+
+def test_observed_costs_a_margin(digits, smoothed, certificate):
+    observed = smoothed.certify(
+        digits.images[:4], digits.labels[:4], n_samples=2_000, seed=7, guarantee="observed", observed_samples=100_000
+    )
+    assert (observed.max_eps(0.9) < certificate.max_eps(0.9)).all()
+    assert (observed.max_eps(0.9) > 0.5 * certificate.max_eps(0.9)).all()
+
+
+def test_min_radius_is_certified_and_not_far_from_the_least():
+    """A rotor's norm at every radius is known, so the least radius is too."""
+    k, eps, threshold = [0.5, 0.2, 0.0], 0.05, 0.9
+    sm = ac.SmoothedAttribution(rotor(k), ac.UniformBall(9.0))
+    x = torch.rand(2, 3, dtype=torch.float64)
+    found = sm.min_radius(x, eps=eps, cosine=threshold, n_samples=4_000, alpha=1e-3, seed=0)
+    radii = np.linspace(0.01, 5, 5_000)
+    enough = [
+        2 * ac.UniformBall(r).lost_mass(eps, 3) <= rotor_norm(k, ac.UniformBall(r)) * (1 - threshold**2) ** 0.5
+        for r in radii
+    ]
+    least = radii[np.argmax(enough)]
+    assert (found >= least).all()
+    assert (found <= 1.05 * least).all()
+
+
+def test_min_radius_up_to_r_max():
+    sm = ac.SmoothedAttribution(rotor([20.0, 0.0]), ac.Gaussian(1.0))
+    x = torch.zeros(1, 2, dtype=torch.float64)
+    assert sm.min_radius(x, eps=0.5, cosine=0.9, n_samples=500, r_max=3.0, seed=0).tolist() == [np.inf]
+
+
+def test_the_papers_radius_holds_the_norm_fixed(certificate):
+    radius = certificate.fixed_norm_scale(0.05, 0.9)
+    assert radius == pytest.approx(3.5 * 0.05 / certificate.max_eps(0.9), rel=1e-3)
+
+
+def test_progress_counts_every_copy(digits, smoothed):
+    done = []
+    smoothed.certify(digits.images[:2], digits.labels[:2], n_samples=300, seed=0, progress=done.append)
+    assert sum(done) == 600
+    smoothed.attribute(digits.images[:1], 7, n_samples=20, progress=True)
+
+
+def test_nonfinite_attributions_are_counted_and_reported():
+    def g(x, t):
+        out = torch.ones_like(x)
+        out[x[:, 0] > 0] = float("nan")
+        return out
+
+    x = torch.zeros(1, 3, dtype=torch.float64)
+    with pytest.warns(ac.AttributionWarning, match="held NaN or inf; they count as zero"):
+        certificate = ac.SmoothedAttribution(g, ac.Gaussian(1.0)).certify(x, n_samples=1_000, seed=0)
+    assert 350 < certificate.evidence.nonfinite[0] < 550
+    assert certificate.norm[0] == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (torch.zeros(2, 3, dtype=torch.uint8), "inputs='torch.uint8': .*divide 8-bit images by 255"),
+        (torch.zeros(2, 3, dtype=torch.float16), "inputs='torch.float16': must be float32 or float64"),
+        (torch.tensor([[0.0, float("nan")]]), "inputs='1 entries NaN or inf': must be finite"),
+        (torch.tensor([[0.0, float("inf")]]), "must be finite"),
+        (torch.zeros(3), "inputs=\\(3,\\): must have shape \\(batch, ...\\)"),
+        (torch.zeros(0, 3), "not empty"),
+    ],
+)
+def test_bad_inputs_are_refused(inputs, message):
+    sm = ac.SmoothedAttribution(lambda x, t: x, ac.Gaussian(1.0))
+    for call in (sm.certify, sm.attribute):
+        with pytest.raises(ac.ArgumentError, match=message):
+            call(inputs)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"n_samples": 99}, "n_samples=99: must be an integer >= 100"),
+        ({"alpha": 0.0}, "alpha=0.0"),
+        ({"alpha": 1.5}, "alpha=1.5"),
+        ({"seed": -1}, "seed=-1"),
+        ({"confidence": "beting"}, "did you mean 'betting'"),
+        ({"guarantee": "observd"}, "did you mean 'observed'"),
+        ({"method": "sounds"}, "did you mean 'sound'"),
+        ({"stop_when": (0.1, 0.9), "method": "printed"}, "UniformBall"),
+        ({"stop_when": (-0.1, 0.9)}, "eps\\)=-0.1: must be a finite number > 0"),
+        ({"stop_when": (0.1, 1.9)}, "cosine\\)=1.9"),
+        ({"target": [0, 1, 2]}, "target=\\(3,\\): must be one class index, or one for each of the 2 inputs"),
+        ({"target": [0.5, 1.0]}, "integers"),
+        ({"target": -3}, "target=-3"),
+        ({"sample_ids": ["one"]}, "must name each of the 2 inputs"),
+        ({"observed_samples": 0}, "observed_samples=0"),
+    ],
+)
+def test_bad_arguments_are_refused(arguments, message):
+    sm = ac.SmoothedAttribution(lambda x, t: x, ac.Gaussian(1.0))
+    with pytest.raises(ac.ArgumentError, match=message):
+        sm.certify(torch.rand(2, 3), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [({"eps": 0.0}, "eps=0.0"), ({"cosine": 1.0}, "cosine=1.0"), ({"r_max": -1.0}, "r_max=-1.0")],
+)
+def test_bad_searches_are_refused(arguments, message):
+    sm = ac.SmoothedAttribution(lambda x, t: x, ac.Gaussian(1.0))
+    with pytest.raises(ac.ArgumentError, match=message):
+        sm.min_radius(torch.rand(2, 3), **{"eps": 0.1, "cosine": 0.9, **arguments})
+
+
+def test_claims_are_not_decided_by_the_printed_formula(digits, smoothed):
+    with pytest.raises(ac.ArgumentError, match="stop_when decides claims"):
+        smoothed.certify(digits.images[:1], 7, method="printed", stop_when=(0.01, 0.9))
+
+
+def test_bad_settings_are_refused(model):
+    with pytest.raises(ac.ArgumentError, match="batch_size=0"):
+        ac.SmoothedAttribution(ac.Saliency(model), ac.Gaussian(1.0), batch_size=0)
+    with pytest.raises(ac.ArgumentError, match="memory_budget=-5"):
+        ac.SmoothedAttribution(ac.Saliency(model), ac.Gaussian(1.0), memory_budget=-5)
+
+
+def test_targets_out_of_range_are_refused(digits, smoothed):
+    with pytest.raises(ac.ArgumentError, match="target=10: must be a class index from 0 to 9"):
+        smoothed.certify(digits.images[:1], 10)
