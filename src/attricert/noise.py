@@ -35,8 +35,8 @@ class Noise(ABC):
         """The same family at another scale."""
 
     @abstractmethod
-    def sample(self, rng: Rng, n: int, d: int) -> Float[Tensor, "n d"]:
-        """Draw n independent noise vectors."""
+    def sample(self, rng: Rng, d: int) -> Float[Tensor, "n d"]:
+        """Independent noise vectors, one for each of the rng's rows."""
 
     @abstractmethod
     def lost_mass(self, eps: npt.ArrayLike, d: int) -> Array:
@@ -75,11 +75,11 @@ class UniformBall(Noise):
         """A ball of another radius."""
         return UniformBall(scale)
 
-    def sample(self, rng: Rng, n: int, d: int) -> Float[Tensor, "n d"]:
+    def sample(self, rng: Rng, d: int) -> Float[Tensor, "n d"]:
         """A Gaussian direction times radius * U^(1/d)."""
-        z = rng.normal(n, d)
+        z = rng.normal(d)
         # In float64: for d = 150,528 the whole law of U^(1/d) lives within 1e-4 of 1.
-        length = self.radius * rng.uniform(n) ** (1.0 / d)
+        length = self.radius * rng.uniform() ** (1.0 / d)
         factor: Tensor = length / torch.linalg.vector_norm(z, dim=1, dtype=torch.float64)
         return z * factor.to(z.dtype)[:, None]
 
@@ -123,9 +123,9 @@ class Gaussian(Noise):
         """Another standard deviation."""
         return Gaussian(scale)
 
-    def sample(self, rng: Rng, n: int, d: int) -> Float[Tensor, "n d"]:
+    def sample(self, rng: Rng, d: int) -> Float[Tensor, "n d"]:
         """Independent normals."""
-        return rng.normal(n, d) * self.sigma
+        return rng.normal(d) * self.sigma
 
     def lost_mass(self, eps: npt.ArrayLike, d: int) -> Array:  # noqa: ARG002  (free of dimension)
         """erf(eps / (2 sqrt2 sigma))."""

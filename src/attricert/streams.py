@@ -1,20 +1,23 @@
-"""Keyed random streams: (seed, sample, stage, block) -> random numbers.
+"""Keyed random streams: (seed, sample, stage, row) -> random numbers.
 
-A stream is cut into blocks of fixed size, each with random numbers of its own, so draw number i is the same
-whatever the batch size, the order of work or the point of resumption. On the CPU a block is a counter range of
-one Philox generator whose key is a digest of (seed, sample, stage): blocks cannot overlap. On CUDA a
-block is one generator of that device, seeded from the same key; its draws differ from the CPU's.
-Accelerators without float64 (mps) take the CPU's draws.
+Every draw is a row with random numbers of its own, so draw number i is the same whatever the batch size, the order of
+work or the point of resumption. On the CPU a row is a counter range of one Philox generator whose key is a digest of
+(seed, sample, stage), and normals come by Box and Muller's transform, which needs the same count of numbers for each:
+rows cannot overlap. On CUDA rows come in blocks, each from a generator of that device, seeded from the same key; its
+draws differ from the CPU's. Accelerators without float64 (mps) take the CPU's draws.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, final, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -24,14 +27,14 @@ __all__ = ["Rng", "Stream", "fresh_seed", "sample_key"]
 
 @runtime_checkable
 class Rng(Protocol):
-    """A source of random numbers for one block, in one dtype on one device."""
+    """The random numbers of n consecutive rows, in one dtype on one device."""
 
-    def normal(self, n: int, d: int) -> Float[Tensor, "n d"]:
+    def normal(self, d: int) -> Float[Tensor, "n d"]:
         """Independent standard normals."""
         ...
 
-    def uniform(self, n: int) -> Float[Tensor, " n"]:
-        """Independent uniforms on [0, 1), in float64."""
+    def uniform(self) -> Float[Tensor, " n"]:
+        """Independent uniforms on [0, 1), in float64, independent of the normals."""
         ...
 
 
@@ -51,51 +54,73 @@ class Stream:
     sample: str
     stage: str
 
-    def block_size(self, device: torch.device) -> int:
-        """Draws in a block: few on the CPU (little waste at the ends), many where each launch costs."""
-        return 256 if device.type == "cuda" else 16
-
-    def rng(self, block: int, dtype: torch.dtype, device: torch.device) -> Rng:
-        """The random numbers of one block, from its start."""
-        key = self._digest()
-        if device.type == "cuda":
-            seed = hashlib.blake2b(key + block.to_bytes(8, "little"), digest_size=8).digest()
-            generator = torch.Generator(device).manual_seed(int.from_bytes(seed, "little") >> 1)
-            return _DeviceRng(generator, dtype, device)
-        philox = np.random.Philox(key=np.frombuffer(key, dtype=np.uint64), counter=[0, block, 0, 0])
-        return _HostRng(np.random.Generator(philox), dtype)
-
-    def _digest(self) -> bytes:
+    def rows(self, start: int, stop: int, dtype: torch.dtype, device: torch.device) -> Rng:
+        """The random numbers of rows ``start`` to ``stop``, in float32 or float64."""
         text = f"{self.seed}\x1f{self.sample}\x1f{self.stage}"
-        return hashlib.blake2b(text.encode(), digest_size=16).digest()
+        key = hashlib.blake2b(text.encode(), digest_size=16).digest()
+        return (_DeviceRng if device.type == "cuda" else _HostRng)(key, start, stop, dtype, device)
 
 
 @final
 @dataclass(frozen=True)
 class _HostRng:
-    generator: np.random.Generator
+    key: bytes
+    start: int
+    stop: int
     dtype: torch.dtype
+    device: torch.device
 
-    def normal(self, n: int, d: int) -> Tensor:
-        source = np.float64 if self.dtype == torch.float64 else np.float32
-        return torch.from_numpy(self.generator.standard_normal((n, d), dtype=source)).to(self.dtype)
+    def normal(self, d: int) -> Tensor:
+        wide = self.dtype == torch.float64
+        half, unit = (d + 1) // 2, 2.0 ** (-63 if wide else -31)
+        words = self._words(4 * -(-2 * half // (4 if wide else 8)), space=0)
+        integers = torch.from_numpy(words.view(np.int64 if wide else np.int32))
+        # The half keeps the logarithm finite; magnitudes near 0 keep all their bits, so the tails reach 6.6 sigma.
+        radius = integers[:, :half].to(self.dtype).abs_().add_(0.5).mul_(unit).log_().mul_(-2).sqrt_()
+        angle = integers[:, half : 2 * half].to(self.dtype).mul_(math.pi * unit)
+        return torch.cat([radius * angle.cos(), radius * angle.sin()], dim=1)[:, :d]
 
-    def uniform(self, n: int) -> Tensor:
-        return torch.from_numpy(self.generator.random(n))
+    def uniform(self) -> Tensor:
+        words = self._words(4, space=1)[:, 0]
+        return torch.from_numpy((words >> np.uint64(11)) * 2.0**-53)
+
+    def _words(self, count: int, space: int) -> npt.NDArray[np.uint64]:
+        """Raw words of each row; count is a multiple of 4, a Philox counter's worth."""
+        key = np.frombuffer(self.key, dtype=np.uint64)
+        philox = np.random.Philox(key=key, counter=[self.start * (count // 4), 0, space, 0])
+        rows = self.stop - self.start
+        return philox.random_raw(rows * count).reshape(rows, count)
 
 
 @final
 @dataclass(frozen=True)
 class _DeviceRng:
-    generator: torch.Generator
+    key: bytes
+    start: int
+    stop: int
     dtype: torch.dtype
     device: torch.device
 
-    def normal(self, n: int, d: int) -> Tensor:
-        return torch.randn(n, d, generator=self.generator, dtype=self.dtype, device=self.device)
+    _BLOCK = 256
 
-    def uniform(self, n: int) -> Tensor:
-        return torch.rand(n, generator=self.generator, dtype=torch.float64, device=self.device)
+    def normal(self, d: int) -> Tensor:
+        return self._rows(
+            b"normal", lambda g: torch.randn(self._BLOCK, d, generator=g, dtype=self.dtype, device=self.device)
+        )
+
+    def uniform(self) -> Tensor:
+        return self._rows(
+            b"uniform", lambda g: torch.rand(self._BLOCK, generator=g, dtype=torch.float64, device=self.device)
+        )
+
+    def _rows(self, kind: bytes, draw: Callable[[torch.Generator], Tensor]) -> Tensor:
+        first = self.start // self._BLOCK
+        blocks = [draw(self._generator(kind, block)) for block in range(first, -(-self.stop // self._BLOCK))]
+        return torch.cat(blocks)[self.start - first * self._BLOCK : self.stop - first * self._BLOCK]
+
+    def _generator(self, kind: bytes, block: int) -> torch.Generator:
+        digest = hashlib.blake2b(self.key + kind + block.to_bytes(8, "little"), digest_size=8).digest()
+        return torch.Generator(self.device).manual_seed(int.from_bytes(digest, "little") >> 1)
 
 
 def sample_key(x: Float[Tensor, ...]) -> str:

@@ -20,7 +20,7 @@ def test_no_direction_crosses_the_certificate(model, digits, noise):
     for i in range(len(x)):
         eps = float(certificate.max_eps(0.8)[i])
         # Regression of the maps on the noise estimates the Jacobian of h (Stein); its top directions turn h fastest.
-        samples = noise.sample(_rng(), N, 784)
+        samples = noise.sample(_rng(), 784)
         maps = ac.Normalize()(_maps(model, x[i], target[i], samples).double())
         jacobian = samples.double().T @ (maps - maps.mean(dim=0))
         fastest = torch.linalg.svd(jacobian, full_matrices=False)[0].T[:2]
@@ -35,7 +35,7 @@ def test_no_direction_crosses_the_certificate(model, digits, noise):
 def _rng():
     from attricert.streams import Stream
 
-    return Stream(9, "attack", "directions").rng(0, torch.float32, torch.device("cpu"))
+    return Stream(9, "attack", "directions").rows(0, N, torch.float32, torch.device("cpu"))
 
 
 def _maps(model, x, target, noise):

@@ -15,8 +15,8 @@ LEVEL = 1e-3
 
 
 def sample(noise, d, n=N):
-    rng = Stream(12345, "statistical", "test").rng(0, torch.float64, torch.device("cpu"))
-    return noise.sample(rng, n, d).numpy()
+    rng = Stream(12345, "statistical", "test").rows(0, n, torch.float64, torch.device("cpu"))
+    return noise.sample(rng, d).numpy()
 
 
 def ball_p_values(x, radius):
@@ -73,9 +73,23 @@ def test_a_slightly_wrong_sigma_is_rejected(d, factor):
     assert min(gaussian_p_values(sample(ac.Gaussian(0.3 * factor), d), 0.3)) < LEVEL
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_normals_are_normal_to_the_tails_and_independent_of_each_other(dtype):
+    """Box and Muller's pairs share a radius and an angle; neighbours, squares and far tails must not show it."""
+    z = Stream(1, "statistical", "normals").rows(0, 4_000, dtype, torch.device("cpu")).normal(1_001).double().numpy()
+    assert stats.kstest(z.ravel()[::7], "norm").pvalue > LEVEL
+    for far in (2.0, 3.0, 4.0, 4.5):
+        count = int((np.abs(z) > far).sum())
+        assert stats.binomtest(count, z.size, 2 * stats.norm.sf(far)).pvalue > LEVEL
+    pairs = z[:, :500].ravel(), z[:, 501:1001].ravel()  # cosine and sine of one angle
+    for f in (lambda v: v, np.square, np.abs, np.sign):
+        assert stats.pearsonr(f(pairs[0]), f(pairs[1])).pvalue > LEVEL
+        assert stats.pearsonr(f(z[:-1, 3]), f(z[1:, 3])).pvalue > LEVEL
+
+
 def test_float32_draws_follow_the_same_law():
-    rng = Stream(0, "statistical", "float32").rng(0, torch.float32, torch.device("cpu"))
-    x = ac.UniformBall(1.0).sample(rng, N, 10)
+    rng = Stream(0, "statistical", "float32").rows(0, N, torch.float32, torch.device("cpu"))
+    x = ac.UniformBall(1.0).sample(rng, 10)
     assert x.dtype == torch.float32
     assert min(ball_p_values(x.double().numpy(), 1.0)) > LEVEL
 

@@ -1,4 +1,7 @@
+import math
+
 import numpy as np
+import pytest
 import torch
 
 from attricert.streams import Stream, sample_key
@@ -6,32 +9,53 @@ from attricert.streams import Stream, sample_key
 CPU = torch.device("cpu")
 
 
-def numbers(seed=0, sample="a", stage="main", block=0, dtype=torch.float32):
-    return Stream(seed, sample, stage).rng(block, dtype, CPU).normal(16, 8)
+def rows(seed=0, sample="a", stage="main", start=0, stop=16, dtype=torch.float32):
+    return Stream(seed, sample, stage).rows(start, stop, dtype, CPU)
 
 
 def test_the_same_key_gives_the_same_numbers():
-    assert torch.equal(numbers(), numbers())
+    assert torch.equal(rows().normal(8), rows().normal(8))
+    assert torch.equal(rows().uniform(), rows().uniform())
 
 
 def test_any_other_key_gives_other_numbers():
-    base = numbers()
-    for other in (numbers(seed=1), numbers(sample="b"), numbers(stage="pilot"), numbers(block=1)):
-        assert not torch.isclose(base, other).any()
+    base = rows()
+    for other in (rows(seed=1), rows(sample="b"), rows(stage="pilot"), rows(start=16, stop=32)):
+        assert not torch.isclose(base.normal(8), other.normal(8), rtol=1e-6).any()
+        assert not torch.isclose(base.uniform(), other.uniform(), rtol=1e-9).any()
 
 
-def test_blocks_are_disjoint_ranges_of_one_generator():
-    """Block b starts 2^64 b counters into the key's sequence, whatever was drawn before it."""
-    rng = Stream(3, "x", "main").rng(5, torch.float64, CPU)
-    key = np.frombuffer(Stream(3, "x", "main")._digest(), dtype=np.uint64)
-    reference = np.random.Philox(key=key)
-    reference.advance(5 * 2**64)
-    expected = np.random.Generator(reference).standard_normal((4, 4))
-    np.testing.assert_array_equal(rng.normal(4, 4).numpy(), expected)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("d", [1, 2, 7, 8, 9, 784])
+def test_any_part_of_a_stream_is_the_same_part(dtype, d):
+    whole = rows(stop=40, dtype=dtype)
+    for start, stop in ((0, 1), (3, 17), (39, 40)):
+        part = rows(start=start, stop=stop, dtype=dtype)
+        assert torch.equal(part.normal(d), whole.normal(d)[start:stop])
+        assert torch.equal(part.uniform(), whole.uniform()[start:stop])
+        assert part.normal(d).shape == (stop - start, d)
+
+
+def test_no_two_rows_share_numbers():
+    """Each row's raw words are a stretch of counters of its own."""
+    words = rows(stop=50, dtype=torch.float64)._words(12, space=0)
+    assert len(np.unique(words)) == words.size
+
+
+def test_normals_by_hand():
+    """Box and Muller from the raw words, in plain floats."""
+    rng = rows(start=5, stop=6, dtype=torch.float64)
+    words = [int(w) - 2**64 if w >= 2**63 else int(w) for w in rng._words(4, space=0)[0]]
+    radius = [math.sqrt(-2 * math.log((abs(w) + 0.5) / 2**63)) for w in words[:2]]
+    angle = [math.pi * w / 2**63 for w in words[2:]]
+    expected = [r * math.cos(a) for r, a in zip(radius, angle, strict=True)]
+    expected += [r * math.sin(a) for r, a in zip(radius, angle, strict=True)]
+    np.testing.assert_allclose(rng.normal(4)[0], expected, rtol=1e-12)
+    np.testing.assert_array_equal(rng.normal(3)[0], rng.normal(4)[0, :3])
 
 
 def test_float64_has_float64_resolution():
-    values = numbers(dtype=torch.float64)
+    values = rows(dtype=torch.float64).normal(8)
     assert values.dtype == torch.float64
     assert not torch.equal(values.float().double(), values)
 

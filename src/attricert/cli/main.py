@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 
 from attricert import __version__
 from attricert.cli import certify, data, demo, models
@@ -30,20 +30,24 @@ class _Parser(ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 done, 1 a claim failed, 2 bad input, 130 interrupted."""
-    warnings.showwarning = lambda message, *_, **__: _say(f"attricert: note: {message}")
     arguments = [_underscored(a) for a in (sys.argv[1:] if argv is None else argv)]
-    try:
-        chosen = _parser().parse_args(arguments)
-        name = chosen.command
-        values = {key: value for key, value in vars(chosen[name]).items() if key != "config"}
-        code: int = _COMMANDS[name].run(**values)
-        return code
-    except AttricertError as error:
-        _complain(str(error))
-        return 2
-    except KeyboardInterrupt:
-        _complain("interrupted; nothing was written")
-        return 130
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = lambda message, *_, **__: _say(f"attricert: note: {message}")
+        try:
+            return _run(_parser().parse_args(arguments))
+        except AttricertError as error:
+            _complain(str(error))
+            return 2
+        except KeyboardInterrupt:
+            _complain("interrupted; nothing was written")
+            return 130
+
+
+def _run(chosen: Namespace) -> int:
+    values = {key: value for key, value in vars(chosen[chosen.command]).items() if key != "config"}
+    code: int = _COMMANDS[chosen.command].run(**values)
+    return code
 
 
 def _parser() -> ArgumentParser:

@@ -15,7 +15,8 @@ __all__ = ["Betting"]
 
 Array = npt.NDArray[np.float64]
 
-_COARSE, _FINE = 64, 192
+_COARSE, _FINE = 32, 128
+_GROUP = 32
 _LARGEST_STAKE = 0.9  # of what a single worst draw could lose
 
 
@@ -66,9 +67,13 @@ class Betting(LowerBound):
 
     def update(self, values: Array) -> Betting:
         """After these draws too."""
-        steps = np.log1p(self.bets * (values[:, None] - self.grid))
-        paths = self.log_wealth + np.cumsum(steps, axis=0)
-        return replace(self, log_wealth=paths[-1], log_peak=np.maximum(self.log_peak, paths.max(axis=0)))
+        wealth, peak = self.log_wealth, self.log_peak
+        # Products of a few draws before each logarithm: every factor lies in [0.1, 1 + bet * span], so none overflows.
+        for start in range(0, len(values), _GROUP):
+            paths = np.cumprod(1 + self.bets * (values[start : start + _GROUP, None] - self.grid), axis=0)
+            peak = np.maximum(peak, wealth + np.log(paths.max(axis=0)))
+            wealth = wealth + np.log(paths[-1])
+        return replace(self, log_wealth=wealth, log_peak=peak)
 
     def merge(self, later: Betting) -> Betting:
         """The draws of this state followed by those of the other; both must come from the same start."""

@@ -87,19 +87,15 @@ class Sampler:
         # No float64 on some accelerators: their statistics are kept on the CPU.
         rows = raw.to(device="cpu" if raw.device.type == "mps" else None).double()
         values = self.bound(rows)
-        nonfinite = int((~torch.isfinite(rows.sum(dim=1))).sum())  # NaN and inf pass through sums
-        zeros = int((torch.count_nonzero(values, dim=1) == 0).sum()) - nonfinite
+        nonfinite = int((~torch.isfinite(rows.sum(dim=1))).sum())  # NaN and inf survive a sum
+        zeros = int((torch.linalg.vector_norm(values, dim=1) == 0).sum()) - nonfinite
         if self.antithetic:
             values = values.reshape(len(values) // 2, 2, -1).mean(dim=1)
         return Draws(values, len(rows), zeros, nonfinite)
 
     def _noise(self, x: Tensor, stream: Stream, start: int, stop: int) -> Tensor:
-        size, d = stream.block_size(x.device), x.numel()
-        first = start // size
-        blocks = [
-            self.noise.sample(stream.rng(block, x.dtype, x.device), size, d) for block in range(first, -(-stop // size))
-        ]
-        rows = torch.cat(blocks)[start - first * size : stop - first * size].to(x.device)
+        rng = stream.rows(start, stop, x.dtype, x.device)
+        rows = self.noise.sample(rng, x.numel()).to(x.device)
         return torch.stack([rows, -rows], dim=1).flatten(0, 1) if self.antithetic else rows
 
     def _attributions(self, x: Tensor, target: Tensor | None, noise: Tensor) -> Tensor:

@@ -1,0 +1,150 @@
+"""Speed and memory of `certify`, and what it certifies; `make bench` writes benchmarks/results/.
+
+Rates are measured alternately, on the same digits, model, batch size and threads, and compared by ratio. The bare loop
+computes gradients of clean copies in one fixed batch, with no noise, no statistics and nothing kept: what no
+certification can beat. NoiseTunnel is Captum's, around its Saliency, at its fastest setting for this batch size.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import captum.attr
+import torch
+
+import attricert as ac
+
+BATCH = 256
+DRAWS = 5_120
+ROUNDS = 7
+RESULTS = Path(__file__).parent / "results"
+
+
+def setting() -> tuple[torch.nn.Module, torch.Tensor, int]:
+    """The standard model and one test digit."""
+    image, label = ac.datasets.load("mnist", split="sample")[0]
+    return ac.models.load("mnist-standard"), image[None], label
+
+
+def bare_loop(model: torch.nn.Module, x: torch.Tensor, target: int, draws: int) -> None:
+    """Forward and backward to the input, again and again."""
+    batch = x.repeat(BATCH, 1, 1, 1)
+    for _ in range(draws // BATCH):
+        leaf = batch.detach().requires_grad_()
+        torch.autograd.grad(model(leaf)[:, target].sum(), leaf)
+
+
+def noise_tunnel(model: torch.nn.Module, x: torch.Tensor, target: int, draws: int) -> None:
+    """Captum's SmoothGrad."""
+    tunnel = captum.attr.NoiseTunnel(captum.attr.Saliency(model))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tunnel.attribute(
+            x, nt_type="smoothgrad", nt_samples=draws, nt_samples_batch_size=BATCH, stdevs=0.125, target=target
+        )
+
+
+def certify(noise: ac.UniformBall | ac.Gaussian) -> Callable[[torch.nn.Module, torch.Tensor, int, int], None]:
+    """Ours, complete: pilot, noise, bound, statistics, confidence bound."""
+
+    def run(model: torch.nn.Module, x: torch.Tensor, target: int, draws: int) -> None:
+        ac.SmoothedAttribution(ac.Saliency(model), noise, batch_size=BATCH).certify(x, target, n_samples=draws, seed=0)
+
+    return run
+
+
+CONTENDERS = {
+    "bare loop": bare_loop,
+    "certify, UniformBall(3.5)": certify(ac.UniformBall(3.5)),
+    "certify, Gaussian(0.125)": certify(ac.Gaussian(0.125)),
+    "Captum NoiseTunnel": noise_tunnel,
+}
+
+
+def rates() -> dict[str, list[float]]:
+    """Gradient samples per second, each contender once a round."""
+    model, x, target = setting()
+    found: dict[str, list[float]] = {name: [] for name in CONTENDERS}
+    for round_ in range(ROUNDS + 1):
+        for name, contender in CONTENDERS.items():
+            start = time.perf_counter()
+            contender(model, x, target, DRAWS)
+            if round_ > 0:  # the first is a warm-up
+                found[name].append(DRAWS / (time.perf_counter() - start))
+    return found
+
+
+def peak_memory(draws: int) -> float:
+    """Peak resident MiB of a process that certifies one digit."""
+    command = [sys.executable, __file__, "--memory", str(draws)]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def digits(n_samples: int = 10_000, count: int = 20) -> dict[str, dict[str, float]]:
+    """The largest certified eps of the first test digits, by both methods, from the same draws."""
+    model, data = ac.models.load("mnist-standard"), ac.datasets.load("mnist", split="sample").slice(0, count)
+    sm = ac.SmoothedAttribution(ac.Saliency(model), noise=ac.UniformBall(radius=3.5), bound=ac.Normalize())
+    sound = sm.certify(data.images, data.labels, n_samples=n_samples, alpha=1e-3, seed=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ac.NotABoundWarning)
+        printed = ac.Certificate(sound.evidence, method="printed")
+    return {
+        method: {f"T={t}": float(certificate.max_eps(t).mean()) for t in (0.8, 0.9)}
+        for method, certificate in (("sound", sound), ("printed", printed))
+    }
+
+
+def report() -> str:
+    """Run everything and put it in Markdown."""
+    found = rates()
+    base = found["bare loop"]
+    lines = ["| | samples/s (median) | ratio to bare loop: median (min to max) |", "|---|---|---|"]
+    for name, values in found.items():
+        ratios = [a / b for a, b in zip(values, base, strict=True)]
+        spread = f"{statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
+        lines.append(f"| {name} | {statistics.median(values):,.0f} | {spread} |")
+    small, large = peak_memory(10_000), peak_memory(100_000)
+    lines += [
+        "",
+        "| draws | peak memory, MiB |",
+        "|---|---|",
+        f"| 10,000 | {small:.1f} |",
+        f"| 100,000 | {large:.1f} |",
+    ]
+    lines += ["", f"Ratio: {large / small:.4f}", ""]
+    eps = digits()
+    lines += ["| method | mean max_eps(0.8) | mean max_eps(0.9) |", "|---|---|---|"]
+    lines += [f"| {method} | {row['T=0.8']:.5f} | {row['T=0.9']:.5f} |" for method, row in eps.items()]
+    RESULTS.mkdir(exist_ok=True)
+    raw = {
+        "rates": found,
+        "memory_mib": {"10000": small, "100000": large},
+        "digits": eps,
+        "threads": torch.get_num_threads(),
+    }
+    (RESULTS / "results.json").write_text(json.dumps(raw, indent=2))
+    text = "\n".join(lines)
+    (RESULTS / "results.md").write_text(text + "\n")
+    return text
+
+
+def main() -> None:
+    """All benchmarks, or (in a process of its own) one memory measurement."""
+    if sys.argv[1:2] == ["--memory"]:
+        model, x, target = setting()
+        certify(ac.UniformBall(3.5))(model, x, target, int(sys.argv[2]))
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    else:
+        print(report())
+
+
+if __name__ == "__main__":
+    main()
