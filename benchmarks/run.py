@@ -23,8 +23,8 @@ import torch
 import attricert as ac
 
 BATCH = 256
-DRAWS = 5_120
-ROUNDS = 7
+DRAWS = 10_240
+ROUNDS = 16
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -70,14 +70,15 @@ CONTENDERS = {
 
 
 def rates() -> dict[str, list[float]]:
-    """Gradient samples per second, each contender once a round."""
+    """Gradient samples per second, each contender once a round, in an order that rotates."""
     model, x, target = setting()
-    found: dict[str, list[float]] = {name: [] for name in CONTENDERS}
-    for round_ in range(ROUNDS + 1):
-        for name, contender in CONTENDERS.items():
+    names = list(CONTENDERS)
+    found: dict[str, list[float]] = {name: [] for name in names}
+    for turn in range(ROUNDS + 1):
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
             start = time.perf_counter()
-            contender(model, x, target, DRAWS)
-            if round_ > 0:  # the first is a warm-up
+            CONTENDERS[name](model, x, target, DRAWS)
+            if turn > 0:  # the first is a warm-up
                 found[name].append(DRAWS / (time.perf_counter() - start))
     return found
 

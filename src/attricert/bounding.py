@@ -62,7 +62,6 @@ class Clip(Bound):
 
     Args:
         max_norm: M > 0, a constant of the model; choosing it from the input under test voids the certificate.
-
     """
 
     max_norm: float

@@ -24,7 +24,6 @@ class Moments(Generic[A]):
         count: rows seen.
         mean: their mean, shape (m,); a tensor or an array, as the rows are.
         squares: sum over rows of (row - mean)^2, shape (m,), or None when variances are not kept.
-
     """
 
     count: int

@@ -58,7 +58,6 @@ class UniformBall(Noise):
 
     Args:
         radius: l2 radius in input units, > 0.
-
     """
 
     radius: float
@@ -81,7 +80,7 @@ class UniformBall(Noise):
         # In float64: for d = 150,528 the whole law of U^(1/d) lives within 1e-4 of 1.
         length = self.radius * rng.uniform() ** (1.0 / d)
         factor: Tensor = length / torch.linalg.vector_norm(z, dim=1, dtype=torch.float64)
-        return z * factor.to(z.dtype)[:, None]
+        return z.mul_(factor.to(z.dtype)[:, None])
 
     def lost_mass(self, eps: npt.ArrayLike, d: int) -> Array:
         """I_t(1/2, (d+1)/2) with t = (eps/2r)^2: one minus the overlap of two balls, without the subtraction."""
@@ -106,7 +105,6 @@ class Gaussian(Noise):
     Args:
         sigma: standard deviation per coordinate in input units, > 0. A ball of radius r has the same energy at
             sigma = r / sqrt(d + 2).
-
     """
 
     sigma: float
@@ -125,7 +123,7 @@ class Gaussian(Noise):
 
     def sample(self, rng: Rng, d: int) -> Float[Tensor, "n d"]:
         """Independent normals."""
-        return rng.normal(d) * self.sigma
+        return rng.normal(d).mul_(self.sigma)
 
     def lost_mass(self, eps: npt.ArrayLike, d: int) -> Array:  # noqa: ARG002  (free of dimension)
         """erf(eps / (2 sqrt2 sigma))."""

@@ -49,7 +49,6 @@ class Goal:
         geometry: turns a norm into a cosine.
         eps: the claim's l2 size.
         cosine: the claim's threshold.
-
     """
 
     geometry: Geometry
@@ -121,7 +120,6 @@ class Prover:
         statement: the terms.
         n_samples: attributions to compute in all, pilot included.
         goal: a claim that ends sampling early, or None.
-
     """
 
     sampler: Sampler
@@ -137,7 +135,6 @@ class Prover:
             target: its target class, a scalar tensor, or None.
             key: names its draws.
             tick: told of progress.
-
         """
         source = _Source(self.sampler, x, target, self.statement.seed, key, tick)
         units = self.n_samples // self.sampler.calls_per_draw
@@ -154,7 +151,7 @@ class Prover:
         return self._proof(source, tally, norm, 0, "")
 
     def _along_direction(self, source: _Source, units: int) -> Proof:
-        """C >= u.h = E[u.g] with u from the pilot: a mean of scalar draws (theory 5)."""
+        """c >= u.h = E[u.g] with u from the pilot: a mean of scalar draws (theory 5)."""
         pilot = units // _PILOT_SHARE
         direction, problem = self._pilot(source, pilot, units - pilot)
         if self.goal is not None:

@@ -43,7 +43,6 @@ class SmoothedAttribution:
         antithetic: sample in pairs (a, -a).
         batch_size: noisy copies computed at once; chosen from the memory budget if None.
         memory_budget: bytes for a batch; by default 512 MiB on the CPU, half the free memory on CUDA.
-
     """
 
     attribution: Attribution
@@ -86,7 +85,6 @@ class SmoothedAttribution:
 
         Returns:
             Smoothed attributions of the inputs' shape and dtype, in units of the bounded attribution.
-
         """
         checks.count("n_samples", n_samples, 2 if self.antithetic else 1)
         batch = _checked(inputs, target, sample_ids)
@@ -143,7 +141,6 @@ class SmoothedAttribution:
 
         Warns:
             AttributionWarning: some sampled attributions held NaN or inf.
-
         """
         checks.count("n_samples", n_samples, _FEWEST)
         batch = _checked(inputs, target, sample_ids)
@@ -193,7 +190,6 @@ class SmoothedAttribution:
 
         Returns:
             Certified radii, shape (batch,); inf where none was found up to r_max.
-
         """
         checks.positive("eps", eps)
         checks.fraction("cosine", cosine)

@@ -30,7 +30,7 @@ class Rng(Protocol):
     """The random numbers of n consecutive rows, in one dtype on one device."""
 
     def normal(self, d: int) -> Float[Tensor, "n d"]:
-        """Independent standard normals."""
+        """Independent standard normals, in a new tensor."""
         ...
 
     def uniform(self) -> Float[Tensor, " n"]:
@@ -47,7 +47,6 @@ class Stream:
         seed: the run's seed.
         sample: what the draws are for, e.g. ``sample_key(image)`` or ``"mnist:test:17"``.
         stage: which part of the computation; streams of different stages are independent.
-
     """
 
     seed: int
@@ -78,7 +77,7 @@ class _HostRng:
         # The half keeps the logarithm finite; magnitudes near 0 keep all their bits, so the tails reach 6.6 sigma.
         radius = integers[:, :half].to(self.dtype).abs_().add_(0.5).mul_(unit).log_().mul_(-2).sqrt_()
         angle = integers[:, half : 2 * half].to(self.dtype).mul_(math.pi * unit)
-        return torch.cat([radius * angle.cos(), radius * angle.sin()], dim=1)[:, :d]
+        return torch.cat([angle.cos().mul_(radius), angle.sin_().mul_(radius)], dim=1)[:, :d]
 
     def uniform(self) -> Tensor:
         words = self._words(4, space=1)[:, 0]

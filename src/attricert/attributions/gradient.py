@@ -21,7 +21,6 @@ class Saliency:
     Args:
         model: maps (n, ...) to (n, classes), or to (n,) for ``target=None``; put in eval mode.
         abs: absolute values. False here, as signs carry meaning; Captum's default is True.
-
     """
 
     model: nn.Module
@@ -48,7 +47,6 @@ class InputXGradient:
 
     Args:
         model: maps (n, ...) to (n, classes), or to (n,) for ``target=None``; put in eval mode.
-
     """
 
     model: nn.Module

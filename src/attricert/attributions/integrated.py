@@ -26,7 +26,6 @@ class IntegratedGradients:
         model: maps (n, ...) to (n, classes), or to (n,) for ``target=None``; put in eval mode.
         baselines: x': a number for every feature, or a tensor of one input's shape (no batch dimension).
         n_steps: nodes of the Gauss-Legendre rule (Captum's default rule), one gradient each.
-
     """
 
     model: nn.Module

@@ -47,7 +47,6 @@ def wrap(attribution: Any, *, numpy: bool = False, nonnegative: bool = False) ->
         numpy: hand over NumPy arrays instead of tensors.
         nonnegative: promise that no entry is ever negative. Makes the certificate sharper by sqrt(2); the
             promise is checked on every draw.
-
     """
     if hasattr(attribution, "attribute"):
         model = getattr(attribution, "forward_func", None)

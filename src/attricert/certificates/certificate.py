@@ -31,7 +31,6 @@ class Certificate:
     Args:
         evidence: what sampling has shown.
         method: ``"sound"``, or ``"printed"`` for the paper's Theorem 1, which is not a bound (docs/errata.md).
-
     """
 
     evidence: Evidence
@@ -67,7 +66,6 @@ class Certificate:
 
         Args:
             eps: l2 size of the perturbation, >= 0, in input units.
-
         """
         values = checks.nonnegative_values("eps", eps)
         return _shaped(self._geometry.cosine(values.reshape(1, -1), self._norms), values)
@@ -77,7 +75,6 @@ class Certificate:
 
         Args:
             cosine: threshold T, > 0 and < 1.
-
         """
         values = checks.open_fractions("cosine", cosine)
         return _shaped(self._geometry.max_eps(values.reshape(1, -1), self._norms), values)
@@ -90,7 +87,6 @@ class Certificate:
         Args:
             eps: l2 size of the perturbation, > 0, in input units.
             cosine: threshold T.
-
         """
         values = checks.open_fractions("cosine", cosine)
         scale = self._geometry.fixed_norm_scale(checks.positive("eps", eps), values.reshape(1, -1), self._norms)
@@ -101,7 +97,6 @@ class Certificate:
 
         Args:
             eps: l2 size of the perturbation, >= 0, in input units.
-
         """
         values = checks.nonnegative_values("eps", eps)
         grid = values.reshape(1, -1)

@@ -36,7 +36,6 @@ class Evidence:
         nonfinite: sampled attributions with NaN or inf, counted as zero (main stream).
         outcome: for an early-stopped call ``"proven"``, ``"refuted"`` or ``"open"``; else ``""``.
         maps: the smoothed attributions estimated from the main stream, shape (batch, ...).
-
     """
 
     statement: Statement

@@ -35,7 +35,6 @@ class Geometry:
     Args:
         statement: the terms.
         method: ``"sound"`` or ``"printed"``.
-
     """
 
     statement: Statement

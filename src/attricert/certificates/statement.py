@@ -37,7 +37,6 @@ class Statement:
         antithetic: whether draws came in pairs.
         seed: seed of the keyed streams.
         version: library version.
-
     """
 
     noise: Noise

@@ -63,7 +63,6 @@ class Options:
         eps: l2 sizes at which to report the certified cosine.
         cosine: thresholds at which to report the largest certified eps.
         stop_when: eps and cosine; stop sampling an input as soon as this claim is decided.
-
     """
 
     model: str

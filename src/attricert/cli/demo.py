@@ -35,7 +35,6 @@ class Options:
         seed: seed of the keyed streams.
         out: folder for maps.png and curves.png.
         json: print JSON instead of a table.
-
     """
 
     n_samples: int = 4_000

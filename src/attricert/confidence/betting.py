@@ -37,7 +37,6 @@ class Betting(LowerBound):
         bets: stake per unit of (X - m) for each candidate.
         log_wealth: current log wealth of each candidate.
         log_peak: its maximum over time.
-
     """
 
     anytime: ClassVar[bool] = True

@@ -21,7 +21,6 @@ def mean_distance(n: int, alpha: float, bound: float, norm: npt.ArrayLike = 0.0)
         alpha: probability of failure.
         bound: M.
         norm: a lower bound c on ``||h||``, 0 where nothing is known; any shape.
-
     """
     deviation = np.sqrt(np.maximum(bound**2 - np.asarray(norm, dtype=np.float64) ** 2, 0.0) / n)
     return np.asarray(deviation + bound * math.sqrt(2 * math.log(1 / alpha) / n))

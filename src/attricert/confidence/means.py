@@ -30,7 +30,6 @@ class Problem:
         mean: the pilot's mean.
         variance: the pilot's variance.
         pilot: the pilot's number of draws.
-
     """
 
     low: float

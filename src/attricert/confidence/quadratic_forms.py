@@ -37,7 +37,6 @@ def cdf(x: float, weights: npt.ArrayLike, noncentrality: npt.ArrayLike) -> float
 
     Raises:
         ArgumentError: fewer than three weights matter, so that the integral decays too slowly.
-
     """
     w = np.asarray(weights, dtype=np.float64)
     return _Form(w, w * np.asarray(noncentrality, dtype=np.float64)).inversion(x, 1.0, 1.0).cdf(1.0)
@@ -55,7 +54,6 @@ def norm_interval(mean: npt.ArrayLike, variance: npt.ArrayLike, n: int, alpha: f
         variance: variance of one draw in each entry, shape (d,).
         n: number of draws.
         alpha: probability of failure at each end.
-
     """
     if alpha < _LEAST_ALPHA:
         raise ArgumentError("alpha", alpha, f"must be >= {_LEAST_ALPHA:g} for the asymptotic interval")

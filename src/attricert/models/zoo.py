@@ -32,7 +32,6 @@ class Card:
     Args:
         facts: ``name``, ``architecture``, ``input_shape``, ``classes``, ``sha256``, recipe, accuracies, licences.
         text: the description in Markdown.
-
     """
 
     facts: Mapping[str, Any]
@@ -69,7 +68,6 @@ def load(name: str) -> nn.Module:
 
     Raises:
         IntegrityError: the weights are not those that the card names.
-
     """
     facts = card(name).facts
     path = _FOLDER / f"{name}.safetensors"

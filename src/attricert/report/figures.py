@@ -22,7 +22,6 @@ def maps(columns: Mapping[str, Array], row_titles: Sequence[str]) -> Figure:
         columns: title to images (not negative: shown in gray) or maps (signed: red positive, blue negative, each
             scaled by its own largest value), shape (n, height, width).
         row_titles: one an input.
-
     """
     n, m = len(row_titles), len(columns)
     figure = Figure(figsize=(1.7 * m + 0.6, 1.6 * n + 0.5), layout="constrained")

@@ -11,7 +11,7 @@ from torch import Tensor
 __all__ = ["BatchSize", "bytes_per_draw", "is_out_of_memory"]
 
 _DEFAULT_BUDGET = 512 * 2**20  # bytes on the CPU; beyond a few hundred megabytes nothing gets faster
-_LARGEST = 512  # draws on the CPU: larger batches fall out of its caches
+_LARGEST = 256  # draws on the CPU: larger batches fall out of its caches
 _STEP = 16
 
 

@@ -32,7 +32,6 @@ class Draws:
         calls: attributions computed for them.
         zeros: how many of those were zero.
         nonfinite: how many held NaN or inf; they count as zero.
-
     """
 
     values: Float[Tensor, "n m"]
@@ -52,7 +51,6 @@ class Sampler:
         bound: structural bound applied to each attribution.
         antithetic: draw pairs (a, -a); a pair is one draw, its value the mean of the two, at the cost of two.
         batch: batch size policy, shared by all inputs.
-
     """
 
     attribution: Attribution

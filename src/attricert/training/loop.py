@@ -34,7 +34,6 @@ class Recipe:
         learning_rate: the peak of a one-cycle schedule.
         weight_decay: AdamW's.
         seed: for initial weights and the order of images.
-
     """
 
     name: str
@@ -69,7 +68,6 @@ def train(recipe: Recipe, data: Labelled, report: Callable[[str], None]) -> nn.M
         recipe: the settings.
         data: training images.
         report: told of progress after each epoch.
-
     """
     generator = torch.Generator().manual_seed(recipe.seed)
     with torch.random.fork_rng(devices=[]):
