@@ -1,8 +1,8 @@
 """Keyed random streams: (seed, sample, stage, row) -> random numbers.
 
 Every draw is a row with random numbers of its own, so draw number i is the same whatever the batch size, the order of
-work or the point of resumption. On the CPU a row is a counter range of one Philox generator whose key is a digest of
-(seed, sample, stage), and normals come by Box and Muller's transform, which needs the same count of numbers for each:
+work or the point of resumption. On the CPU a row is a stretch of one PCG64DXSM sequence, seeded by a digest of
+(seed, sample, stage), and normals come by Box and Muller's transform, which takes the same count of numbers for each:
 rows cannot overlap. On CUDA rows come in blocks, each from a generator of that device, seeded from the same key; its
 draws differ from the CPU's. Accelerators without float64 (mps) take the CPU's draws.
 """
@@ -72,7 +72,7 @@ class _HostRng:
     def normal(self, d: int) -> Tensor:
         wide = self.dtype == torch.float64
         half, unit = (d + 1) // 2, 2.0 ** (-63 if wide else -31)
-        words = self._words(4 * -(-2 * half // (4 if wide else 8)), space=0)
+        words = self._words(2 * half if wide else half, b"normal")
         integers = torch.from_numpy(words.view(np.int64 if wide else np.int32))
         # The half keeps the logarithm finite; magnitudes near 0 keep all their bits, so the tails reach 6.6 sigma.
         radius = integers[:, :half].to(self.dtype).abs_().add_(0.5).mul_(unit).log_().mul_(-2).sqrt_()
@@ -80,15 +80,14 @@ class _HostRng:
         return torch.cat([angle.cos().mul_(radius), angle.sin_().mul_(radius)], dim=1)[:, :d]
 
     def uniform(self) -> Tensor:
-        words = self._words(4, space=1)[:, 0]
+        words = self._words(1, b"uniform")[:, 0]
         return torch.from_numpy((words >> np.uint64(11)) * 2.0**-53)
 
-    def _words(self, count: int, space: int) -> npt.NDArray[np.uint64]:
-        """Raw words of each row; count is a multiple of 4, a Philox counter's worth."""
-        key = np.frombuffer(self.key, dtype=np.uint64)
-        philox = np.random.Philox(key=key, counter=[self.start * (count // 4), 0, space, 0])
+    def _words(self, count: int, kind: bytes) -> npt.NDArray[np.uint64]:
+        """The raw words of each row: a stretch of one generator's sequence, reached by jumping ahead."""
+        generator = np.random.PCG64DXSM(int.from_bytes(self.key + kind, "little"))
         rows = self.stop - self.start
-        return philox.random_raw(rows * count).reshape(rows, count)
+        return generator.advance(self.start * count).random_raw(rows * count).reshape(rows, count)
 
 
 @final

@@ -37,15 +37,16 @@ def test_any_part_of_a_stream_is_the_same_part(dtype, d):
 
 
 def test_no_two_rows_share_numbers():
-    """Each row's raw words are a stretch of counters of its own."""
-    words = rows(stop=50, dtype=torch.float64)._words(12, space=0)
+    """Each row's raw words are a stretch of the sequence of its own."""
+    words = rows(stop=50)._words(12, b"normal")
     assert len(np.unique(words)) == words.size
+    assert not np.isin(rows(stop=50)._words(12, b"uniform"), words).any()
 
 
 def test_normals_by_hand():
     """Box and Muller from the raw words, in plain floats."""
     rng = rows(start=5, stop=6, dtype=torch.float64)
-    words = [int(w) - 2**64 if w >= 2**63 else int(w) for w in rng._words(4, space=0)[0]]
+    words = [int(w) - 2**64 if w >= 2**63 else int(w) for w in rng._words(4, b"normal")[0]]
     radius = [math.sqrt(-2 * math.log((abs(w) + 0.5) / 2**63)) for w in words[:2]]
     angle = [math.pi * w / 2**63 for w in words[2:]]
     expected = [r * math.cos(a) for r, a in zip(radius, angle, strict=True)]

@@ -67,9 +67,10 @@ class Betting(LowerBound):
     def update(self, values: Array) -> Betting:
         """After these draws too."""
         wealth, peak = self.log_wealth, self.log_peak
+        factors = np.multiply.outer(values, self.bets) + (1 - self.bets * self.grid)
         # Products of a few draws before each logarithm: every factor lies in [0.1, 1 + bet * span], so none overflows.
         for start in range(0, len(values), _GROUP):
-            paths = np.cumprod(1 + self.bets * (values[start : start + _GROUP, None] - self.grid), axis=0)
+            paths = np.cumprod(factors[start : start + _GROUP], axis=0)
             peak = np.maximum(peak, wealth + np.log(paths.max(axis=0)))
             wealth = wealth + np.log(paths[-1])
         return replace(self, log_wealth=wealth, log_peak=peak)
