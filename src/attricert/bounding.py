@@ -31,13 +31,18 @@ class Bound(ABC):
         """The factor for an attribution of this norm, TINY <= norm <= HUGE."""
 
     def __call__(self, attributions: Float[Tensor, "n m"]) -> Float[Tensor, "n m"]:
-        """Bound each row. A row that is zero (or below 1e-140) or not finite gives zero."""
+        """Bound each row. A row that is zero (or below 1e-140) or not finite (or above 1e140) gives zero."""
+        return self.with_norms(attributions)[0]
+
+    def with_norms(self, attributions: Float[Tensor, "n m"]) -> tuple[Float[Tensor, "n m"], Float[Tensor, " n"]]:
+        """The bounded rows, and the norms that the rows had: 0 for those taken as zero, NaN or inf as they came."""
         norm = torch.linalg.vector_norm(attributions, dim=1)
         usable = (norm >= _TINY) & (norm <= _HUGE)
-        if not bool(usable.all()):
-            attributions = torch.where(usable[:, None], attributions, 0.0)
-            norm = torch.where(usable, norm, 1.0)
-        return attributions * self.factor(norm)[:, None]
+        if bool(usable.all()):
+            return attributions * self.factor(norm)[:, None], norm
+        safe = torch.where(usable, norm, 1.0)
+        values = torch.where(usable[:, None], attributions, 0.0) * self.factor(safe)[:, None]
+        return values, torch.where(norm < _TINY, 0.0, torch.where(norm <= _HUGE, norm, torch.inf))
 
 
 @final

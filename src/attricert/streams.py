@@ -70,10 +70,10 @@ class _HostRng:
     device: torch.device
 
     def normal(self, d: int) -> Tensor:
-        wide = self.dtype == torch.float64
-        half, unit = (d + 1) // 2, 2.0 ** (-63 if wide else -31)
+        wide, half = self.dtype == torch.float64, (d + 1) // 2
         words = self._words(2 * half if wide else half, b"normal")
         integers = torch.from_numpy(words.view(np.int64 if wide else np.int32))
+        unit = 2.0 ** (-63 if wide else -31)
         # The half keeps the logarithm finite; magnitudes near 0 keep all their bits, so the tails reach 6.6 sigma.
         radius = integers[:, :half].to(self.dtype).abs_().add_(0.5).mul_(unit).log_().mul_(-2).sqrt_()
         angle = integers[:, half : 2 * half].to(self.dtype).mul_(math.pi * unit)

@@ -15,7 +15,7 @@ __all__ = ["Betting"]
 
 Array = npt.NDArray[np.float64]
 
-_COARSE, _FINE = 32, 128
+_COARSE, _FINE = 24, 104
 _GROUP = 32
 _LARGEST_STAKE = 0.9  # of what a single worst draw could lose
 
@@ -67,10 +67,12 @@ class Betting(LowerBound):
     def update(self, values: Array) -> Betting:
         """After these draws too."""
         wealth, peak = self.log_wealth, self.log_peak
-        factors = np.multiply.outer(values, self.bets) + (1 - self.bets * self.grid)
+        base = 1 - self.bets * self.grid
         # Products of a few draws before each logarithm: every factor lies in [0.1, 1 + bet * span], so none overflows.
         for start in range(0, len(values), _GROUP):
-            paths = np.cumprod(factors[start : start + _GROUP], axis=0)
+            paths = np.multiply.outer(values[start : start + _GROUP], self.bets)
+            paths += base
+            np.cumprod(paths, axis=0, out=paths)
             peak = np.maximum(peak, wealth + np.log(paths.max(axis=0)))
             wealth = wealth + np.log(paths[-1])
         return replace(self, log_wealth=wealth, log_peak=peak)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import final
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 __all__ = ["BatchSize", "bytes_per_draw", "is_out_of_memory"]
 
 _DEFAULT_BUDGET = 512 * 2**20  # bytes on the CPU; beyond a few hundred megabytes nothing gets faster
-_LARGEST = 256  # draws on the CPU: larger batches fall out of its caches
+_LARGEST = 128  # draws on the CPU: larger batches fall out of its caches
 _STEP = 16
 
 
@@ -28,6 +29,8 @@ class BatchSize:
 
     def choose(self, probe: Callable[[], int], device: torch.device) -> int:
         """The batch size; on first use ``probe()`` tells how many bytes one draw takes."""
+        if device.type == "cpu":
+            _keep_freed_memory()
         if self._size is None:
             size = self._budget_on(device) // max(probe(), 1)
             if device.type == "cpu":
@@ -48,6 +51,16 @@ class BatchSize:
         if device.type == "cuda":
             return torch.cuda.mem_get_info(device)[0] // 2
         return _DEFAULT_BUDGET
+
+
+@cache
+def _keep_freed_memory() -> None:
+    """Free one block of just under 32 MiB, once.
+
+    From then on glibc takes tensors up to that size from its heap and keeps up to 64 MiB of freed heap, instead of
+    handing pages back to the system and faulting them in again at every batch: up to a quarter of the time.
+    """
+    torch.empty(31 * 2**20, dtype=torch.uint8)
 
 
 def bytes_per_draw(call: Callable[[], Tensor], draws: int, dimension: int) -> int:

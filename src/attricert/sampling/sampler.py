@@ -84,9 +84,8 @@ class Sampler:
         raw = self._attributions(x, target, self._noise(x, stream, start, stop)).flatten(1)
         # No float64 on some accelerators: their statistics are kept on the CPU.
         rows = raw.to(device="cpu" if raw.device.type == "mps" else None).double()
-        values = self.bound(rows)
-        nonfinite = int((~torch.isfinite(rows.sum(dim=1))).sum())  # NaN and inf survive a sum
-        zeros = int((torch.linalg.vector_norm(values, dim=1) == 0).sum()) - nonfinite
+        values, norm = self.bound.with_norms(rows)
+        nonfinite, zeros = int((~torch.isfinite(norm)).sum()), int((norm == 0).sum())
         if self.antithetic:
             values = values.reshape(len(values) // 2, 2, -1).mean(dim=1)
         return Draws(values, len(rows), zeros, nonfinite)
