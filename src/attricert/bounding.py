@@ -35,7 +35,7 @@ class Bound(ABC):
         return self.with_norms(attributions)[0]
 
     def with_norms(self, attributions: Float[Tensor, "n m"]) -> tuple[Float[Tensor, "n m"], Float[Tensor, " n"]]:
-        """The bounded rows, and the norms that the rows had: 0 for those taken as zero, NaN or inf as they came."""
+        """The bounded rows, and the norms that they had: 0 where taken as zero, inf where not finite or too large."""
         norm = torch.linalg.vector_norm(attributions, dim=1)
         usable = (norm >= _TINY) & (norm <= _HUGE)
         if bool(usable.all()):
