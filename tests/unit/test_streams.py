@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from attricert.streams import Stream, sample_key
+from attricert.streams import Stream, _DeviceRng, sample_key
 
 CPU = torch.device("cpu")
 
@@ -65,3 +65,21 @@ def test_sample_keys_tell_contents_apart():
     x = torch.rand(3, 4)
     assert sample_key(x) == sample_key(x.clone())
     assert len({sample_key(x), sample_key(x + 1e-6), sample_key(x.reshape(4, 3)), sample_key(x.double())}) == 4
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_accelerator_streams_keep_the_same_promises(dtype):
+    """The code that runs on CUDA, run here on the CPU's generators."""
+
+    def part(start, stop, key=b"k"):
+        return _DeviceRng(key, start, stop, dtype, CPU)
+
+    whole = part(0, 700)
+    assert whole.normal(5).dtype == dtype
+    for start, stop in ((0, 1), (250, 260), (256, 512), (699, 700)):
+        assert torch.equal(part(start, stop).normal(5), whole.normal(5)[start:stop])
+        assert torch.equal(part(start, stop).uniform(), whole.uniform()[start:stop])
+    assert len(whole.normal(5).unique()) == 3_500
+    assert not torch.isclose(part(0, 700, b"other").normal(5), whole.normal(5), rtol=1e-6).any()
+    assert abs(float(whole.normal(50).mean())) < 0.03
+    assert float(whole.normal(50).std()) == pytest.approx(1, abs=0.02)
