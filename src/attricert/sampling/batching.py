@@ -75,7 +75,7 @@ def bytes_per_draw(call: Callable[[], Tensor], draws: int, dimension: int) -> in
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         call()
     # Twice what is kept: the backward pass holds gradients of the same sizes for a while.
-    return 2 * sum(kept.values()) // draws + 6 * 8 * dimension
+    return 2 * sum(kept.values()) // draws + 20 * 8 * dimension
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -20,12 +20,13 @@ from attricert.streams import Stream
 __all__ = ["Draws", "Sampler"]
 
 _PROBE = 2
+_BATCHES = 4  # in a chunk: what surrounds the model is cheaper on larger arrays
 
 
 @final
 @dataclass(frozen=True)
 class Draws:
-    """A batch of independent draws.
+    """A chunk of independent draws.
 
     Args:
         values: bounded attributions in float64, one row a draw (the mean of the two of an antithetic pair).
@@ -67,12 +68,15 @@ class Sampler:
     def draws(
         self, x: Float[Tensor, "*features"], target: Tensor | None, stream: Stream, start: int, stop: int
     ) -> Iterator[Draws]:
-        """Draws number ``start`` to ``stop`` of the stream, the same ones however they are split into batches."""
+        """Draws number ``start`` to ``stop`` of the stream, the same ones however they are split into batches.
+
+        Yields chunks of a few batches each.
+        """
         while start < stop:
-            size = max(1, self.batch.choose(lambda: self._probe(x, target, stream), x.device) // self.calls_per_draw)
-            end = min(start + size, stop)
+            size = self.batch.choose(lambda: self._probe(x, target, stream), x.device)
+            end = min(start + max(1, _BATCHES * size // self.calls_per_draw), stop)
             try:
-                draws = self._batch(x, target, stream, start, end)
+                draws = self._chunk(x, target, self._noise(x, stream, start, end), size)
             except (RuntimeError, MemoryError) as error:
                 if not (is_out_of_memory(error) and self.batch.halve()):
                     raise
@@ -80,10 +84,13 @@ class Sampler:
             yield draws
             start = end
 
-    def _batch(self, x: Tensor, target: Tensor | None, stream: Stream, start: int, stop: int) -> Draws:
-        raw = self._attributions(x, target, self._noise(x, stream, start, stop)).flatten(1)
+    def _chunk(self, x: Tensor, target: Tensor | None, noise: Tensor, size: int) -> Draws:
+        """A few batches: only the attribution itself is computed batch by batch."""
         # No float64 on some accelerators: their statistics are kept on the CPU.
-        rows = raw.to(device="cpu" if raw.device.type == "mps" else None).double()
+        device = "cpu" if x.device.type == "mps" else x.device
+        rows = torch.empty(noise.shape, dtype=torch.float64, device=device)
+        for part, out in zip(torch.split(noise, size), torch.split(rows, size), strict=True):
+            out.copy_(self._attributions(x, target, part).flatten(1))
         values, norm = self.bound.with_norms(rows)
         nonfinite, zeros = int((~torch.isfinite(norm)).sum()), int((norm == 0).sum())
         if self.antithetic:
