@@ -276,8 +276,11 @@ def _checked(
 def _targets(target: Targets | npt.ArrayLike, n: int, device: torch.device) -> Tensor | None:
     if target is None:
         return None
-    index = torch.as_tensor(target, device=device)
-    if index.is_floating_point() or index.dtype == torch.bool:
+    try:
+        index = torch.as_tensor(target, device=device)
+    except (TypeError, ValueError, RuntimeError):
+        raise ArgumentError("target", target, "must be class indices (integers)") from None
+    if index.is_floating_point() or index.is_complex() or index.dtype == torch.bool:
         raise ArgumentError("target", target, "must be class indices (integers)")
     if index.ndim > 1 or (index.ndim == 1 and len(index) != n):
         raise ArgumentError("target", tuple(index.shape), f"must be one class index, or one for each of the {n} inputs")

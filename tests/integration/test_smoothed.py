@@ -211,6 +211,7 @@ def test_bad_inputs_are_refused(inputs, message):
         ({"target": [0, 1, 2]}, "target=\\(3,\\): must be one class index, or one for each of the 2 inputs"),
         ({"target": [0.5, 1.0]}, "integers"),
         ({"target": -3}, "target=-3"),
+        ({"target": ["cat", "dog"]}, "must be class indices"),
         ({"sample_ids": ["one"]}, "must name each of the 2 inputs"),
         ({"observed_samples": 0}, "observed_samples=0"),
     ],

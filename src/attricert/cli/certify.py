@@ -52,7 +52,7 @@ class Options:
         alpha: probability that an input's certificates fail.
         confidence: betting, hoeffding, bernstein, or asymptotic (not a finite-sample bound).
         guarantee: population or observed.
-        observed_samples: draws in each observed average (n_samples by default).
+        observed_samples: attributions in each observed average (n_samples by default).
         method: sound, or printed (the paper's formula; not a bound).
         antithetic: sample in pairs (a, -a).
         seed: seed of the keyed streams; by default a fresh secret one, which the written config records.
