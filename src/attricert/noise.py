@@ -125,15 +125,15 @@ class Gaussian(Noise):
         """Independent normals."""
         return rng.normal(d).mul_(self.sigma)
 
-    def lost_mass(self, eps: npt.ArrayLike, d: int) -> Array:  # noqa: ARG002  (free of dimension)
+    def lost_mass(self, eps: npt.ArrayLike, d: int) -> Array:
         """erf(eps / (2 sqrt2 sigma))."""
         return np.asarray(special.erf(np.asarray(eps, dtype=np.float64) / (2 * np.sqrt(2) * self.sigma)))
 
-    def shift_of(self, lost_mass: npt.ArrayLike, d: int) -> Array:  # noqa: ARG002
+    def shift_of(self, lost_mass: npt.ArrayLike, d: int) -> Array:
         """2 sqrt2 sigma erfinv(p)."""
         return np.asarray(2 * np.sqrt(2) * self.sigma * special.erfinv(_mass(lost_mass)))
 
-    def scale_for(self, eps: float, lost_mass: npt.ArrayLike, d: int) -> Array:  # noqa: ARG002
+    def scale_for(self, eps: float, lost_mass: npt.ArrayLike, d: int) -> Array:
         """The sigma eps / (2 sqrt2 erfinv(p))."""
         with np.errstate(divide="ignore"):
             return np.asarray(eps / (2 * np.sqrt(2) * special.erfinv(_mass(lost_mass))))

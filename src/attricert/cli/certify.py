@@ -19,7 +19,7 @@ from attricert.bounding import Bound, Clip, Normalize
 from attricert.certificates import METHODS, Certificate
 from attricert.cli.arguments import add_options
 from attricert.cli.loading import load_attribution, load_data, load_model
-from attricert.cli.output import show_json, show_rows
+from attricert.cli.output import show_json, show_rows, subjects
 from attricert.datasets import Labelled
 from attricert.errors import ArgumentError
 from attricert.files import write_atomically
@@ -131,13 +131,7 @@ def run(**values: Any) -> int:
         sample_ids=data.ids,
         progress=True,
     )
-    about = {
-        "id": data.ids,
-        "label": data.labels.tolist(),
-        "prediction": predicted.tolist(),
-        "target": target.tolist(),
-    }
-    rows = rows_of(certificate, about, eps, cosine)
+    rows = rows_of(certificate, subjects(data, predicted, target), eps, cosine)
     if folder is not None:
         _write(folder, options, certificate, rows)
     if options.json:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from attricert import datasets, models
 from attricert.attributions import Saliency
 from attricert.cli.arguments import add_options
-from attricert.cli.output import show_json, show_rows, shown
+from attricert.cli.output import show_json, show_rows, shown, subjects
 from attricert.files import write_atomically
 from attricert.noise import Gaussian, UniformBall
 from attricert.report import curves, maps, rows_of
@@ -70,13 +70,7 @@ def run(**values: Any) -> int:
     smooth = gaussian.attribute(
         data.images, predicted, n_samples=options.n_samples // 4, seed=options.seed, progress=True
     )
-    about = {
-        "id": data.ids,
-        "label": data.labels.tolist(),
-        "prediction": predicted.tolist(),
-        "target": predicted.tolist(),
-    }
-    rows = rows_of(certificate, about, _EPS, _COSINE)
+    rows = rows_of(certificate, subjects(data, predicted, predicted), _EPS, _COSINE)
     columns = {
         "image": data.images[:, 0].numpy(),
         "saliency": saliency(data.images, predicted)[:, 0].numpy(),

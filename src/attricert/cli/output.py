@@ -11,13 +11,25 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 
 from attricert.certificates import Certificate
+from attricert.datasets import Labelled
 from attricert.report import COSINE, MAX_EPS
 
 _KIND = {"sound": "sound lower bounds", "printed": "the paper's printed formula (NOT lower bounds)"}
 
-__all__ = ["describe", "show_json", "show_rows", "show_table", "shown"]
+__all__ = ["describe", "show_json", "show_rows", "show_table", "shown", "subjects"]
+
+
+def subjects(data: Labelled, predicted: Tensor, target: Tensor) -> dict[str, Sequence[Any]]:
+    """What each row of results is about."""
+    return {
+        "id": data.ids,
+        "label": data.labels.tolist(),
+        "prediction": predicted.tolist(),
+        "target": target.tolist(),
+    }
 
 
 def shown(value: float, digits: int = 4) -> str:
