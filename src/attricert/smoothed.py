@@ -1,4 +1,4 @@
-"""Smoothed attributions and their certificates: the one place where sampling, confidence and geometry meet."""
+"""Smoothed attributions and their certificates: what users call; checks what comes from outside."""
 
 from __future__ import annotations
 

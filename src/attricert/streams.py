@@ -121,7 +121,7 @@ class _DeviceRng:
         return torch.Generator(self.device).manual_seed(int.from_bytes(digest, "little") >> 1)
 
 
-def sample_key(x: Float[Tensor, ...]) -> str:
+def sample_key(x: Float[Tensor, "..."]) -> str:
     """A name for one input made from its content, so its draws do not depend on its place in a batch."""
     array = np.ascontiguousarray(x.detach().cpu().numpy())
     head = f"{array.dtype}{array.shape}".encode()

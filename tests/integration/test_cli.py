@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 
 import attricert as ac
 from attricert.cli.main import main
+from attricert.cli.output import shown
 
 CERTIFY = ["certify", "--model", "mnist-standard", "--data", "mnist:test[0:3]", "--radius", "3.5", "--n-samples", "300"]
 
@@ -73,6 +75,23 @@ def test_the_table_rounds_down(capsys):
     cell = next(line for line in out.splitlines() if "mnist:test:0" in line).split()[-1]
     assert float(cell) <= exact < float(cell) + 1e-4
     assert "sound lower bounds for UniformBall(radius=3.5)" in " ".join(out.split())
+
+
+@pytest.mark.parametrize("value", [0.56289999999999996, 0.0551, 0.999999, 1e-9, 0.0, -1.0])
+def test_no_printed_number_is_larger_than_the_bound(value):
+    text = shown(value)
+    assert Decimal(text) <= Decimal(value) < Decimal(text) + Decimal("0.0001")
+
+
+def test_what_is_claimed_is_named_exactly(capsys):
+    """Neither a tiny alpha as certainty, nor a rounded eps, nor two eps as one."""
+    arguments = [*CERTIFY, "--alpha", "1e-9", "--eps", "0.0123456789", "0.0123456788", "--out", "run"]
+    assert main(arguments) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "alpha = 1e-09" in out
+    assert "confidence 1 " not in out
+    names = pq.read_table("run/results.parquet").schema.names
+    assert {"cosine_eps_0.0123456789", "cosine_eps_0.0123456788"} <= set(names)
 
 
 def test_printed_is_labelled(capsys):

@@ -51,8 +51,8 @@ def model_in_eval(model: nn.Module) -> nn.Module:
 
 
 def input_gradient(
-    model: nn.Module, inputs: Float[Tensor, n * features], target: Targets
-) -> Float[Tensor, n * features]:
+    model: nn.Module, inputs: Float[Tensor, "n *features"], target: Targets
+) -> Float[Tensor, "n *features"]:
     """Gradient of each input's target output with respect to that input; parameters collect nothing."""
     with torch.enable_grad():
         leaf = inputs.detach().requires_grad_()

@@ -34,7 +34,7 @@ class Saliency:
         """Absolute values are never negative, which makes certificates sharper."""
         return self.abs
 
-    def __call__(self, inputs: Float[Tensor, n * features], target: Targets) -> Float[Tensor, n * features]:
+    def __call__(self, inputs: Float[Tensor, "n *features"], target: Targets) -> Float[Tensor, "n *features"]:
         """Attributions of the inputs' shape, in output units per input unit."""
         gradient = input_gradient(self.model, inputs, target)
         return gradient.abs() if self.abs else gradient
@@ -54,6 +54,6 @@ class InputXGradient:
     def __post_init__(self) -> None:
         model_in_eval(self.model)
 
-    def __call__(self, inputs: Float[Tensor, n * features], target: Targets) -> Float[Tensor, n * features]:
+    def __call__(self, inputs: Float[Tensor, "n *features"], target: Targets) -> Float[Tensor, "n *features"]:
         """Attributions of the inputs' shape, in output units."""
         return inputs * input_gradient(self.model, inputs, target)

@@ -36,7 +36,7 @@ class IntegratedGradients:
         model_in_eval(self.model)
         checks.count("n_steps", self.n_steps, 1)
 
-    def __call__(self, inputs: Float[Tensor, n * features], target: Targets) -> Float[Tensor, n * features]:
+    def __call__(self, inputs: Float[Tensor, "n *features"], target: Targets) -> Float[Tensor, "n *features"]:
         """Attributions of the inputs' shape, in output units; they sum to f(x) - f(x') up to the rule's error."""
         difference = inputs - self._baseline(inputs)
         # Gauss-Legendre nodes live on [-1, 1]; the path runs over [0, 1].

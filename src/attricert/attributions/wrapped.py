@@ -26,7 +26,7 @@ class Wrapped:
     takes_numpy: bool = False
     nonnegative: bool = False
 
-    def __call__(self, inputs: Float[Tensor, n * features], target: Targets) -> Float[Tensor, n * features]:
+    def __call__(self, inputs: Float[Tensor, "n *features"], target: Targets) -> Float[Tensor, "n *features"]:
         """Attributions of the inputs' shape, on the inputs' device and in their dtype."""
         if self.takes_numpy:
             index = target.cpu().numpy() if isinstance(target, Tensor) else target

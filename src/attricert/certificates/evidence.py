@@ -67,7 +67,8 @@ class Evidence:
                 metadata = file.metadata() or {}
                 if metadata.get("format") != _FORMAT:
                     raise IntegrityError(f"{path}: not a saved certificate (format {metadata.get('format')!r})")
-                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a mapping)
+                names = file.keys()
+                arrays = {name: file.get_tensor(name) for name in names}
         except SafetensorError as error:
             raise IntegrityError(f"{path}: not a saved certificate ({error})") from None
         outcome = tuple(json.loads(metadata["outcome"]))

@@ -85,11 +85,11 @@ def run(**values: Any) -> int:
         show_json({"statement": certificate.statement.to_dict(), "rows": rows})
         return 0
     show_rows(rows, certificate, title=f"{_DIGITS} MNIST test digits, {_MODEL}, saliency")
-    shown_cosine, confidence = shown(certificate.cosine(_EPS[1])[0]), 1 - certificate.statement.alpha
+    cosine, alpha = shown(certificate.cosine(_EPS[1])[0]), certificate.statement.alpha
     print(
-        f"Row 1 reads: whatever is added to this digit, as long as its l2 size is at most {_EPS[1]:g}, the smoothed "
-        f"map (the exact mean, which the picture estimates) keeps a cosine of at least {shown_cosine} with what it "
-        f"was, at confidence {confidence:g}."
+        f"Row 1 reads: whatever is added to this digit, as long as its l2 size is at most {_EPS[1]}, the smoothed map "
+        f"(the exact mean, which the picture estimates) keeps a cosine of at least {cosine} with what it was, but "
+        f"for a chance of {alpha} in the sampling."
     )
     print(f"Pictures: {folder / 'maps.png'}, {folder / 'curves.png'}")
     return 0

@@ -29,7 +29,7 @@ class _Parser(ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; 0 done, 1 a claim failed, 2 bad input, 130 interrupted."""
+    """Run one command; 0 done, 2 bad input, 130 interrupted (1 is kept for claims that fail)."""
     arguments = [_underscored(a) for a in (sys.argv[1:] if argv is None else argv)]
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             _complain(str(error))
             return 2
         except KeyboardInterrupt:
-            _complain("interrupted; nothing was written")
+            _complain("interrupted")
             return 130
 
 

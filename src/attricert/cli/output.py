@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Mapping, Sequence
+from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 
 from rich import box
@@ -34,7 +34,7 @@ def subjects(data: Labelled, predicted: Tensor, target: Tensor) -> dict[str, Seq
 
 def shown(value: float, digits: int = 4) -> str:
     """A lower bound, rounded down."""
-    return f"{math.floor(value * 10**digits) / 10**digits:.{digits}f}"
+    return str(Decimal(value).quantize(Decimal(10) ** -digits, rounding=ROUND_FLOOR))
 
 
 def show_rows(rows: Sequence[Mapping[str, Any]], certificate: Certificate, title: str) -> None:
@@ -71,8 +71,8 @@ def describe(certificate: Certificate) -> str:
     s = certificate.statement
     samples = int((certificate.evidence.n_samples + certificate.evidence.n_pilot).max())
     return (
-        f"{_KIND[certificate.method]} for {s.noise}, {s.bound_name}, {s.guarantee} guarantee at confidence "
-        f"{1 - s.alpha:g} ({s.confidence}), up to {samples:,} samples an input, seed {s.seed}"
+        f"{_KIND[certificate.method]} for {s.noise}, {s.bound_name}, {s.guarantee} guarantee, alpha = {s.alpha!r} "
+        f"({s.confidence}), up to {samples:,} samples an input, seed {s.seed}"
     )
 
 

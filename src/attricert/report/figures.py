@@ -58,6 +58,6 @@ def curves(certificate: Certificate, names: Sequence[str], threshold: float = 0.
     ax.set_xlabel("eps: $\\ell_2$ size of the perturbation, in input units")
     ax.set_ylabel("certified cosine similarity")
     s = certificate.statement
-    ax.set_title(f"{s.noise}, {s.bound_name}, {s.guarantee}, confidence {1 - s.alpha:g}", fontsize=9)
+    ax.set_title(f"{s.noise}, {s.bound_name}, {s.guarantee}, alpha = {s.alpha!r}", fontsize=9)
     ax.legend(fontsize=8, ncols=2, loc="lower left")
     return figure

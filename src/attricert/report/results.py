@@ -28,15 +28,16 @@ def rows_of(
     empty), ``max_eps_cosine_T`` (largest certified eps at T, in input units).
     """
     evidence = certificate.evidence
+    # Numbers in names are exact: a rounded eps would be a claim about another one.
     columns: dict[str, Sequence[Any]] = dict(about)
     for name in ("norm", "n_samples", "n_pilot", "zeros", "nonfinite"):
         columns[name] = getattr(evidence, name).tolist()
     columns["outcome"] = evidence.outcome
     for e in eps:
-        columns[f"{COSINE}{e:g}"] = certificate.cosine(e).tolist()
-        columns[f"{ABSTAINS}{e:g}"] = certificate.abstains(e).tolist()
+        columns[f"{COSINE}{e!r}"] = certificate.cosine(e).tolist()
+        columns[f"{ABSTAINS}{e!r}"] = certificate.abstains(e).tolist()
     for t in cosine:
-        columns[f"{MAX_EPS}{t:g}"] = certificate.max_eps(t).tolist()
+        columns[f"{MAX_EPS}{t!r}"] = certificate.max_eps(t).tolist()
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 

@@ -82,7 +82,7 @@ def train(recipe: Recipe, data: Labelled, report: Callable[[str], None]) -> nn.M
         for images, labels in _batches(data, recipe.batch_size, generator):
             loss = F.cross_entropy(model(images), labels)
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            torch.autograd.backward(loss)
             optimizer.step()
             schedule.step()
             total += loss.item()
