@@ -47,8 +47,8 @@ class Noise(ABC):
         """Inverse of `lost_mass`: the shift eps at which the given mass, in [0, 1], is lost."""
 
     @abstractmethod
-    def scale_for(self, eps: float, lost_mass: npt.ArrayLike, d: int) -> Array:
-        """The scale at which a shift of eps loses the given mass; inf where that mass is 0."""
+    def chi(self, eps: npt.ArrayLike) -> Array:
+        """(E (w - 1)^2)^(1/2), w the likelihood ratio of a shift of eps; inf where there is none (theory 3b)."""
 
 
 @final
@@ -91,10 +91,9 @@ class UniformBall(Noise):
         """2r sqrt(I^-1_p(1/2, (d+1)/2))."""
         return np.asarray(2 * self.radius * _half_chord(lost_mass, d))
 
-    def scale_for(self, eps: float, lost_mass: npt.ArrayLike, d: int) -> Array:
-        """The radius eps / (2 sqrt(I^-1_p(1/2, (d+1)/2)))."""
-        with np.errstate(divide="ignore"):
-            return np.asarray(eps / (2 * _half_chord(lost_mass, d)))
+    def chi(self, eps: npt.ArrayLike) -> Array:
+        """Infinite: a shifted ball reaches where the ball has no mass."""
+        return np.where(np.asarray(eps) > 0, np.inf, 0.0)
 
 
 @final
@@ -133,10 +132,10 @@ class Gaussian(Noise):
         """2 sqrt2 sigma erfinv(p)."""
         return np.asarray(2 * np.sqrt(2) * self.sigma * special.erfinv(_mass(lost_mass)))
 
-    def scale_for(self, eps: float, lost_mass: npt.ArrayLike, d: int) -> Array:
-        """The sigma eps / (2 sqrt2 erfinv(p))."""
-        with np.errstate(divide="ignore"):
-            return np.asarray(eps / (2 * np.sqrt(2) * special.erfinv(_mass(lost_mass))))
+    def chi(self, eps: npt.ArrayLike) -> Array:
+        """sqrt(exp(eps^2 / sigma^2) - 1)."""
+        with np.errstate(over="ignore"):
+            return np.asarray(np.sqrt(np.expm1((np.asarray(eps, dtype=np.float64) / self.sigma) ** 2)))
 
 
 def _half_chord(lost_mass: npt.ArrayLike, d: int) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import final
 
 import numpy as np
@@ -13,12 +14,12 @@ import torch
 from torch import Tensor
 
 from attricert import checks
-from attricert.attributions import Attribution, Targets, is_nonnegative
+from attricert.attributions import Attribution, Classifier, Targets, is_nonnegative
 from attricert.bounding import Bound, Normalize
-from attricert.certificates import Certificate, Evidence, Geometry, Statement, least_scale
+from attricert.certificates import METHODS, Certificate, Evidence, Facts, Geometry, Statement, least_scale
 from attricert.errors import ArgumentError, AttributionWarning
 from attricert.moments import no_moments
-from attricert.noise import Noise
+from attricert.noise import Gaussian, Noise
 from attricert.progress import Tick, reporting
 from attricert.proving import CONFIDENCES, Goal, Prover, evidence
 from attricert.sampling import BatchSize, Sampler
@@ -28,6 +29,7 @@ __all__ = ["SmoothedAttribution"]
 
 _FEWEST = 100  # draws for a certificate; with fewer no bound says anything
 _SEARCH_STEPS, _SEARCH_RANGE = 12, 64.0
+_VARIANCE_GAIN = 3.0  # in certified eps, about
 
 
 @final
@@ -40,6 +42,8 @@ class SmoothedAttribution:
             the inputs' shape, row by row and deterministically; see `attricert.wrap`.
         noise: distribution of a, `UniformBall` or `Gaussian`. Noisy inputs are not clipped to the data range.
         bound: the structural l2 bound applied to each sampled attribution.
+        classifier: gives scores of shape (n, classes); its prediction on the same draws is certified too. By default
+            the attribution's own ``model``, where it has one and a target is given.
         antithetic: sample in pairs (a, -a).
         batch_size: noisy copies computed at once; chosen from the memory budget if None.
         memory_budget: bytes for a batch; by default 512 MiB on the CPU, half the free memory on CUDA.
@@ -48,6 +52,7 @@ class SmoothedAttribution:
     attribution: Attribution
     noise: Noise
     bound: Bound = field(default_factory=Normalize)
+    classifier: Classifier | None = None
     antithetic: bool = False
     batch_size: int | None = None
     memory_budget: int | None = None
@@ -59,6 +64,8 @@ class SmoothedAttribution:
             raise ArgumentError("bound", self.bound, "must be Normalize() or Clip(max_norm)")
         if not callable(self.attribution):
             raise ArgumentError("attribution", self.attribution, "must be callable as g(inputs, target)")
+        if self.classifier is not None and not callable(self.classifier):
+            raise ArgumentError("classifier", self.classifier, "must be callable, giving scores of shape (n, classes)")
         for name in ("batch_size", "memory_budget"):
             if getattr(self, name) is not None:
                 checks.count(name, getattr(self, name), 1)
@@ -113,6 +120,11 @@ class SmoothedAttribution:
         observed_samples: int | None = None,
         method: str = "sound",
         stop_when: tuple[float, float] | None = None,
+        variance: bool = True,
+        moments: Sequence[int] = (2,),
+        features: bool = True,
+        functionals: npt.ArrayLike | Tensor | None = None,
+        label: bool = True,
         sample_ids: Sequence[str] | None = None,
         progress: bool | Tick = False,
     ) -> Certificate:
@@ -133,6 +145,15 @@ class SmoothedAttribution:
             method: ``"sound"``, or ``"printed"`` to reproduce the paper (not a bound).
             stop_when: (eps, cosine): stop sampling an input as soon as this claim is proven, or so much as ruled out
                 for this pilot; the verdict is in ``evidence.outcome``. Needs an anytime-valid bound (betting).
+            variance: prove the spread of the attributions too, which makes certificates under Gaussian noise about
+                three times larger (theory 3b, 3c).
+            moments: even orders, 2 first; (2, 4, 6) proves higher moments too, for still larger certificates under
+                Gaussian noise where n_samples is large, at a cost that pays for slow models (theory 3e).
+            features: prove intervals for every entry, for `Certificate.intervals`, `signs`, `top_k` and `kendall`.
+            functionals: fixed linear functionals of the map to prove intervals for: weights of shape (r, ...), or a
+                label map of the inputs' shape (integers; entries with the same label are summed, superpixels).
+            label: count predicted classes, for `Certificate.label_eps` and `joint`; needs a classifier. With
+                ``stop_when``, label and higher moments are left out: their bounds hold at a fixed number of draws.
             sample_ids: names that key each input's draws; by default made from its content.
             progress: True for a bar, or a function told how many copies have just been done.
 
@@ -144,13 +165,26 @@ class SmoothedAttribution:
         """
         checks.count("n_samples", n_samples, _FEWEST)
         batch = _checked(inputs, target, sample_ids)
-        statement = self._statement(inputs, n_samples, alpha, seed, confidence, guarantee, observed_samples)
-        geometry = Geometry(statement, method)
-        goal = None if stop_when is None else Goal(geometry, *stop_when)
-        prover = Prover(self._sampler(), statement, n_samples, goal)
+        classifier = self._classifier(target) if label and stop_when is None else None
+        orders = _orders(moments)
+        wanted = {
+            "spread": variance and isinstance(self.noise, Gaussian),
+            "moments": variance and isinstance(self.noise, Gaussian) and bool(orders) and stop_when is None,
+            "features": features or functionals is not None,
+            "label": classifier is not None,
+        }
+        # Without a pilot nothing but the norm is proven.
+        parts = tuple(name for name, want in wanted.items() if want and confidence != "asymptotic")
+        terms = (n_samples, alpha, seed, confidence, guarantee, observed_samples)
+        statement = self._statement(inputs, *terms, ("norm", *parts), orders if "moments" in parts else ())
+        checks.known("method", method, METHODS)
+        Geometry(statement, method, Facts.of_norm(np.zeros(1)))  # refuses what does not go together, before sampling
+        goal = None if stop_when is None else Goal(statement, method, *stop_when)
+        vectors = None if functionals is None else _functionals(functionals, inputs)
+        prover = Prover(self._sampler(classifier), statement, n_samples, goal, vectors)
         with reporting(progress, n_samples * len(inputs), "certifying") as tick:
-            proofs = [prover.prove(x, index, key, tick) for x, index, key in batch]
-        certificate = Certificate(evidence(statement, proofs), method)
+            rows = [prover.prove(x, index, key, tick) for x, index, key in batch]
+        certificate = Certificate(evidence(statement, rows, vectors), method)
         _warn_of_nonfinite(certificate.evidence)
         return certificate
 
@@ -194,11 +228,14 @@ class SmoothedAttribution:
         checks.positive("eps", eps)
         checks.fraction("cosine", cosine)
         batch = _checked(inputs, target, None)
-        statement = self._statement(inputs, n_samples, alpha, seed, confidence, guarantee, None)
-        # What would do for the largest possible norm, M; no smaller noise can.
-        geometry = Geometry(statement, "sound")
-        floor = float(geometry.fixed_norm_scale(eps, np.array([cosine]), np.array([self.bound.limit]))[0])
-        ceiling = _SEARCH_RANGE * floor if r_max is None else checks.positive("r_max", r_max)
+        statement = self._statement(inputs, n_samples, alpha, seed, confidence, guarantee, None, ("norm",), ())
+        # What would do for the largest possible norm, M, by total variation.
+        geometry = Geometry(statement, "sound", Facts.of_norm(np.array([self.bound.limit])))
+        typical = eps * self.noise.scale / float(geometry.max_eps(np.array([cosine]))[0])
+        ceiling = _SEARCH_RANGE * typical if r_max is None else checks.positive("r_max", r_max)
+        # By variance less noise may do; without it, none can.
+        gaussian = isinstance(self.noise, Gaussian)
+        first, failed = (typical / _VARIANCE_GAIN, 0.0) if gaussian else (1.1 * typical, typical)
 
         def search(x: Tensor, index: Tensor | None, key: str, tick: Tick) -> float:
             def holds(scale: float) -> bool:
@@ -211,19 +248,27 @@ class SmoothedAttribution:
                     confidence=confidence,
                     guarantee=guarantee,
                     stop_when=(eps, cosine) if confidence == "betting" else None,
+                    features=False,
+                    label=False,
                     sample_ids=[f"{key} at {scale!r}"],
                     progress=tick,
                 )
                 return bool(certificate.cosine(eps)[0] >= cosine)
 
-            return least_scale(holds, floor, ceiling, _SEARCH_STEPS)
+            return least_scale(holds, min(first, ceiling), ceiling, _SEARCH_STEPS, failed)
 
         with reporting(progress, n_samples * _SEARCH_STEPS * len(inputs), "searching") as tick:
             return np.array([search(*sample, tick) for sample in batch])
 
-    def _sampler(self) -> Sampler:
+    def _sampler(self, classifier: Classifier | None = None) -> Sampler:
         batch = BatchSize(self.batch_size, self.memory_budget)
-        return Sampler(self.attribution, self.noise, self.bound, self.antithetic, batch)
+        return Sampler(self.attribution, self.noise, self.bound, self.antithetic, classifier, batch)
+
+    def _classifier(self, target: Targets | npt.ArrayLike) -> Classifier | None:
+        if self.classifier is not None or target is None:
+            return self.classifier
+        own: Classifier | None = getattr(self.attribution, "model", None)
+        return own
 
     def _statement(
         self,
@@ -234,11 +279,14 @@ class SmoothedAttribution:
         confidence: str,
         guarantee: str,
         observed_samples: int | None,
+        parts: tuple[str, ...],
+        moments: tuple[int, ...],
     ) -> Statement:
         return Statement(
             noise=self.noise,
             dimension=inputs[0].numel(),
             bound=self.bound.limit,
+            entry_bound=self.bound.entry_limit,
             bound_name=repr(self.bound),
             nonnegative=is_nonnegative(self.attribution),
             alpha=alpha,
@@ -247,6 +295,8 @@ class SmoothedAttribution:
             confidence=checks.known("confidence", confidence, CONFIDENCES),
             antithetic=self.antithetic,
             seed=_seed(seed),
+            parts=parts,
+            moments=moments,
         )
 
 
@@ -287,6 +337,32 @@ def _targets(target: Targets | npt.ArrayLike, n: int, device: torch.device) -> T
     if bool((index < 0).any()):
         raise ArgumentError("target", int(index.min()), "must be a class index >= 0")
     return index.long().expand(n)
+
+
+def _orders(moments: Sequence[int]) -> tuple[int, ...]:
+    """The orders above 2."""
+    orders = tuple(checks.count("moments", order, 2) for order in moments)
+    if not orders or orders[0] != 2 or any(a >= b for a, b in pairwise(orders)) or any(o % 2 for o in orders):
+        raise ArgumentError("moments", moments, "must be even and increasing, 2 first: (2,) or (2, 4, 6)")
+    return orders[1:]
+
+
+def _functionals(functionals: npt.ArrayLike | Tensor, inputs: Tensor) -> Tensor:
+    """Vectors of shape (r, d) in float64."""
+    given = torch.as_tensor(functionals, device=inputs.device)
+    rows: Tensor
+    shape = tuple(inputs.shape[1:])
+    if tuple(given.shape) == shape and not given.is_floating_point():
+        labels = given.flatten()
+        rows = (torch.unique(labels)[:, None] == labels).double()
+    elif given.ndim == len(shape) + 1 and tuple(given.shape[1:]) == shape and len(given):
+        rows = given.flatten(1).double()
+    else:
+        rule = f"must be weights of shape (r, {', '.join(map(str, shape))}), or an integer label map of shape {shape}"
+        raise ArgumentError("functionals", tuple(given.shape), rule)
+    if not bool(torch.isfinite(rows).all()) or bool((rows == 0).all(dim=1).any()):
+        raise ArgumentError("functionals", tuple(given.shape), "must be finite, none of them zero")
+    return rows
 
 
 def _seed(seed: int | None) -> int:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import attricert as ac
-from attricert.certificates import Geometry, Statement, least_scale
+from attricert.certificates import Facts, Geometry, Statement, least_scale
 from attricert.certificates.solve import largest
 
 NORMS = st.floats(0.01, 1.0)
@@ -17,8 +17,29 @@ NOISES = st.one_of(st.builds(ac.UniformBall, st.floats(0.1, 10)), st.builds(ac.G
 DIMENSIONS = st.sampled_from([1, 2, 10, 784, 150_528])
 
 
+class At:
+    """A geometry whose facts come with each question."""
+
+    def __init__(self, statement, method):
+        self.statement, self.method = statement, method
+        self.given(1.0)  # bad terms are refused at once
+
+    def given(self, norm, spread=np.inf, reach=np.inf):
+        return Geometry(self.statement, self.method, Facts(*(np.atleast_1d(v) for v in (norm, spread, reach))))
+
+    def cosine(self, eps, norm):
+        return self.given(norm).cosine(eps)
+
+    def max_eps(self, threshold, norm):
+        return self.given(norm).max_eps(threshold)
+
+    def displacement(self, eps):
+        return self.given(1.0).displacement(eps)
+
+
 def geometry(noise, d=784, bound=1.0, method="sound", **terms):
     settings = {
+        "entry_bound": bound,
         "bound_name": "",
         "nonnegative": False,
         "alpha": 1e-3,
@@ -29,7 +50,7 @@ def geometry(noise, d=784, bound=1.0, method="sound", **terms):
         "seed": 0,
         **terms,
     }
-    return Geometry(Statement(noise, d, bound, **settings), method)
+    return At(Statement(noise, d, bound, **settings), method)
 
 
 def at(value):
@@ -55,8 +76,9 @@ def test_max_eps(row, method):
 @pytest.mark.parametrize("method", ["sound", "printed"])
 @pytest.mark.parametrize("row", GOLDEN["min_radius"], ids=lambda r: f"d{r['d']}")
 def test_fixed_norm_radius(row, method):
+    """The displacement depends on eps / radius only, so the paper's eq. 9 is max_eps turned around."""
     g = geometry(ac.UniformBall(1.0), row["d"], row["bound"], method)
-    radius = g.fixed_norm_scale(row["eps"], at(row["cosine"]), at(row["norm"]))
+    radius = row["eps"] / g.max_eps(at(row["cosine"]), at(row["norm"]))
     assert radius == pytest.approx(row[method], rel=1e-11)
 
 
@@ -101,7 +123,7 @@ def test_observed_certifies_less_than_population_and_more_with_more_draws(n, fac
 
 
 def test_observed_angles_add_up():
-    """By hand, at one point."""
+    """By hand, at one point, without anything known of the spread."""
     n, c, eps = 20_000, 0.9, 0.03
     g = geometry(ac.Gaussian(0.25), guarantee="observed", observed_samples=n)
     d = 2 * math.erf(eps / (2 * math.sqrt(2) * 0.25))
@@ -128,7 +150,7 @@ def test_nonnegative_maps_lose_at_most_a_right_angle():
 
 def test_the_norm_needed_is_just_enough():
     g = geometry(ac.UniformBall(3.5))
-    norm = g.norm_needed(0.05, 0.9)
+    norm = float(g.given(1.0).norm_needed(0.05, 0.9)[0])
     assert g.cosine(at(0.05), at(norm * (1 + 1e-9))) >= 0.9 > g.cosine(at(0.05), at(norm * (1 - 1e-9)))
 
 
@@ -180,18 +202,21 @@ def test_largest_keeps_what_was_seen_to_hold():
     np.testing.assert_allclose(found, [0.0, 0.3, 2.0, 2.0], atol=1e-15)
 
 
-@pytest.mark.parametrize("true", [1.01, 1.5, 7.3, 60.0])
-def test_least_scale_finds_a_scale_that_holds(true):
+@pytest.mark.parametrize("failed", [0.0, 0.9])
+@pytest.mark.parametrize("true", [0.02, 0.3, 1.01, 1.5, 7.3, 60.0])
+def test_least_scale_finds_a_scale_that_holds(true, failed):
     asked = []
 
     def holds(scale):
         asked.append(scale)
         return scale >= true
 
-    found = least_scale(holds, floor=1.0, ceiling=64.0, steps=12)
+    found = least_scale(holds, 1.0, 64.0, 12, failed)
     assert len(asked) <= 12
     assert found in asked
-    assert true <= found <= true * 1.1
+    assert true <= found
+    assert found <= max(true, failed) * 1.1
+    assert min(asked) > failed
 
 
 def test_least_scale_gives_up_at_the_ceiling():

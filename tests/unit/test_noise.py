@@ -18,8 +18,6 @@ def test_lost_mass_of_the_ball(row):
 def test_shift_of_the_ball(row):
     noise = ac.UniformBall(row["r"])
     assert noise.shift_of(row["lost_mass"], row["d"]) == pytest.approx(row["eps"], rel=1e-12, abs=0)
-    scale = noise.scale_for(row["eps"], row["lost_mass"], row["d"])
-    assert scale == pytest.approx(row["r"], rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize("row", GOLDEN["tv_gaussian"], ids=str)
@@ -28,7 +26,15 @@ def test_gaussian(row):
     assert noise.lost_mass(row["eps"], 7) == pytest.approx(row["lost_mass"], rel=1e-12, abs=0)
     if row["lost_mass"] < 0.9:
         assert noise.shift_of(row["lost_mass"], 7) == pytest.approx(row["eps"], rel=1e-12, abs=0)
-        assert noise.scale_for(row["eps"], row["lost_mass"], 7) == pytest.approx(row["sigma"], rel=1e-12, abs=0)
+
+
+@pytest.mark.parametrize("row", GOLDEN["chi_gaussian"], ids=str)
+def test_chi(row):
+    assert ac.Gaussian(row["sigma"]).chi(row["eps"]) == pytest.approx(row["chi"], rel=1e-12, abs=0)
+
+
+def test_chi_of_the_ball_is_infinite():
+    assert ac.UniformBall(1.0).chi([0.0, 1e-9]).tolist() == [0.0, np.inf]
 
 
 def test_no_digits_are_lost_where_one_minus_the_overlap_loses_all():

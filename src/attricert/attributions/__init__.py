@@ -1,12 +1,20 @@
 """Attribution methods: ``g(inputs, target) -> attributions`` of the inputs' shape."""
 
-from attricert.attributions.base import Attribution, Targets, is_nonnegative, model_in_eval
+from attricert.attributions.base import (
+    Attribution,
+    Classifier,
+    Targets,
+    is_nonnegative,
+    model_in_eval,
+    with_output,
+)
 from attricert.attributions.gradient import InputXGradient, Saliency
 from attricert.attributions.integrated import IntegratedGradients
 from attricert.attributions.wrapped import Wrapped, wrap
 
 __all__ = [
     "Attribution",
+    "Classifier",
     "InputXGradient",
     "IntegratedGradients",
     "Saliency",
@@ -14,5 +22,6 @@ __all__ = [
     "Wrapped",
     "is_nonnegative",
     "model_in_eval",
+    "with_output",
     "wrap",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -11,9 +12,13 @@ from torch import Tensor, nn
 
 from attricert.errors import ArgumentError, ModelModeWarning
 
-__all__ = ["Attribution", "Targets", "input_gradient", "is_nonnegative", "model_in_eval"]
+__all__ = ["Attribution", "Classifier", "Targets", "input_gradient", "is_nonnegative", "model_in_eval", "with_output"]
 
 Targets = Int[Tensor, " n"] | int | None
+
+
+Classifier = Callable[[Tensor], Tensor]
+"""Gives scores of shape (n, classes); the largest is the prediction."""
 
 
 @runtime_checkable
@@ -50,14 +55,30 @@ def model_in_eval(model: nn.Module) -> nn.Module:
     return model
 
 
+def with_output(
+    attribution: Attribution, classifier: Classifier, inputs: Float[Tensor, "n *features"], target: Targets
+) -> tuple[Tensor, Tensor]:
+    """Attributions, and the classifier's output: of the same forward pass where the attribution can give it."""
+    both = getattr(attribution, "with_output", None)
+    if both is not None and getattr(attribution, "model", None) is classifier:
+        attributions, output = both(inputs, target)
+        return attributions, output
+    with torch.no_grad():
+        return attribution(inputs, target), classifier(inputs)
+
+
 def input_gradient(
     model: nn.Module, inputs: Float[Tensor, "n *features"], target: Targets
-) -> Float[Tensor, "n *features"]:
-    """Gradient of each input's target output with respect to that input; parameters collect nothing."""
+) -> tuple[Float[Tensor, "n *features"], Tensor]:
+    """Gradient of each input's target output with respect to that input, and the whole output.
+
+    Parameters collect nothing.
+    """
     with torch.enable_grad():
         leaf = inputs.detach().requires_grad_()
-        total = target_output(model(leaf), target).sum()
-        return torch.autograd.grad(total, leaf)[0]
+        output = model(leaf)
+        gradient = torch.autograd.grad(target_output(output, target).sum(), leaf)[0]
+    return gradient, output.detach()
 
 
 def target_output(output: Tensor, target: Targets) -> Float[Tensor, " n"]:

@@ -36,8 +36,14 @@ class Saliency:
 
     def __call__(self, inputs: Float[Tensor, "n *features"], target: Targets) -> Float[Tensor, "n *features"]:
         """Attributions of the inputs' shape, in output units per input unit."""
-        gradient = input_gradient(self.model, inputs, target)
-        return gradient.abs() if self.abs else gradient
+        return self.with_output(inputs, target)[0]
+
+    def with_output(
+        self, inputs: Float[Tensor, "n *features"], target: Targets
+    ) -> tuple[Float[Tensor, "n *features"], Tensor]:
+        """Attributions, and the model's output from the same pass."""
+        gradient, output = input_gradient(self.model, inputs, target)
+        return (gradient.abs() if self.abs else gradient), output
 
 
 @final
@@ -56,4 +62,11 @@ class InputXGradient:
 
     def __call__(self, inputs: Float[Tensor, "n *features"], target: Targets) -> Float[Tensor, "n *features"]:
         """Attributions of the inputs' shape, in output units."""
-        return inputs * input_gradient(self.model, inputs, target)
+        return self.with_output(inputs, target)[0]
+
+    def with_output(
+        self, inputs: Float[Tensor, "n *features"], target: Targets
+    ) -> tuple[Float[Tensor, "n *features"], Tensor]:
+        """Attributions, and the model's output from the same pass."""
+        gradient, output = input_gradient(self.model, inputs, target)
+        return inputs * gradient, output

@@ -43,7 +43,7 @@ class IntegratedGradients:
         nodes, weights = np.polynomial.legendre.leggauss(self.n_steps)
         mean = torch.zeros_like(inputs)
         for node, weight in zip((1 - nodes) / 2, weights / 2, strict=True):
-            mean += float(weight) * input_gradient(self.model, inputs - float(node) * difference, target)
+            mean += float(weight) * input_gradient(self.model, inputs - float(node) * difference, target)[0]
         return difference * mean
 
     def _baseline(self, inputs: Tensor) -> Tensor:

@@ -27,24 +27,25 @@ def largest(holds: Callable[[Array], npt.NDArray[np.bool_]], upper: Array, steps
     return np.where(everywhere, upper, low)
 
 
-def least_scale(holds: Callable[[float], bool], floor: float, ceiling: float, steps: int) -> float:
-    """The smallest scale found in [floor, ceiling] at which a claim holds; inf if none was.
+def least_scale(holds: Callable[[float], bool], first: float, ceiling: float, steps: int, failed: float = 0.0) -> float:
+    """The smallest scale found up to the ceiling at which a claim holds; inf if none was.
 
-    Grows from the floor by doubling, then halves the (logarithmic) gap; each of at most ``steps`` evaluations is a
-    claim of its own, so the caller splits its error probability over ``steps``.
+    Doubles from ``first`` until the claim holds, or halves until it does not, then halves the (logarithmic) gap; each
+    of at most ``steps`` evaluations is a claim of its own, so the caller splits its error probability over ``steps``.
+    ``failed`` is a scale below ``first`` at which the claim cannot hold, 0 if none is known.
     """
-    failed, scale = floor, min(1.1 * floor, ceiling)
-    for left in range(steps - 1, -1, -1):
-        if holds(scale):
-            return _refine(holds, failed, scale, left)
-        if scale >= ceiling:
-            break
-        failed, scale = scale, min(2 * scale, ceiling)
-    return float("inf")
-
-
-def _refine(holds: Callable[[float], bool], failed: float, held: float, steps: int) -> float:
+    scale, held = first, float("inf")
     for _ in range(steps):
-        middle = float(np.sqrt(failed * held))
-        failed, held = (failed, middle) if holds(middle) else (middle, held)
+        if holds(scale):
+            held = scale
+        elif scale >= ceiling:
+            break
+        else:
+            failed = scale
+        if held == float("inf"):
+            scale = min(2 * failed, ceiling)
+        elif failed == 0.0:
+            scale = held / 2
+        else:
+            scale = float(np.sqrt(failed * held))
     return held

@@ -1,8 +1,10 @@
 """Finite-sample confidence bounds, and the paper's asymptotic one (docs/theory.md 5)."""
 
 from attricert.confidence.betting import Betting
+from attricert.confidence.bounded import excess, maurer_upper, stake, upper_mean
 from attricert.confidence.hilbert import mean_distance
 from attricert.confidence.means import EmpiricalBernstein, Hoeffding, LowerBound, Problem
+from attricert.confidence.proportions import least_for_majority, lower_proportion, upper_proportion
 from attricert.confidence.quadratic_forms import cdf as quadratic_form_cdf
 from attricert.confidence.quadratic_forms import norm_interval
 
@@ -12,7 +14,14 @@ __all__ = [
     "Hoeffding",
     "LowerBound",
     "Problem",
+    "excess",
+    "least_for_majority",
+    "lower_proportion",
+    "maurer_upper",
     "mean_distance",
     "norm_interval",
     "quadratic_form_cdf",
+    "stake",
+    "upper_mean",
+    "upper_proportion",
 ]

@@ -1,4 +1,4 @@
-"""How far the mean of n bounded random vectors lies from its expectation (docs/theory.md 5)."""
+"""How far the mean of n bounded random vectors lies from its expectation, free of dimension (docs/theory.md 5)."""
 
 from __future__ import annotations
 
@@ -10,17 +10,26 @@ import numpy.typing as npt
 __all__ = ["mean_distance"]
 
 
-def mean_distance(n: int, alpha: float, bound: float, norm: npt.ArrayLike = 0.0) -> npt.NDArray[np.float64]:
-    """E with ``||mean - h|| <= E`` with probability >= 1 - alpha, free of dimension.
+def mean_distance(
+    n: int, alpha: float, bound: float, norm: npt.ArrayLike = 0.0, spread: npt.ArrayLike = np.inf
+) -> npt.NDArray[np.float64]:
+    """E with ``||mean - h|| <= E`` with probability >= 1 - alpha: the smaller of two bounds that hold at alpha each.
 
-    sqrt((M^2 - c^2) / n) + M sqrt(2 log(1/alpha) / n): the first term bounds the expected distance, since
-    E||g - h||^2 = E||g||^2 - ||h||^2; the second is McDiarmid's inequality, as one draw moves the mean by at most 2M/n.
+    Which of the two is smaller does not depend on the draws, so alpha need not be split. With e = sqrt((M^2 - c^2)/n),
+    which bounds the expected distance since E||g - h||^2 = E||g||^2 - ||h||^2, and L = log(1/alpha):
+
+    - McDiarmid: e + M sqrt(2L/n), as one draw moves the mean by at most 2M/n;
+    - Bousquet 2002 (Talagrand's inequality): e + sqrt(2L (lambda + 4Me) / n) + 2ML/3n, as ||g - h|| <= 2M.
 
     Args:
         n: independent draws, each of norm at most ``bound``.
         alpha: probability of failure.
         bound: M.
         norm: a lower bound c on ``||h||``, 0 where nothing is known; any shape.
+        spread: an upper bound lambda on the largest eigenvalue of their covariance, inf where nothing is known.
     """
-    deviation = np.sqrt(np.maximum(bound**2 - np.asarray(norm, dtype=np.float64) ** 2, 0.0) / n)
-    return np.asarray(deviation + bound * math.sqrt(2 * math.log(1 / alpha) / n))
+    log = math.log(1 / alpha)
+    expected = np.sqrt(np.maximum(bound**2 - np.asarray(norm, dtype=np.float64) ** 2, 0.0) / n)
+    mcdiarmid = bound * math.sqrt(2 * log / n)
+    bousquet = np.sqrt(2 * log * (np.asarray(spread) + 4 * bound * expected) / n) + 2 * bound * log / (3 * n)
+    return np.asarray(expected + np.minimum(mcdiarmid, bousquet))

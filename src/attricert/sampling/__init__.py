@@ -1,6 +1,8 @@
-"""Streams bounded attributions of noisy inputs, in batches that fit memory, into small mergeable statistics."""
+"""Draws of bounded attributions, and what is kept of them."""
 
 from attricert.sampling.batching import BatchSize
+from attricert.sampling.columns import Columns
 from attricert.sampling.sampler import Draws, Sampler
+from attricert.sampling.scatter import Exact, Gram, Scatter
 
-__all__ = ["BatchSize", "Draws", "Sampler"]
+__all__ = ["BatchSize", "Columns", "Draws", "Exact", "Gram", "Sampler", "Scatter"]

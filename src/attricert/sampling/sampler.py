@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from attricert.attributions import Attribution, is_nonnegative
+from attricert.attributions import Attribution, Classifier, is_nonnegative, with_output
 from attricert.bounding import Bound
 from attricert.errors import ArgumentError
 from attricert.noise import Noise
@@ -29,16 +29,37 @@ class Draws:
     """A chunk of independent draws.
 
     Args:
-        values: bounded attributions in float64, one row a draw (the mean of the two of an antithetic pair).
-        calls: attributions computed for them.
-        zeros: how many of those were zero.
+        rows: bounded attributions in float64, one row a call; the two of an antithetic pair follow each other.
+        calls_per_draw: 2 for antithetic pairs, else 1.
+        zeros: how many rows were zero.
         nonfinite: how many held NaN or inf; they count as zero.
+        classes: predicted class of each row, -1 where the output was not finite; None without a classifier.
     """
 
-    values: Float[Tensor, "n m"]
-    calls: int
+    rows: Float[Tensor, "calls m"]
+    calls_per_draw: int
     zeros: int
     nonfinite: int
+    classes: Int[Tensor, " calls"] | None = None
+
+    @property
+    def calls(self) -> int:
+        """Attributions computed."""
+        return len(self.rows)
+
+    @property
+    def values(self) -> Float[Tensor, "n m"]:
+        """Independent draws: the rows, or the mean of each pair of them."""
+        if self.calls_per_draw == 1:
+            return self.rows
+        return self.rows.reshape(-1, self.calls_per_draw, self.rows.shape[1]).mean(dim=1)
+
+    @property
+    def votes(self) -> Int[Tensor, " n"]:
+        """One independent class a draw: that of the first of a pair."""
+        if self.classes is None:
+            raise AttributeError("there was no classifier")
+        return self.classes[:: self.calls_per_draw]
 
 
 @final
@@ -51,6 +72,7 @@ class Sampler:
         noise: distribution of a.
         bound: structural bound applied to each attribution.
         antithetic: draw pairs (a, -a); a pair is one draw, its value the mean of the two, at the cost of two.
+        classifier: what predicts a class for each noisy copy, or None.
         batch: batch size policy, shared by all inputs.
     """
 
@@ -58,6 +80,7 @@ class Sampler:
     noise: Noise
     bound: Bound
     antithetic: bool = False
+    classifier: Classifier | None = None
     batch: BatchSize = field(default_factory=BatchSize)
 
     @property
@@ -89,23 +112,29 @@ class Sampler:
         # No float64 on some accelerators: their statistics are kept on the CPU.
         device = "cpu" if x.device.type == "mps" else x.device
         rows = torch.empty(noise.shape, dtype=torch.float64, device=device)
-        for part, out in zip(torch.split(noise, size), torch.split(rows, size), strict=True):
-            out.copy_(self._attributions(x, target, part).flatten(1))
+        classes = None if self.classifier is None else torch.empty(len(noise), dtype=torch.int64, device=device)
+        for start in range(0, len(noise), size):
+            part = slice(start, start + size)
+            attributions, output = self._attributions(x, target, noise[part])
+            rows[part] = attributions.flatten(1)
+            if classes is not None and output is not None:
+                classes[part] = _classes(output)
         values, norm = self.bound.with_norms(rows)
         nonfinite, zeros = int((~torch.isfinite(norm)).sum()), int((norm == 0).sum())
-        if self.antithetic:
-            values = values.reshape(len(values) // 2, 2, -1).mean(dim=1)
-        return Draws(values, len(rows), zeros, nonfinite)
+        return Draws(values, self.calls_per_draw, zeros, nonfinite, classes)
 
     def _noise(self, x: Tensor, stream: Stream, start: int, stop: int) -> Tensor:
         rng = stream.rows(start, stop, x.dtype, x.device)
         rows = self.noise.sample(rng, x.numel()).to(x.device)
         return torch.stack([rows, -rows], dim=1).flatten(0, 1) if self.antithetic else rows
 
-    def _attributions(self, x: Tensor, target: Tensor | None, noise: Tensor) -> Tensor:
+    def _attributions(self, x: Tensor, target: Tensor | None, noise: Tensor) -> tuple[Tensor, Tensor | None]:
         noisy = x + noise.reshape(-1, *x.shape)
         targets = None if target is None else target.expand(len(noisy))
-        attributions = self.attribution(noisy, targets)
+        if self.classifier is None:
+            attributions, output = self.attribution(noisy, targets), None
+        else:
+            attributions, output = with_output(self.attribution, self.classifier, noisy, targets)
         if attributions.shape != noisy.shape:
             raise ArgumentError(
                 "attribution",
@@ -114,8 +143,15 @@ class Sampler:
             )
         if is_nonnegative(self.attribution) and bool((attributions < 0).any()):
             raise ArgumentError("nonnegative", True, f"the attribution returned {float(attributions.min()):.3g}")
-        return attributions.detach()
+        return attributions.detach(), output
 
     def _probe(self, x: Tensor, target: Tensor | None, stream: Stream) -> int:
         noise = self._noise(x, Stream(stream.seed, stream.sample, "probe"), 0, _PROBE)
-        return bytes_per_draw(lambda: self._attributions(x, target, noise), len(noise), x.numel())
+        return bytes_per_draw(lambda: self._attributions(x, target, noise)[0], len(noise), x.numel())
+
+
+def _classes(output: Tensor) -> Int[Tensor, " n"]:
+    """The largest score's class; -1 where a score is not finite."""
+    if output.ndim != 2 or output.shape[1] < 2:
+        raise ArgumentError("classifier", tuple(output.shape), "must give scores of shape (n, classes), classes >= 2")
+    return torch.where(torch.isfinite(output).all(dim=1), output.argmax(dim=1), -1)

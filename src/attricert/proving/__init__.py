@@ -1,0 +1,6 @@
+"""From draws to evidence: a pilot chooses, the main stream proves."""
+
+from attricert.proving.goal import Goal
+from attricert.proving.prover import CONFIDENCES, Prover, evidence
+
+__all__ = ["CONFIDENCES", "Goal", "Prover", "evidence"]

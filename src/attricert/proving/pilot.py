@@ -1,0 +1,85 @@
+"""The pilot: a few draws that prove nothing but tell where to look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from attricert.moments import Moments, no_moments
+from attricert.progress import Tick
+from attricert.sampling import Draws, Sampler
+from attricert.streams import Stream
+
+__all__ = ["Pilot", "Source", "explore"]
+
+_SCALE_SHARE = 4  # one pilot draw in so many estimates scales, around the center that the others gave
+_SAMPLE_BYTES = 16 * 2**20
+
+
+@final
+@dataclass(frozen=True)
+class Source:
+    """The draws of one input."""
+
+    sampler: Sampler
+    x: Tensor
+    target: Tensor | None
+    seed: int
+    key: str
+    tick: Tick
+
+    def draws(self, stage: str, start: int, stop: int) -> Iterator[Draws]:
+        """Draws number ``start`` to ``stop`` of a stage."""
+        for draws in self.sampler.draws(self.x, self.target, Stream(self.seed, self.key, stage), start, stop):
+            yield draws
+            self.tick(draws.calls)
+
+
+@final
+@dataclass(frozen=True)
+class Pilot:
+    """What the proof may rely on for its choices, never for its validity.
+
+    Args:
+        draws: independent draws in all.
+        center: m, the mean of the first part, shape (d,).
+        center_draws: how many draws it comes from.
+        direction: m / ||m||, zero where m is.
+        along: mean and variance of u.g over the second part.
+        sample: some rows g - m of the second part.
+        votes: predicted classes of all draws, or None without a classifier.
+    """
+
+    draws: int
+    center: Float[Tensor, " d"]
+    center_draws: int
+    direction: Float[Tensor, " d"]
+    along: Moments[Tensor]
+    sample: Float[Tensor, "n d"]
+    votes: Int[Tensor, " votes"] | None
+
+
+def explore(source: Source, draws: int) -> Pilot:
+    """Draw the pilot; center and scales each from draws of their own."""
+    first = draws - max(2, draws // _SCALE_SHARE)
+    mean, votes = no_moments(source.x), []
+    for chunk in source.draws("pilot", 0, first):
+        mean = mean.update(chunk.values)
+        votes.append(chunk.classes)
+    center = mean.mean
+    size = center.norm()
+    direction = center / size if float(size) > 0 else center
+    along, sample = no_moments(direction[:1], variances=True), []
+    kept = max(2, _SAMPLE_BYTES // (8 * source.x.numel()))
+    for chunk in source.draws("pilot", first, draws):
+        along = along.update((chunk.values @ direction)[:, None])
+        sample.append(chunk.rows[:kept] - center)
+        kept -= len(sample[-1])
+        votes.append(chunk.classes)
+    known = [v for v in votes if v is not None]
+    return Pilot(draws, center, first, direction, along, torch.cat(sample), torch.cat(known) if known else None)

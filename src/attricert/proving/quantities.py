@@ -1,0 +1,388 @@
+"""What is proven along the main stream: immutable states that take in draws and give columns of evidence."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from attricert.certificates import Statement
+from attricert.confidence import (
+    Betting,
+    EmpiricalBernstein,
+    Hoeffding,
+    LowerBound,
+    Problem,
+    excess,
+    lower_proportion,
+    maurer_upper,
+    stake,
+    upper_mean,
+    upper_proportion,
+)
+from attricert.proving.pilot import Pilot
+from attricert.sampling import Columns, Draws, Exact, Gram, Scatter
+
+__all__ = ["BOUNDS", "Entries", "Higher", "Label", "Norm", "Quantity", "Spread", "norm_problem", "reach_of"]
+
+BOUNDS: dict[str, type[LowerBound]] = {
+    "betting": Betting,
+    "hoeffding": Hoeffding,
+    "bernstein": EmpiricalBernstein,
+}
+
+_ROUNDING = 1e-12  # relative; covers the float64 arithmetic between a draw and a bound
+_EXACT_UP_TO = 4096  # features for which d x d moments are kept; 128 MiB each at the most
+_CHUNK = 1000  # rows of a Gram matrix beyond that
+_HIGHER_CHUNK = 3000  # rows of a Gram matrix whose powers are taken: they need more to be tight
+_TUNING_ROWS = 256
+
+
+class Quantity(ABC):
+    """One thing that is proven."""
+
+    @abstractmethod
+    def update(self, draws: Draws) -> Quantity:
+        """After these draws too."""
+
+    @abstractmethod
+    def evidence(self) -> Mapping[str, Any]:
+        """Fields of `Evidence` and one input's values for them."""
+
+
+@final
+@dataclass(frozen=True)
+class Norm(Quantity):
+    """c >= u.h = E[u.g] with u from the pilot: a mean of scalar draws (theory 5).
+
+    Args:
+        direction: u.
+        below: lower bound on u.h.
+        above: lower bound on -u.h, where an upper one is asked for.
+    """
+
+    direction: Float[Tensor, " d"]
+    below: LowerBound
+    above: LowerBound | None
+
+    @classmethod
+    def start(cls, pilot: Pilot, statement: Statement, problem: Problem, *, both: bool) -> Norm:
+        """No draws yet."""
+        kind = BOUNDS[statement.confidence]
+        return cls(pilot.direction, kind.start(problem), kind.start(problem.mirrored()) if both else None)
+
+    def update(self, draws: Draws) -> Norm:
+        """After these draws too."""
+        values = (draws.values @ self.direction).cpu().numpy()
+        above = None if self.above is None else self.above.update(-values)
+        return Norm(self.direction, self.below.update(values), above)
+
+    @property
+    def lower(self) -> float:
+        """Lower bound on ||h||."""
+        return max(self.below.lower(), 0.0) * (1 - _ROUNDING)
+
+    @property
+    def upper(self) -> float:
+        """Upper bound on u.h; inf where none was asked for."""
+        return float("inf") if self.above is None else -self.above.lower()
+
+    def evidence(self) -> Mapping[str, Any]:
+        """The norm."""
+        return {"norm": self.lower}
+
+
+def norm_problem(pilot: Pilot, statement: Statement, horizon: int) -> Problem:
+    """What the pilot expects of u.g."""
+    low = 0.0 if statement.nonnegative else -statement.bound
+    guess = (float(pilot.along.mean[0]), float(pilot.along.variance[0]), pilot.along.count)
+    return Problem(low, statement.bound, statement.share("norm"), horizon, *guess)
+
+
+def reach_of(pilot: Pilot, statement: Statement) -> float:
+    """B >= ||g - m|| for every g: M + ||m||, or by Pythagoras where g and m are in the positive orthant."""
+    size = float(pilot.center.norm())
+    reach = float(np.hypot(statement.bound, size)) if statement.nonnegative else statement.bound + size
+    return reach * (1 + _ROUNDING)
+
+
+@final
+@dataclass(frozen=True)
+class Spread(Quantity):
+    """lambda = lambda_max(E qq^T), q = g - m, m the pilot's mean (theory 5).
+
+    Args:
+        center: m.
+        reach: B.
+        alpha: probability of failure.
+        bet: fixed by the pilot.
+        anytime: whether the bound is to hold at any time; if not, Maurer's is used.
+        scatter: second moments.
+        draws: independent draws seen.
+        along: for early stopping, a direction of large spread and a lower bound on the spread there.
+        total: sum of the squares along it.
+    """
+
+    center: Float[Tensor, " d"]
+    reach: float
+    alpha: float
+    bet: float
+    anytime: bool
+    scatter: Scatter[Any]
+    draws: int = 0
+    along: tuple[Float[Tensor, " d"], LowerBound] | None = None
+    total: float = 0.0
+
+    @staticmethod
+    def guess(pilot: Pilot) -> float:
+        """What the pilot expects lambda to be."""
+        return float(_widest(pilot.sample)[1].mean())
+
+    @classmethod
+    def start(cls, pilot: Pilot, statement: Statement, horizon: int, *, both: bool) -> Spread:
+        """No draws yet."""
+        reach, alpha, d = reach_of(pilot, statement), statement.share("spread"), len(pilot.center)
+        direction, squares = _widest(pilot.sample)
+        largest = float((pilot.sample**2).sum(dim=1).max())
+        bet = float(stake(largest * float(squares.mean()), reach**2, horizon, alpha))
+        scatter = Exact.start(pilot.center) if d <= _EXACT_UP_TO else Gram.start((1,), _CHUNK)
+        guess = (float(squares.mean()), float(squares.var()), len(squares))
+        lower = Betting.start(Problem(0.0, reach**2, alpha, horizon, *guess))
+        anytime = statement.confidence == "betting"
+        return cls(pilot.center, reach, alpha, bet, anytime, scatter, 0, (direction, lower) if both else None)
+
+    def update(self, draws: Draws) -> Spread:
+        """After these draws too."""
+        q = draws.rows - self.center
+        along, total = self.along, self.total
+        if along is not None:
+            squares = ((q @ along[0]) ** 2).reshape(-1, draws.calls_per_draw).mean(dim=1)
+            along, total = (along[0], along[1].update(squares.cpu().numpy())), total + float(squares.sum())
+        seen = self.draws + len(q) // draws.calls_per_draw
+        return replace(self, scatter=self.scatter.update(q), draws=seen, along=along, total=total)
+
+    @property
+    def upper(self) -> float:
+        """Upper bound on lambda."""
+        tops, largest = self.scatter.tops(), self.scatter.largest
+        if not self.anytime:
+            return float(maurer_upper(tops[1], self.draws, self.alpha, self.reach))
+        # (v.q)^4 <= ||q||^2 (v.q)^2; matrices of fourth moments cost more time than draws that gain as much.
+        return upper_mean(tops[1], largest * tops[1], largest, self.bet, self.draws, self.alpha, self.reach**2)
+
+    @property
+    def seen(self) -> float:
+        """Mean square along the pilot's direction of large spread: a guess, mostly below lambda."""
+        return self.total / max(self.draws, 1)
+
+    @property
+    def lower(self) -> float:
+        """Lower bound on lambda; 0 where none was asked for."""
+        return 0.0 if self.along is None else self.along[1].lower()
+
+    def evidence(self) -> Mapping[str, Any]:
+        """Spread and reach."""
+        return {"spread": self.upper, "reach": self.reach}
+
+
+@final
+@dataclass(frozen=True)
+class Higher(Quantity):
+    """sup_v E (v.q)^2k for k > 1, over the q's within a radius, and the probability of the others (theory 3e).
+
+    Args:
+        center: m.
+        radius: b, from the pilot.
+        orders: the 2k.
+        alpha: probability of failure of each of len(orders) + 1 bounds.
+        bets: one an order, fixed by the pilot.
+        gram: the moments.
+        draws: independent draws seen.
+        outside: of those, how many had a row beyond the radius.
+    """
+
+    center: Float[Tensor, " d"]
+    radius: float
+    orders: tuple[int, ...]
+    alpha: float
+    bets: tuple[float, ...]
+    gram: Gram
+    draws: int = 0
+    outside: int = 0
+
+    @classmethod
+    def start(cls, pilot: Pilot, statement: Statement, horizon: int) -> Higher:
+        """No draws yet."""
+        orders = statement.moments
+        alpha = statement.share("moments") / (len(orders) + 1)
+        # Every pilot draw seen lies well within: so do nearly all main draws, and the tail's bound is small.
+        radius = min(1.2 * float(pilot.sample.norm(dim=1).max()), reach_of(pilot, statement))
+        _, squares = _widest(pilot.sample)
+        bets = [float(stake(float((squares**order).mean()), radius**order, horizon, alpha)) for order in orders]
+        powers = tuple(order // 2 for order in orders)
+        # One power more than asked for: it bounds the variance of the lower ones.
+        gram = Gram.start((*powers, max(powers) + 1), _HIGHER_CHUNK, radius)
+        return cls(pilot.center, radius, orders, alpha, tuple(bets), gram)
+
+    def update(self, draws: Draws) -> Higher:
+        """After these draws too."""
+        q = draws.rows - self.center
+        beyond = ((q**2).sum(dim=1) > self.radius**2).reshape(-1, draws.calls_per_draw).any(dim=1)
+        return replace(
+            self,
+            gram=self.gram.update(q),
+            draws=self.draws + len(beyond),
+            outside=self.outside + int(beyond.sum()),
+        )
+
+    def evidence(self) -> Mapping[str, Any]:
+        """Moments and tail."""
+        tops, largest = self.gram.tops(), self.gram.largest
+        moments = []
+        for order, bet in zip(self.orders, self.bets, strict=True):
+            k = order // 2
+            # (v.q)^4k <= ||q||^(4k - 2j) (v.q)^2j
+            square = min(largest ** (2 * k - j) * top for j, top in tops.items() if k <= j <= 2 * k)
+            limit = self.radius**order
+            moments.append(upper_mean(tops[k], square, largest**k, bet, self.draws, self.alpha, limit))
+        return {"moments": np.array(moments), "tail": upper_proportion(self.outside, self.draws, self.alpha)}
+
+
+@final
+@dataclass(frozen=True)
+class Entries(Quantity):
+    """Lower, upper bound and second moment of many scalars v.g at once (theory 3d, 5).
+
+    Args:
+        prefix: of the fields of evidence.
+        vectors: the v, shape (r, d); None for every feature.
+        shape: of one input's evidence.
+        center: v.m, shape (r,).
+        drawn: smallest and largest possible v.g, shape (r,) each.
+        allowance: how far from the center a mean is looked for; what is farther is not claimed.
+        bets: for the lower bound, the upper bound and the second moment.
+        alpha: probability of failure of each event.
+        draws: independent draws seen.
+        columns: of v.g - v.m.
+    """
+
+    prefix: str
+    vectors: Float[Tensor, "r d"] | None
+    shape: tuple[int, ...]
+    center: npt.NDArray[np.float64]
+    drawn: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
+    allowance: npt.NDArray[np.float64]
+    bets: tuple[npt.NDArray[np.float64], ...]
+    alpha: float
+    mean: Float[Tensor, " d"]
+    draws: int = 0
+    columns: Columns | None = None
+
+    @classmethod
+    def start(
+        cls,
+        prefix: str,
+        pilot: Pilot,
+        horizon: int,
+        alpha: float,
+        drawn: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
+        shape: tuple[int, ...],
+        vectors: Float[Tensor, "r d"] | None = None,
+    ) -> Entries:
+        """No draws yet."""
+        center = _along(pilot.center[None], vectors)[0].cpu().numpy()
+        sample = _along(pilot.sample, vectors)
+        variance, fourth = ((sample**power).mean(dim=0).cpu().numpy() for power in (2, 4))
+        smallest, largest = drawn
+        allowance = 6 * np.sqrt(variance / pilot.center_draws) + 0.01 * (largest - smallest)
+        farthest = np.maximum(largest - center, center - smallest) ** 2
+        bets = (
+            stake(variance, center + allowance - smallest, horizon, alpha),
+            stake(variance, largest - center + allowance, horizon, alpha),
+            stake(fourth, farthest, horizon, alpha),
+        )
+        return cls(prefix, vectors, shape, center, drawn, allowance, bets, alpha, pilot.center)
+
+    def update(self, draws: Draws) -> Entries:
+        """After these draws too."""
+        new = Columns.of(_along(draws.rows - self.mean, self.vectors))
+        columns = new if self.columns is None else self.columns.merge(new)
+        return replace(self, columns=columns, draws=self.draws + len(draws.rows) // draws.calls_per_draw)
+
+    def evidence(self) -> Mapping[str, Any]:
+        """Lower and upper bounds of v.h, upper bounds of E (v.(g-m))^2."""
+        if self.columns is None:
+            raise AttributeError("no draws were seen")
+        c, n, alpha = self.columns, self.draws, self.alpha
+        mean, second, low, high = (t.cpu().numpy() for t in (c.total / c.count, c.squares / c.count, c.low, c.high))
+        variance = np.maximum(second - mean**2, 0.0)
+        lower = np.minimum(mean - excess(variance, mean - low, self.bets[0], n, alpha), self.allowance)
+        upper = np.maximum(mean + excess(variance, high - mean, self.bets[1], n, alpha), -self.allowance)
+        largest = np.maximum(low**2, high**2)
+        spread = second + excess(largest * second, largest, self.bets[2], n, alpha)
+        smallest, greatest = self.drawn
+        farthest = np.maximum(greatest - self.center, self.center - smallest) ** 2
+        values = {
+            "low": np.maximum(self.center + lower, smallest),
+            "high": np.minimum(self.center + upper, greatest),
+            "spread": np.minimum(spread, farthest),
+        }
+        return {f"{self.prefix}_{name}": value.reshape(self.shape) for name, value in values.items()}
+
+
+@final
+@dataclass(frozen=True)
+class Label(Quantity):
+    """The probability of the smoothed classifier's class, which the pilot chose (theory 4).
+
+    Args:
+        label: the class.
+        alpha: probability of failure.
+        hits: draws of that class.
+        draws: draws seen.
+    """
+
+    label: int
+    alpha: float
+    hits: int = 0
+    draws: int = 0
+
+    @classmethod
+    def start(cls, pilot: Pilot, statement: Statement) -> Label:
+        """No draws yet."""
+        if pilot.votes is None:
+            raise AttributeError("there was no classifier")
+        votes = pilot.votes[pilot.votes >= 0]
+        share = statement.share("label") / (3 if statement.observed else 1)
+        return cls(int(torch.mode(votes).values) if len(votes) else -1, share)
+
+    def update(self, draws: Draws) -> Label:
+        """After these draws too."""
+        votes = draws.votes
+        hits = int((votes == self.label).sum()) if self.label >= 0 else 0
+        return replace(self, hits=self.hits + hits, draws=self.draws + len(votes))
+
+    def evidence(self) -> Mapping[str, Any]:
+        """The class and its probability."""
+        return {"label": self.label, "label_mass": lower_proportion(self.hits, self.draws, self.alpha)}
+
+
+def _along(rows: Float[Tensor, "n d"], vectors: Float[Tensor, "r d"] | None) -> Tensor:
+    return rows if vectors is None else rows @ vectors.T
+
+
+def _widest(sample: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " d"], Float[Tensor, " n"]]:
+    """The direction in which these rows spread most, and the squares along it."""
+    rows = sample[:_TUNING_ROWS]
+    _, vectors = torch.linalg.eigh(rows @ rows.T)
+    direction = rows.T @ vectors[:, -1]
+    size = direction.norm()
+    direction = direction / size if float(size) > 0 else direction
+    return direction, (rows @ direction) ** 2
