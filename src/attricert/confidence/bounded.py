@@ -73,7 +73,7 @@ def upper_mean(mean: float, square: float, largest: float, bet: float, n: int, a
     delta = float(excess(max(square - mean**2, 0.0), largest, bet, n, alpha))
     upper = (mean + delta) * _ROUNDING
     # Beyond this value a larger mean of the draws would no longer make the wealth smaller: no claim.
-    valid = upper <= 1 / (2 * float(_curvature(np.asarray(bet * largest))) * bet)
+    valid = upper <= 1 / (2 * float(_curvature(bet * largest)) * bet)
     return min(upper, limit) if valid else limit
 
 
@@ -86,8 +86,9 @@ def maurer_upper(mean: npt.ArrayLike, n: int, alpha: float, reach: npt.ArrayLike
     return np.asarray((b + np.sqrt(np.asarray(mean) + b**2)) ** 2 * _ROUNDING)
 
 
-def _curvature(r: Array) -> Array:
+def _curvature(r: npt.ArrayLike) -> Array:
     """(-log(1 - r) - r) / r^2 for 0 <= r < 1; its series near 0."""
+    r = np.asarray(r, dtype=np.float64)
     small = r < 1e-3
     safe = np.where(small, 0.5, r)
     return np.where(small, 0.5 + r / 3 + r**2 / 2, (-np.log1p(-safe) - safe) / safe**2)

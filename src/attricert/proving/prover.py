@@ -20,7 +20,7 @@ from attricert.proving.goal import Goal
 from attricert.proving.pilot import Pilot, Source, explore
 from attricert.proving.quantities import (
     BOUNDS,
-    Entries,
+    EntryBounds,
     Higher,
     Label,
     Norm,
@@ -154,12 +154,12 @@ class Prover:
             count = s.dimension + (0 if functionals is None else len(functionals))
             share, every = s.entry_share(count), np.full(s.dimension, s.entry_bound)
             drawn = (np.zeros_like(every) if s.nonnegative else -every, every)
-            found.append(Entries.start("feature", pilot, main, share, drawn, tuple(x.shape)))
+            found.append(EntryBounds.start("feature", pilot, main, share, drawn, tuple(x.shape)))
             if functionals is not None:
                 sizes = functional_bounds(functionals, s)
                 shape = (len(functionals),)
                 drawn = (-sizes, sizes)
-                found.append(Entries.start("functional", pilot, main, share, drawn, shape, functionals))
+                found.append(EntryBounds.start("functional", pilot, main, share, drawn, shape, functionals))
         if "label" in s.parts:
             found.append(Label.start(pilot, s))
         return found

@@ -30,7 +30,7 @@ from attricert.confidence import (
 from attricert.proving.pilot import Pilot
 from attricert.sampling import Columns, Draws, Exact, Gram, Scatter
 
-__all__ = ["BOUNDS", "Entries", "Higher", "Label", "Norm", "Quantity", "Spread", "norm_problem", "reach_of"]
+__all__ = ["BOUNDS", "EntryBounds", "Higher", "Label", "Norm", "Quantity", "Spread", "norm_problem", "reach_of"]
 
 BOUNDS: dict[str, type[LowerBound]] = {
     "betting": Betting,
@@ -257,7 +257,7 @@ class Higher(Quantity):
 
 @final
 @dataclass(frozen=True)
-class Entries(Quantity):
+class EntryBounds(Quantity):
     """Lower, upper bound and second moment of many scalars v.g at once (theory 3d, 5).
 
     Args:
@@ -295,7 +295,7 @@ class Entries(Quantity):
         drawn: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
         shape: tuple[int, ...],
         vectors: Float[Tensor, "r d"] | None = None,
-    ) -> Entries:
+    ) -> EntryBounds:
         """No draws yet."""
         center = _along(pilot.center[None], vectors)[0].cpu().numpy()
         sample = _along(pilot.sample, vectors)
@@ -310,7 +310,7 @@ class Entries(Quantity):
         )
         return cls(prefix, vectors, shape, center, drawn, allowance, bets, alpha, pilot.center)
 
-    def update(self, draws: Draws) -> Entries:
+    def update(self, draws: Draws) -> EntryBounds:
         """After these draws too."""
         new = Columns.of(_along(draws.rows - self.mean, self.vectors))
         columns = new if self.columns is None else self.columns.merge(new)
@@ -385,4 +385,4 @@ def _widest(sample: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " d"], Float[Te
     direction = rows.T @ vectors[:, -1]
     size = direction.norm()
     direction = direction / size if float(size) > 0 else direction
-    return direction, (rows @ direction) ** 2
+    return direction, (sample @ direction) ** 2
