@@ -21,7 +21,7 @@ from attricert.errors import ArgumentError, AttributionWarning
 from attricert.moments import no_moments
 from attricert.noise import Gaussian, Noise
 from attricert.progress import Tick, reporting
-from attricert.proving import CONFIDENCES, Goal, Prover, evidence
+from attricert.proving import CONFIDENCES, Forecast, Goal, Prover, evidence, forecast
 from attricert.sampling import BatchSize, Sampler
 from attricert.streams import Stream, fresh_seed, sample_key
 
@@ -187,6 +187,39 @@ class SmoothedAttribution:
         certificate = Certificate(evidence(statement, rows, vectors), method)
         _warn_of_nonfinite(certificate.evidence)
         return certificate
+
+    def forecast(
+        self,
+        inputs: Tensor,
+        target: Targets | npt.ArrayLike = None,
+        *,
+        n_samples: int = 400,
+        alpha: float = 1e-3,
+        seed: int | None = None,
+        confidence: str = "betting",
+        progress: bool | Tick = False,
+    ) -> list[Forecast]:
+        """Estimate what `certify` would prove with how many samples, from a few of them; nothing is proven.
+
+        Args:
+            inputs: shape (batch, ...), float32 or float64, finite; a few that stand for all.
+            target: class index, or one an input; None for single-output models.
+            n_samples: noisy copies of each input, >= 50; their attributions are kept in memory.
+            alpha: as in `certify`.
+            seed: of the keyed streams; None takes a fresh secret one.
+            confidence: as in `certify`.
+            progress: True for a bar, or a function told how many copies have just been done.
+
+        Returns:
+            One forecast an input, with ``max_eps(cosine, n_samples)`` and ``samples_needed(eps, cosine, ...)``.
+        """
+        checks.count("n_samples", n_samples, _FEWEST // 2)
+        parts = ("norm", "spread") if isinstance(self.noise, Gaussian) else ("norm",)
+        statement = self._statement(inputs, n_samples, alpha, seed, confidence, "population", None, parts, ())
+        sampler = self._sampler()
+        draws = n_samples // sampler.calls_per_draw
+        with reporting(progress, n_samples * len(inputs), "forecasting") as tick:
+            return [forecast(sampler, statement, draws, *sample, tick) for sample in _checked(inputs, target, None)]
 
     def min_radius(
         self,

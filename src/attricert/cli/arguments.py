@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import docstring_parser
 from jsonargparse import ArgumentParser
@@ -14,7 +14,7 @@ __all__ = ["add_options"]
 def add_options(parser: ArgumentParser, options: type[Any]) -> None:
     """Add one ``--argument`` for each field of a dataclass.
 
-    A bool is a flag, ``tuple[float, ...]`` takes one or more numbers, ``tuple[float, float]`` takes two.
+    A bool is a flag; a tuple, or a tuple or None, takes as many values as its type says.
     """
     helps = {p.arg_name: p.description for p in docstring_parser.parse(options.__doc__ or "").params}
     hints = get_type_hints(options)
@@ -27,10 +27,18 @@ def add_options(parser: ArgumentParser, options: type[Any]) -> None:
             settings["default"] = field.default
         if hint is bool:
             settings["action"] = "store_true"
-        elif "tuple" in str(hint):
-            settings.update(type=float, nargs="+" if "..." in str(hint) else 2)
+        elif sizes := _tuple_of(hint):
+            settings.update(type=sizes[0], nargs="+" if sizes[-1] is ... else len(sizes))
         else:
             settings["type"] = hint
         if isinstance(field.default, tuple):
             settings["default"] = list(field.default)
         parser.add_argument(f"--{field.name}", **settings)
+
+
+def _tuple_of(hint: Any) -> tuple[Any, ...]:
+    """The arguments of a tuple type, perhaps one of a union; empty for other types."""
+    for part in (hint, *get_args(hint)):
+        if get_origin(part) is tuple:
+            return get_args(part)
+    return ()

@@ -18,7 +18,7 @@ from attricert._version import __version__
 from attricert.bounding import Bound, Clip, Normalize
 from attricert.certificates import METHODS, Certificate
 from attricert.cli.arguments import add_options
-from attricert.cli.loading import load_attribution, load_data, load_model
+from attricert.cli.loading import load_array, load_attribution, load_data, load_model
 from attricert.cli.output import show_json, show_rows, subjects
 from attricert.datasets import Labelled
 from attricert.errors import ArgumentError
@@ -48,7 +48,13 @@ class Options:
         sigma: standard deviation of gaussian noise, in input units.
         bound: normalize, or clip (to max_norm).
         max_norm: l2 bound of clip, a constant of the model.
+        max_entry: clip each entry of the bounded map to this size, a constant of the model; sharpens what is said of
+            single features (signs, top-k, tau).
         n_samples: noisy copies of each input, pilot included.
+        moments: even orders proven for gaussian noise; 2 4 6 gives larger certificates with many samples, at a cost.
+        functionals: .npy file with weights of shape (r, *input), or an integer label map (superpixels) of the input's
+            shape; intervals for each are reported.
+        top_k: size of the top set whose overlap is certified; by default a tenth of the features.
         alpha: probability that an input's certificates fail.
         confidence: betting, hoeffding, bernstein, or asymptotic (not a finite-sample bound).
         guarantee: population or observed.
@@ -74,7 +80,11 @@ class Options:
     sigma: float | None = None
     bound: str = "normalize"
     max_norm: float | None = None
+    max_entry: float | None = None
     n_samples: int = 10_000
+    moments: tuple[int, ...] = (2,)
+    functionals: str | None = None
+    top_k: int | None = None
     alpha: float = 1e-3
     confidence: str = "betting"
     guarantee: str = "population"
@@ -104,18 +114,21 @@ def run(**values: Any) -> int:
     eps = checks.nonnegative_values("eps", options.eps).tolist()
     cosine = checks.open_fractions("cosine", options.cosine).tolist()
     noise, bound, device = _noise(options), _bound(options), _device(options.device)
-    model = load_model(options.model)
+    functionals = load_array("functionals", options.functionals)
+    model = load_model(options.model).to(device)
     data = load_data(options.data, options.model)
+    images = data.images.to(device)
+    with torch.no_grad():
+        scores = torch.cat([model(part) for part in torch.split(images, 256)])
+    predicted = scores.argmax(dim=1).cpu()
     smoothed = SmoothedAttribution(
-        load_attribution(options.attribution, model.to(device)),
+        load_attribution(options.attribution, model),
         noise,
         bound,
+        classifier=model if scores.shape[1] > 1 else None,
         antithetic=options.antithetic,
         batch_size=options.batch_size,
     )
-    images = data.images.to(device)
-    with torch.no_grad():
-        predicted = torch.cat([model(part).argmax(dim=1) for part in torch.split(images, 256)]).cpu()
     target = _target(options.target, data, predicted)
     certificate = smoothed.certify(
         images,
@@ -128,10 +141,13 @@ def run(**values: Any) -> int:
         observed_samples=options.observed_samples,
         method=options.method,
         stop_when=None if options.stop_when is None else (options.stop_when[0], options.stop_when[1]),
+        moments=options.moments,
+        functionals=functionals,
         sample_ids=data.ids,
         progress=True,
     )
-    rows = rows_of(certificate, subjects(data, predicted, target), eps, cosine)
+    top_k = max(1, images[0].numel() // 10) if options.top_k is None else options.top_k
+    rows = rows_of(certificate, subjects(data, predicted, target), eps, cosine, top_k)
     if folder is not None:
         _write(folder, options, certificate, rows)
     if options.json:
@@ -168,7 +184,9 @@ def _bound(options: Options) -> Bound:
     clip = options.bound == "clip"
     if clip == (options.max_norm is None):
         raise ArgumentError("max_norm", options.max_norm, "goes with --bound clip, and is needed there")
-    return Clip(options.max_norm) if options.max_norm is not None else Normalize()
+    if options.max_norm is not None:
+        return Clip(options.max_norm, options.max_entry)
+    return Normalize(options.max_entry)
 
 
 def _device(name: str) -> torch.device:

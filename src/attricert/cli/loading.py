@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from torch import nn
 
 from attricert import datasets, models
@@ -14,7 +16,7 @@ from attricert.attributions import Attribution, InputXGradient, IntegratedGradie
 from attricert.datasets import Labelled
 from attricert.errors import ArgumentError, UnknownNameError
 
-__all__ = ["load_attribution", "load_data", "load_model"]
+__all__ = ["load_array", "load_attribution", "load_data", "load_model"]
 
 _ATTRIBUTIONS: dict[str, Callable[[nn.Module], Attribution]] = {
     "saliency": Saliency,
@@ -52,6 +54,17 @@ def load_data(spec: str, model: str) -> Labelled:
     if expected is not None and shape != expected:
         raise ArgumentError("data", spec, f"images are {shape} (channels, height, width); {model} takes {expected}")
     return data
+
+
+def load_array(argument: str, path: str | None) -> npt.NDArray[Any] | None:
+    """What a .npy file holds."""
+    if path is None:
+        return None
+    try:
+        array: npt.NDArray[Any] = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise ArgumentError(argument, path, f"must be a readable .npy file ({error})") from None
+    return array
 
 
 def _is_code(name: str) -> bool:

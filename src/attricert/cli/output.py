@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_FLOOR, Decimal
@@ -53,6 +54,10 @@ def show_rows(rows: Sequence[Mapping[str, Any]], certificate: Certificate, title
         for row in rows
     ]
     show_table(table, title, describe(certificate))
+    if further := [{"input": row["id"], **_further(row)} for row in rows if _further(row)]:
+        show_table(
+            further, "prediction and features", "certain to stay: the smoothed prediction; signs, ranks, top set"
+        )
     means = (
         f"T={key[len(MAX_EPS) :]}: {shown(sum(row[key] for row in rows) / len(rows))}"
         for key in rows[0]
@@ -64,6 +69,19 @@ def show_rows(rows: Sequence[Mapping[str, Any]], certificate: Certificate, title
             print(
                 f"{row['id']}: {row['zeros']} zero and {row['nonfinite']} non-finite of {row['n_samples']} attributions"
             )
+
+
+def _further(row: Mapping[str, Any]) -> dict[str, str]:
+    """What is said of the label, and at the smallest eps of the features; all of it is in the files."""
+    found: dict[str, str] = {}
+    if "label_eps" in row:
+        found = {"class": str(row["label_certified"]), "keeps it, eps <": shown(row["label_eps"])}
+    matches = [match for key in row if (match := re.fullmatch(r"(signs|kendall|top_(\d+))_eps_(.*)", key))]
+    for match in matches:
+        if match[3] == matches[0][3]:
+            name = {"signs": "signs", "kendall": "tau"}.get(match[1], f"top {match[2]}")
+            found[f"{name}, eps={match[3]}"] = shown(row[match[0]])
+    return found
 
 
 def describe(certificate: Certificate) -> str:

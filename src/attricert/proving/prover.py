@@ -31,14 +31,14 @@ from attricert.proving.quantities import (
 )
 from attricert.sampling import Draws, Sampler
 
-__all__ = ["CONFIDENCES", "Prover", "evidence"]
+__all__ = ["CONFIDENCES", "PILOT_SHARE", "Prover", "evidence"]
 
 CONFIDENCES = (*BOUNDS, "asymptotic")
 
 Row = Mapping[str, Any]
 """One input's evidence: a value for each field of `Evidence`."""
 
-_PILOT_SHARE = 10  # one draw in so many chooses the direction; the loss is about trace(Cov) / (2 n0 c)
+PILOT_SHARE = 10  # one draw in so many chooses the direction; the loss is about trace(Cov) / (2 n0 c)
 _FIRST_CHECK, _CHECK_GROWTH = 256, 1.1  # draws before stopping early is considered, and then between checks
 
 
@@ -114,7 +114,7 @@ class Prover:
         return {"norm": norm, **tally.row(source.x, 0, "")}
 
     def _finite(self, source: Source, units: int) -> Row:
-        main = units - units // _PILOT_SHARE
+        main = units - units // PILOT_SHARE
         pilot = explore(source, units - main)
         norm, spread = self._core(pilot, main)
         others = self._others(pilot, source.x, main)

@@ -1,0 +1,364 @@
+import math
+
+import numpy as np
+import pytest
+from conftest import GOLDEN
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import integrate, special, stats
+
+import attricert as ac
+from attricert.certificates import Facts, Geometry, Statement, displacement
+from attricert.certificates.movement import displacements
+from attricert.confidence import maurer_upper
+
+SIZES = st.floats(0.02, 6.0)
+SPREADS = st.floats(1e-5, 1.0)
+REACHES = st.floats(1.0, 2.0)
+UNIT = ac.Gaussian(1.0)
+
+
+def at(*values):
+    return np.array(values, dtype=np.float64)
+
+
+def case(row):
+    return f"e{row['eps_over_sigma']}"
+
+
+def hybrid(e, spread, reach):
+    return float(displacement.hybrid(at(e), at(spread), at(reach))[0])
+
+
+def variance(e, spread):
+    return float(displacement.variance(UNIT.chi(at(e)), at(spread))[0])
+
+
+def split(z, e, spread, reach):
+    """The bound of theory 3c as it is printed there, at any z."""
+    energy = math.exp(e**2) * special.ndtr(z - 2 * e) - 2 * special.ndtr(z - e) + special.ndtr(z)
+    return np.sqrt(spread * np.maximum(energy, 0.0)) + reach * (special.ndtr(e - z) - special.ndtr(-z))
+
+
+def smallest_split(e, spread, reach):
+    """Over a dense grid, made denser three times around its best point."""
+    low, high = e / 2, e / 2 + 12
+    for _ in range(4):
+        z = np.linspace(low, high, 4001)
+        values = split(z, e, spread, reach)
+        best = int(values.argmin())
+        low, high = z[max(best - 1, 0)], z[min(best + 1, 4000)]
+    return float(values[best])
+
+
+def energy(e, z):
+    """E (w-1)^2 1{w <= w(z)} by quadrature, without cancellation."""
+
+    def density(u):
+        return math.expm1(e * u - e**2 / 2) ** 2 * math.exp(-(u**2) / 2) / math.sqrt(2 * math.pi)
+
+    parts = [-math.inf, -2.0, e / 2, z]
+    return sum(integrate.quad(density, a, b, epsabs=0, epsrel=1e-12)[0] for a, b in zip(parts, parts[1:], strict=False))
+
+
+def weight(e, k):
+    """W_k by adaptive quadrature on pieces that end at the kink, at the peak and where nothing is left."""
+    q = 2 * k / (2 * k - 1)
+
+    def density(z):
+        x = e * z - e**2 / 2
+        if x == 0:
+            return 0.0
+        log = q * (max(x, 0.0) + math.log(-math.expm1(-abs(x)))) - z**2 / 2
+        return math.exp(log) / math.sqrt(2 * math.pi)
+
+    ends = sorted({-38.0, -8.0, -3.0, 0.0, e / 2, e / 2 + 0.5, q * e, q * e + 3, q * e + 8, q * e + 38})
+    pieces = [
+        integrate.quad(density, a, b, epsabs=0, epsrel=1e-12, limit=200)[0] for a, b in zip(ends, ends[1:], strict=False)
+    ]
+    return math.fsum(pieces) ** (1 / q)
+
+
+def most_with_square(e, spread, reach):
+    """The largest E q (w-1) over |q| <= reach with E q^2 <= spread: q = c (w-1), cut off at the reach."""
+    z, step = np.linspace(-12, 12 + 2 * e, 60_001, retstep=True)
+    density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi) * step
+    excess = np.expm1(e * z - e**2 / 2)
+    low, high = 0.0, 1e12
+    for _ in range(200):
+        c = math.sqrt(low * high) if low > 0 else high / 2
+        q = np.clip(c * excess, -reach, reach)
+        low, high = (c, high) if (q**2 * density).sum() <= spread else (low, c)
+        if high <= low * (1 + 1e-14):
+            break
+    return float((np.clip(low * excess, -reach, reach) * excess * density).sum())
+
+
+@pytest.mark.parametrize("row", GOLDEN["hybrid"], ids=case)
+def test_variance(row):
+    found = variance(row["eps_over_sigma"], row["spread"])
+    assert found == pytest.approx(row["variance_only"], rel=1e-14)
+
+
+@pytest.mark.parametrize("row", GOLDEN["hybrid"], ids=case)
+def test_hybrid(row):
+    """Never below the exact value, and above it by rounding only."""
+    found = hybrid(row["eps_over_sigma"], row["spread"], row["reach"])
+    assert row["displacement"] * (1 - 1e-15) <= found <= row["displacement"] * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("row", [r for r in GOLDEN["hybrid"] if r["eps_over_sigma"] >= 1], ids=case)
+def test_the_variance_alone_is_no_stand_in_for_the_hybrid(row):
+    found = variance(row["eps_over_sigma"], row["spread"])
+    assert found > row["displacement"] * 1.0002
+
+
+@pytest.mark.parametrize("row", GOLDEN["spread_upper"], ids=lambda r: f"n{r['n']}")
+def test_maurer(row):
+    found = float(maurer_upper(row["spread_hat"], row["n"], row["alpha"], row["reach"]))
+    assert row["upper"] <= found <= row["upper"] * (1 + 2e-11)
+
+
+def test_maurer_takes_arrays():
+    rows = GOLDEN["spread_upper"]
+    found = maurer_upper([r["spread_hat"] for r in rows], 20_000, 5e-4, [r["reach"] for r in rows])
+    one_by_one = [float(maurer_upper(r["spread_hat"], 20_000, 5e-4, r["reach"])) for r in rows]
+    np.testing.assert_array_equal(found, one_by_one)
+    assert found[0] == pytest.approx(rows[0]["upper"], rel=1e-10)
+
+
+@pytest.mark.parametrize("row", GOLDEN["moment_weight"], ids=lambda r: f"k{r['k']}-{case(r)}")
+def test_moment_weight(row):
+    found = displacement.moment_weight(at(row["eps_over_sigma"]), row["k"])
+    assert found == pytest.approx(row["weight"], rel=1e-12)
+
+
+@pytest.mark.parametrize("k", [2, 3, 4, 5])
+def test_moment_weight_by_adaptive_quadrature(k):
+    sizes = [1e-4, 0.01, 0.3, 1.0, 1.7, 2.5, 4.0, 6.0, 8.0]
+    found = displacement.moment_weight(at(*sizes), k)
+    np.testing.assert_allclose(found, [weight(e, k) for e in sizes], rtol=1e-10)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 5])
+def test_moment_weight_of_a_small_shift_is_a_moment_of_the_normal(k):
+    q = 2 * k / (2 * k - 1)
+    slope = (2 ** (q / 2) * math.gamma((q + 1) / 2) / math.sqrt(math.pi)) ** (1 / q)
+    found = displacement.moment_weight(at(0.0, 1e-9, 1e-7), k)
+    assert found[0] == 0.0
+    np.testing.assert_allclose(found[1:], [1e-9 * slope, 1e-7 * slope], rtol=1e-10)
+
+
+@pytest.mark.parametrize("k", [1, 2, 5])
+def test_moment_weight_keeps_shapes_and_says_nothing_of_large_shifts(k):
+    grid = np.array([[0.5, 8.0, 8.001], [20.0, 2.0, 1e6]])
+    found = displacement.moment_weight(grid, k)
+    assert found.shape == grid.shape
+    np.testing.assert_array_equal(np.isinf(found), grid > 8)
+    np.testing.assert_array_equal(found[0, 0], displacement.moment_weight(at(0.5), k)[0])
+
+
+@given(st.floats(0.01, 8.0), st.integers(1, 5))
+def test_moment_weights_lie_between_total_variation_and_chi(e, k):
+    """Norms in L^q grow with q, which falls from 2 to 1."""
+    found, next_one = (displacement.moment_weight(at(e), order)[0] for order in (k, k + 1))
+    assert 2 * UNIT.lost_mass(e, 1) * (1 - 1e-12) <= next_one < found <= UNIT.chi(e) * (1 + 1e-12)
+
+
+@given(st.floats(0.001, 7.9), st.floats(1.0001, 1.5), st.integers(1, 5))
+def test_moment_weight_grows_with_the_shift(e, factor, k):
+    less, more = displacement.moment_weight(at(e, min(e * factor, 8.0)), k)
+    assert less < more
+
+
+@given(SIZES, st.sampled_from([4, 6, 8]), st.floats(1e-8, 1.0), REACHES)
+def test_without_a_tail_the_higher_moment_is_all_there_is(e, order, moment, reach):
+    found = displacement.higher_moment(at(e), order, at(moment), at(reach), at(0.0))
+    expected = math.exp(math.log(moment) / order) * displacement.moment_weight(at(e), order // 2)
+    assert found == pytest.approx(expected, rel=1e-13)
+
+
+@given(SIZES, SPREADS)
+def test_the_second_moment_is_the_variance(e, spread):
+    found = displacement.higher_moment(at(e), 2, at(spread), at(2.0), at(0.0))
+    assert found == pytest.approx(variance(e, spread), rel=1e-11)
+
+
+@given(SIZES, st.floats(1e-6, 0.5), REACHES)
+def test_the_tail_is_moved_as_neyman_and_pearson_have_it(e, tail, reach):
+    """All the reach on a half-space of that mass: its shift gains the mass that the formula allows."""
+    found = displacement.higher_moment(at(e), 4, at(0.0), at(reach), at(tail))
+    edge = stats.norm.isf(tail)
+    after = stats.norm.sf(edge - e)
+    assert found == pytest.approx(reach * (after + tail), rel=1e-11)
+
+
+@given(SIZES, st.sampled_from([4, 6]), st.floats(1e-6, 1.0), st.floats(0.0, 0.4), st.floats(1e-3, 0.1))
+def test_higher_moment_grows_with_moment_and_tail(e, order, moment, tail, step):
+    base = displacement.higher_moment(at(e), order, at(moment), at(2.0), at(tail))
+    assert displacement.higher_moment(at(e), order, at(moment * (1 + step)), at(2.0), at(tail)) > base
+    assert displacement.higher_moment(at(e), order, at(moment), at(2.0), at(tail + step)) > base
+
+
+@pytest.mark.parametrize("order", [4, 6])
+@pytest.mark.parametrize("e", [0.2, 1.0, 2.0, 3.5])
+def test_the_higher_moment_bound_is_attained(order, e):
+    """Equality in Hoelder's inequality: q is proportional to the power 1/(2k-1) of w - 1, with its sign."""
+    z, step = np.linspace(-14, 14 + 2 * e, 2_000_001, retstep=True)
+    density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi) * step
+    excess = np.expm1(e * z - e**2 / 2)
+    q = 0.1 * np.sign(excess) * np.abs(excess) ** (1 / (order - 1))
+    moment, moved = float((q**order * density).sum()), float((q * excess * density).sum())
+    bound = float(displacement.higher_moment(at(e), order, at(moment), at(2.0), at(0.0))[0])
+    assert bound == pytest.approx(moved, rel=1e-8)
+
+
+@pytest.mark.parametrize("e", [0.1, 0.7, 2.0, 3.0])
+@pytest.mark.parametrize("spread", [0.004, 0.1, 0.9])
+def test_hybrid_by_quadrature(e, spread):
+    """The split value itself, with its energy integrated, at the best of 12 / 0.05 points: close to the lowest."""
+    reach = 1.6
+    grid = np.arange(e / 2, e / 2 + 12, 0.05)
+    z = float(grid[split(grid, e, spread, reach).argmin()])
+    exact = math.sqrt(spread * energy(e, z)) + reach * float(special.ndtr(e - z) - special.ndtr(-z))
+    assert float(split(z, e, spread, reach)) == pytest.approx(exact, rel=1e-11)
+    assert exact * (1 - 2e-3) <= hybrid(e, spread, reach) <= exact * (1 + 1e-12)
+
+
+@given(SIZES, SPREADS, REACHES)
+def test_hybrid_is_the_smallest_split_and_never_below_it(e, spread, reach):
+    # The sum of three that gives the energy is rounded up; squared, by 8e-15 of its largest term.
+    rounding = 2e-14 * spread * (math.exp(e**2) + 3)
+    smallest, found = smallest_split(e, spread, reach), hybrid(e, spread, reach)
+    # The reference has the rounding errors of the same sum.
+    assert found >= math.sqrt(max(smallest**2 - rounding / 10, 0.0)) * (1 - 1e-14)
+    assert found <= math.sqrt(smallest**2 + rounding) * (1 + 1e-9)
+
+
+@given(SIZES, SPREADS, REACHES)
+def test_hybrid_is_never_worse_than_the_variance_or_half_way(e, spread, reach):
+    found = hybrid(e, spread, reach)
+    rounding = 2e-14 * spread * (math.exp(e**2) + 3)
+    assert found <= math.sqrt(variance(e, spread) ** 2 + rounding)
+    half = float(split(np.float64(e / 2), e, spread, reach))
+    assert found <= math.sqrt(half**2 + rounding) * (1 + 1e-12)
+
+
+@given(SIZES, SPREADS, REACHES, st.floats(1.001, 1.5))
+def test_hybrid_grows_with_everything(e, spread, reach, factor):
+    base = hybrid(e, spread, reach)
+    assert hybrid(e * factor, spread, reach) > base
+    assert hybrid(e, spread * factor, reach) > base
+    assert hybrid(e, spread, reach * factor) >= base * (1 - 1e-13)
+
+
+@pytest.mark.parametrize("e", [0.1, 0.5, 1.0, 2.0, 3.0])
+@pytest.mark.parametrize("spread", [0.004, 0.05, 0.5])
+def test_no_map_moves_further_than_the_hybrid_and_one_comes_near(e, spread):
+    """A scalar q along one direction of the noise: |q| <= B, E q^2 <= lambda, and E q (w-1) as large as can be."""
+    reach = 1.5
+    moved, bound = most_with_square(e, spread, reach), hybrid(e, spread, reach)
+    assert moved <= bound
+    # Without the part beyond the split the bound would be crossed, or the split would not matter.
+    assert bound <= 1.3 * moved
+    if variance(e, spread) > 1.02 * bound:
+        z = e / 2 + 0.5
+        assert math.sqrt(spread * energy(e, z)) < moved
+
+
+def test_hybrid_at_the_ends():
+    assert hybrid(0.0, 0.1, 2.0) <= 3e-8
+    assert hybrid(1.0, 0.0, 2.0) == 0.0
+    assert hybrid(1.0, math.inf, 2.0) == math.inf
+    assert hybrid(0.0, math.inf, math.inf) == math.inf
+    assert hybrid(64.0, 0.1, 2.0) == math.inf
+    assert hybrid(8.0, 0.01, 2.0) == pytest.approx(2.0, rel=5e-3)  # all mass lost: the reach
+
+
+def test_hybrid_broadcasts():
+    e, spread = np.linspace(0.1, 3, 7)[None], np.array([[0.01], [0.2]])
+    found = displacement.hybrid(e, spread, at(1.7))
+    assert found.shape == (2, 7)
+    np.testing.assert_array_equal(found[1, 4], hybrid(e[0, 4], 0.2, 1.7))
+
+
+@given(st.floats(0.0, 1.0), st.floats(0.1, 10.0), st.booleans())
+def test_total_variation_and_its_inverse(mass, bound, nonnegative):
+    found = displacement.total_variation(at(mass), bound, nonnegative=nonnegative)
+    assert found == pytest.approx((math.sqrt(2) if nonnegative else 2) * bound * mass, rel=1e-15)
+    back = displacement.lost_mass_allowed(found, bound, nonnegative=nonnegative)
+    assert back == pytest.approx(mass, rel=1e-15)
+    assert displacement.lost_mass_allowed(at(10 * bound), bound, nonnegative=nonnegative) == 1.0
+
+
+def test_total_variation_is_attained_by_a_half_space():
+    """M times the sign of a_1 - eps/2: what the shift does to its mean is 2 M p."""
+    e, bound = 0.8, 3.0
+    mean, shifted = 1 - 2 * stats.norm.cdf(e / 2), 1 - 2 * stats.norm.cdf(-e / 2)
+    found = displacement.total_variation(UNIT.lost_mass(at(e), 1), bound, nonnegative=False)
+    assert found == pytest.approx(bound * (shifted - mean), rel=1e-13)
+
+
+def statement(**terms):
+    settings = {
+        "entry_bound": 1.0,
+        "bound_name": "",
+        "nonnegative": False,
+        "alpha": 1e-3,
+        "guarantee": "population",
+        "observed_samples": 1000,
+        "confidence": "betting",
+        "antithetic": False,
+        "seed": 0,
+        "parts": ("norm", "spread", "moments"),
+        "moments": (4, 6),
+        **terms,
+    }
+    return Statement(ac.Gaussian(0.25), 784, 1.0, **settings)
+
+
+def test_the_smallest_bound_counts_and_is_named():
+    facts = Facts(at(0.9), at(0.02), at(1.9), (at(0.001), at(5e-5)), at(1e-4))
+    eps = np.linspace(0.001, 1.5, 400)
+    s = statement()
+    bounds = displacements(s, facts, eps, nonnegative=False)
+    assert set(bounds) == {"total variation", "variance", "hybrid", "moment 4", "moment 6"}
+    e = eps / 0.25
+    exact = {
+        "total variation": 2 * special.erf(e / math.sqrt(8)),
+        "variance": np.sqrt(0.02 * np.expm1(e**2)),
+        "moment 4": 0.001**0.25 * displacement.moment_weight(e, 2),
+        "moment 6": 5e-5 ** (1 / 6) * displacement.moment_weight(e, 3),
+    }
+    tail = 1.9 * (stats.norm.cdf(stats.norm.ppf(1e-4) + e) + 1e-4)
+    exact["moment 4"], exact["moment 6"] = exact["moment 4"] + tail, exact["moment 6"] + tail
+    for name, values in exact.items():
+        finite = e <= 8
+        np.testing.assert_allclose(bounds[name][finite], values[finite], rtol=1e-11)
+        assert (bounds[name][finite] >= values[finite] * (1 - 1e-15)).all()  # rounded up
+    geometry = Geometry(s, "sound", facts)
+    np.testing.assert_array_equal(geometry.displacement(eps), np.min(list(bounds.values()), axis=0))
+    names = geometry.binding(eps)
+    assert len(set(names.tolist())) > 1
+    for name, *values in zip(names, *bounds.values(), strict=True):
+        assert bounds[name][values[0] == bounds["total variation"]].size
+        assert min(values) == dict(zip(bounds, values, strict=True))[name]
+
+
+def test_a_ball_has_total_variation_only():
+    facts = Facts(at(0.9), at(0.02), at(1.9))
+    ball = Statement(ac.UniformBall(3.5), 784, 1.0, **{n: getattr(statement(), n) for n in TERMS})
+    assert list(displacements(ball, facts, at(0.01), nonnegative=False)) == ["total variation"]
+
+
+TERMS = (
+    "entry_bound",
+    "bound_name",
+    "nonnegative",
+    "alpha",
+    "guarantee",
+    "observed_samples",
+    "confidence",
+    "antithetic",
+    "seed",
+)
