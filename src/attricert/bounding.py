@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from attricert import checks
+from attricert.errors import ArgumentError
 
 __all__ = ["Bound", "Clip", "Normalize"]
 
@@ -102,7 +103,8 @@ class Clip(Bound):
     max_entry: float | None = None
 
     def __post_init__(self) -> None:
-        checks.positive("max_norm", self.max_norm)
+        if not 1e-60 <= checks.positive("max_norm", self.max_norm) <= 1e60:
+            raise ArgumentError("max_norm", self.max_norm, "must be from 1e-60 to 1e60; rescale the attribution")
         _check_entry(self.max_entry)
 
     @property

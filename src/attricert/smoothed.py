@@ -27,6 +27,7 @@ from attricert.streams import Stream, fresh_seed, sample_key
 
 __all__ = ["SmoothedAttribution"]
 
+_HIGHEST = 12  # order of a moment
 _FEWEST = 100  # draws for a certificate; with fewer no bound says anything
 _SEARCH_STEPS, _SEARCH_RANGE = 12, 64.0
 _VARIANCE_GAIN = 3.0  # in certified eps, about
@@ -264,7 +265,10 @@ class SmoothedAttribution:
         statement = self._statement(inputs, n_samples, alpha, seed, confidence, guarantee, None, ("norm",), ())
         # What would do for the largest possible norm, M, by total variation.
         geometry = Geometry(statement, "sound", Facts.of_norm(np.array([self.bound.limit])))
-        typical = eps * self.noise.scale / float(geometry.max_eps(np.array([cosine]))[0])
+        most = float(geometry.max_eps(np.array([cosine]))[0])
+        if most == 0.0 and not isinstance(self.noise, Gaussian):
+            return np.full(len(inputs), np.inf)  # averages of so few draws prove nothing, whatever the radius
+        typical = eps * self.noise.scale / most if most else eps
         ceiling = _SEARCH_RANGE * typical if r_max is None else checks.positive("r_max", r_max)
         # By variance less noise may do; without it, none can.
         gaussian = isinstance(self.noise, Gaussian)
@@ -375,8 +379,10 @@ def _targets(target: Targets | npt.ArrayLike, n: int, device: torch.device) -> T
 def _orders(moments: Sequence[int]) -> tuple[int, ...]:
     """The orders above 2."""
     orders = tuple(checks.count("moments", order, 2) for order in moments)
-    if not orders or orders[0] != 2 or any(a >= b for a, b in pairwise(orders)) or any(o % 2 for o in orders):
-        raise ArgumentError("moments", moments, "must be even and increasing, 2 first: (2,) or (2, 4, 6)")
+    rising = all(a < b for a, b in pairwise(orders))
+    if not orders or orders[0] != 2 or orders[-1] > _HIGHEST or not rising or any(order % 2 for order in orders):
+        rule = f"must be even and increasing, from 2 to at most {_HIGHEST}: (2,) or (2, 4, 6)"
+        raise ArgumentError("moments", moments, rule)
     return orders[1:]
 
 

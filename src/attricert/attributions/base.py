@@ -63,8 +63,9 @@ def with_output(
     if both is not None and getattr(attribution, "model", None) is classifier:
         attributions, output = both(inputs, target)
         return attributions, output
+    attributions = attribution(inputs, target)
     with torch.no_grad():
-        return attribution(inputs, target), classifier(inputs)
+        return attributions, classifier(inputs)
 
 
 def input_gradient(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-__all__ = ["higher_moment", "hybrid", "lost_mass_allowed", "moment_weight", "total_variation", "variance"]
+__all__ = ["clipped", "higher_moment", "hybrid", "lost_mass_allowed", "moment_weight", "total_variation", "variance"]
 
 Array = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 _FAR = 40.0  # standard deviations beyond which a normal has no mass in float64
 _BISECTIONS = 40
@@ -44,30 +46,55 @@ def hybrid(e: Array, spread: Array, reach: Array) -> Array:
     sqrt(lambda) (w(z) - 1) = 2 B sqrt(G(z)), where the derivative vanishes.
     """
     e, spread, reach = np.broadcast_arrays(e, spread, reach)
-    low, high = 0.5 * e, 0.5 * e + _FAR
     root = np.sqrt(spread)
+
+    def rising(z: Array) -> Flags:
+        return np.asarray(root * np.expm1(e * z - 0.5 * e**2) > 2 * reach * np.sqrt(_energy_below(z, e)))
+
     with np.errstate(over="ignore", invalid="ignore"):
-        for _ in range(_BISECTIONS):
-            z = 0.5 * (low + high)
-            rising = root * np.expm1(e * z - 0.5 * e**2) > 2 * reach * np.sqrt(_energy_below(z, e))
-            low, high = np.where(rising, low, z), np.where(rising, z, high)
-        beyond = special.ndtr(e - high) - special.ndtr(-high)
-        result = np.sqrt(spread * _energy_below(high, e)) + reach * beyond
-    return np.where(np.isfinite(result), result, np.inf)
+        z = _threshold(e, rising)
+        beyond = special.ndtr(e - z) - special.ndtr(-z)
+        return _finite(np.sqrt(spread * _energy_below(z, e)) + reach * beyond)
 
 
-def higher_moment(e: Array, order: int, moment: Array, reach: Array, tail: Array) -> Array:
-    """D = moment^(1/2k) W_k(e) + B [Phi(Phi^-1(tail) + e) + tail], with 2k = order (theory 3e).
+def clipped(e: Array, spread: Array, reach: Array) -> Array:
+    """As `hybrid`, with w - 1 clipped at w(z) - 1 = t instead of cut: the best split there is (theory 3c).
+
+    D = sqrt(lambda (G(z) + t^2 Phi(-z))) + B [Phi(e-z) - (1 + t) Phi(-z)], least where sqrt(lambda) t equals B times the
+    root of G(z) + t^2 Phi(-z).
+    """
+    e, spread, reach = np.broadcast_arrays(e, spread, reach)
+    root = np.sqrt(spread)
+
+    def energy(z: Array) -> tuple[Array, Array]:
+        top = np.expm1(e * z - 0.5 * e**2)
+        return top, _energy_below(z, e) + top**2 * special.ndtr(-z)
+
+    def rising(z: Array) -> Flags:
+        top, total = energy(z)
+        return np.asarray(root * top > reach * np.sqrt(total))
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        z = _threshold(e, rising)
+        top, total = energy(z)
+        terms = special.ndtr(e - z), (1 + top) * special.ndtr(-z)
+        beyond = np.maximum(terms[0] - terms[1], 0.0) + _SUM_ROUNDING * terms[0]
+        return _finite(np.sqrt(spread * total) + reach * beyond)
+
+
+def higher_moment(e: Array, order: int, size: Array, reach: Array, tail: Array) -> Array:
+    """D = size W_k(e) + B [Phi(Phi^-1(tail) + e) + tail], with 2k = order (theory 3e).
 
     Args:
         e: eps / sigma.
         order: 2k.
-        moment: upper bound of sup_v E (v.q)^2k over the q's within the radius.
+        size: upper bound of sup_v (E (v.q)^2k)^(1/2k) over the q's within the radius.
         reach: B, upper bound of every ||q||.
         tail: upper bound of the probability of a q beyond the radius.
     """
     moved = special.ndtr(special.ndtri(tail) + e) + tail
-    return np.asarray(moment ** (1 / order) * moment_weight(e, order // 2) + reach * moved)
+    with np.errstate(invalid="ignore"):
+        return _finite(size * moment_weight(e, order // 2) + reach * moved)
 
 
 def moment_weight(e: Array, k: int) -> Array:
@@ -94,6 +121,21 @@ def moment_weight(e: Array, k: int) -> Array:
 
 def _reach(bound: float, nonnegative: bool) -> float:
     return (math.sqrt(2) if nonnegative else 2.0) * bound
+
+
+def _threshold(e: Array, rising: Callable[[Array], Flags]) -> Array:
+    """The z >= e/2 from which on a bound that falls before rises, by bisection."""
+    low, high = 0.5 * e, 0.5 * e + _FAR
+    for _ in range(_BISECTIONS):
+        z = 0.5 * (low + high)
+        beyond = rising(z)
+        low, high = np.where(beyond, low, z), np.where(beyond, z, high)
+    return high
+
+
+def _finite(bound: Array) -> Array:
+    """What cannot be computed is no bound."""
+    return np.where(np.isfinite(bound), bound, np.inf)
 
 
 def _energy_below(z: Array, e: Array) -> Array:

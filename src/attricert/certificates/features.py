@@ -61,7 +61,7 @@ class Entries:
         return 2 * self.bound
 
     def _displacement(self, eps: Array) -> Array:
-        """The smallest of theory 3 (a), (b), (c) for scalars."""
+        """The smaller of theory 3 (a) and (b) for scalars: theory 3 (d)."""
         s = self.geometry.statement
         mass = s.noise.lost_mass(eps, s.dimension)
         # A nonnegative scalar moves by at most its bound times the mass, as gain and loss have opposite signs.

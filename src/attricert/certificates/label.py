@@ -14,7 +14,7 @@ __all__ = ["radius"]
 
 Array = npt.NDArray[np.float64]
 
-_MARGIN = 1e-12  # relative, for the rounding of quantiles
+_MARGIN = 1e-12  # for the rounding of quantiles
 
 
 def radius(statement: Statement, mass: Array) -> Array:
@@ -27,7 +27,7 @@ def radius(statement: Statement, mass: Array) -> Array:
     # A third each for pA and for either vote.
     need = least_for_majority(s.observed_draws, s.share("label") / 3) if s.observed else 0.5
     if isinstance(s.noise, Gaussian):
-        size = s.noise.sigma * (special.ndtri(mass) - special.ndtri(need))
+        size = s.noise.sigma * (special.ndtri(mass) - special.ndtri(need) - _MARGIN)
     else:
         size = s.noise.shift_of(np.maximum(mass - need, 0.0), s.dimension)
     return np.where(mass > need, np.maximum(size, 0.0) * (1 - _MARGIN), 0.0)

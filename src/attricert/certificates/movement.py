@@ -29,7 +29,7 @@ class Facts:
         norm: c, lower bound on ||h||.
         spread: lambda, upper bound on the largest eigenvalue of E (g-m)(g-m)^T; inf where nothing is known.
         reach: B, upper bound on every ||g - m||; inf where nothing is known.
-        moments: for each even order above 2, an upper bound on sup_v E (v.(g-m))^order within the radius.
+        moments: for each even order above 2, an upper bound on sup_v (E (v.(g-m))^order)^(1/order) within the radius.
         tail: upper bound on the probability of a draw beyond the radius.
     """
 
@@ -55,7 +55,8 @@ def displacements(statement: Statement, facts: Facts, eps: Array, *, nonnegative
         e = eps / s.noise.sigma
         bounds["variance"] = displacement.variance(s.noise.chi(eps), facts.spread)
         bounds["hybrid"] = displacement.hybrid(e, facts.spread, facts.reach)
+        bounds["clipped hybrid"] = displacement.clipped(e, facts.spread, facts.reach)
         if facts.tail is not None:
-            for order, moment in zip(s.moments, facts.moments, strict=True):
-                bounds[f"moment {order}"] = displacement.higher_moment(e, order, moment, facts.reach, facts.tail)
+            for order, size in zip(s.moments, facts.moments, strict=True):
+                bounds[f"moment {order}"] = displacement.higher_moment(e, order, size, facts.reach, facts.tail)
     return {name: (1 + _MARGIN) * bound for name, bound in bounds.items()}

@@ -17,7 +17,7 @@ Counts = npt.NDArray[np.int64]
 
 _CELLS = 256  # thresholds between which costs are bounded; more are a little sharper
 _BISECTIONS = 60
-_CANCELLATION = 1e-13  # relative to the sum of squares from which a cost is the small remainder
+_CANCELLATION = 1e-12  # relative to the sums of which a cost is the small remainder
 _ROUNDING = 1e-9  # relative; a loss that is affordable but for this counts as affordable
 
 
@@ -72,10 +72,10 @@ class Ranking:
         To exchange j, the j that leave must come down to a common threshold t and the j that enter must come up to
         it. Candidates are all that may be inside, or outside, at x.
         """
-        inside = self.high >= np.partition(self.low, -k)[-k]
-        outside = self.low <= np.partition(self.high, -k)[-k]
         if len(self.low) == k:
             return 0
+        inside = self.high >= np.partition(self.low, -k)[-k]
+        outside = self.low <= np.partition(self.high, -k - 1)[-k - 1]
         leaving = _Side(self.low[inside], self.least[inside])
         entering = _Side(-self.high[outside], -self.most[outside])
         budget = self.moved**2 * (1 + _ROUNDING)
@@ -136,7 +136,9 @@ def _exchange_costs(leaving: Array, entering: Array) -> Array:
     above, below, sum_a, sum_b = parts(t)
     squares = _tail_sums(a**2, j, above) + _tail_sums(b**2, j, below)
     cost = squares - 2 * t * (sum_a + sum_b) + (above + below) * t**2
-    rounded_down = np.maximum(cost - _CANCELLATION * squares, 0.0)
+    # Sums over the last few come from differences of sums over all, whose rounding they inherit.
+    whole = np.cumsum(a**2) + np.cumsum(b**2) + j * t**2
+    rounded_down = np.maximum(cost - _CANCELLATION * whole, 0.0)
     return np.minimum.accumulate(rounded_down[::-1])[::-1]
 
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from attricert import datasets, models
 from attricert.attributions import Saliency
+from attricert.bounding import Normalize
 from attricert.cli.arguments import add_options
 from attricert.cli.output import show_json, show_rows, shown, subjects
 from attricert.files import write_atomically
@@ -22,7 +23,8 @@ from attricert.smoothed import SmoothedAttribution
 
 __all__ = ["Options", "configure", "run"]
 
-_MODEL, _DIGITS, _RADIUS, _EPS, _COSINE = "mnist-standard", 8, 3.5, [0.02, 0.05, 0.1], [0.8, 0.9]
+_MODEL, _DIGITS, _RADIUS = "mnist-standard", 8, 3.5
+_ENTRY, _EPS, _COSINE, _TOP_K = 0.15, [0.02, 0.05, 0.1], [0.8, 0.9], 100
 
 
 @final
@@ -56,8 +58,10 @@ def run(**values: Any) -> int:
     with torch.no_grad():
         predicted = model(data.images).argmax(dim=1)
     saliency = Saliency(model)
-    uniform = SmoothedAttribution(saliency, UniformBall(_RADIUS))
-    certificate = uniform.certify(
+    # Gaussian noise of the energy of a ball of this radius; entries clipped, so that single features can be certain.
+    sigma = _RADIUS / (data.images[0].numel() + 2) ** 0.5
+    gaussian = SmoothedAttribution(saliency, Gaussian(sigma), Normalize(_ENTRY))
+    certificate = gaussian.certify(
         data.images,
         predicted,
         n_samples=options.n_samples,
@@ -65,17 +69,16 @@ def run(**values: Any) -> int:
         sample_ids=data.ids,
         progress=True,
     )
-    # Gaussian noise of the same energy.
-    gaussian = SmoothedAttribution(saliency, Gaussian(_RADIUS / (certificate.statement.dimension + 2) ** 0.5))
-    smooth = gaussian.attribute(
+    uniform = SmoothedAttribution(saliency, UniformBall(_RADIUS))
+    smooth = uniform.attribute(
         data.images, predicted, n_samples=options.n_samples // 4, seed=options.seed, progress=True
     )
-    rows = rows_of(certificate, subjects(data, predicted, predicted), _EPS, _COSINE)
+    rows = rows_of(certificate, subjects(data, predicted, predicted), _EPS, _COSINE, _TOP_K)
     columns = {
         "image": data.images[:, 0].numpy(),
         "saliency": saliency(data.images, predicted)[:, 0].numpy(),
-        "smoothed, Gaussian": smooth[:, 0].numpy(),
-        "smoothed, uniform": certificate.maps[:, 0],
+        "smoothed, uniform": smooth[:, 0].numpy(),
+        "smoothed, Gaussian": certificate.maps[:, 0],
     }
     names = [f"digit {i}: {p}" for i, p in enumerate(predicted.tolist())]
     folder = Path(options.out)

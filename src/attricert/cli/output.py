@@ -33,7 +33,7 @@ def subjects(data: Labelled, predicted: Tensor, target: Tensor) -> dict[str, Seq
     }
 
 
-def shown(value: float, digits: int = 4) -> str:
+def shown(value: float | Decimal, digits: int = 4) -> str:
     """A lower bound, rounded down."""
     return str(Decimal(value).quantize(Decimal(10) ** -digits, rounding=ROUND_FLOOR))
 
@@ -80,7 +80,9 @@ def _further(row: Mapping[str, Any]) -> dict[str, str]:
     for match in matches:
         if match[3] == matches[0][3]:
             name = {"signs": "signs", "kendall": "tau"}.get(match[1], f"top {match[2]}")
-            found[f"{name}, eps={match[3]}"] = shown(row[match[0]])
+            # A share is a ratio of counts: its decimal form says exactly that, its binary form may lie a hair below.
+            value = row[match[0]] if name == "tau" else Decimal(str(row[match[0]]))
+            found[f"{name}, eps={match[3]}"] = shown(value)
     return found
 
 

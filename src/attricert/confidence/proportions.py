@@ -14,7 +14,7 @@ def lower_proportion(successes: int, n: int, alpha: float) -> float:
 
 def upper_proportion(successes: int, n: int, alpha: float) -> float:
     """The probability is at most this, but for a chance of alpha."""
-    return 1.0 if successes == n else float(stats.beta.ppf(1 - alpha, successes + 1, n - successes))
+    return 1.0 if successes == n else float(stats.beta.isf(alpha, successes + 1, n - successes))
 
 
 def least_for_majority(n: int, alpha: float) -> float:

@@ -203,7 +203,7 @@ class Higher(Quantity):
         orders: the 2k.
         alpha: probability of failure of each of len(orders) + 1 bounds.
         bets: one an order, fixed by the pilot.
-        gram: the moments.
+        gram: the moments of q / b.
         draws: independent draws seen.
         outside: of those, how many had a row beyond the radius.
     """
@@ -223,18 +223,19 @@ class Higher(Quantity):
         orders = statement.moments
         alpha = statement.share("moments") / (len(orders) + 1)
         # Every pilot draw seen lies well within: so do nearly all main draws, and the tail's bound is small.
-        radius = min(1.2 * float(pilot.sample.norm(dim=1).max()), reach_of(pilot, statement))
-        _, squares = _widest(pilot.sample)
-        bets = [float(stake(float((squares**order).mean()), radius**order, horizon, alpha)) for order in orders]
+        reach = reach_of(pilot, statement)
+        radius = min(1.2 * float(pilot.sample.norm(dim=1).max()) + 1e-6 * reach, reach)
+        squares = _widest(pilot.sample)[1] / radius**2
+        bets = [float(stake(float((squares**order).mean()), 1.0, horizon, alpha)) for order in orders]
         powers = tuple(order // 2 for order in orders)
         # One power more than asked for: it bounds the variance of the lower ones.
-        gram = Gram.start((*powers, max(powers) + 1), _HIGHER_CHUNK, radius)
+        gram = Gram.start((*powers, max(powers) + 1), _HIGHER_CHUNK, 1.0)
         return cls(pilot.center, radius, orders, alpha, tuple(bets), gram)
 
     def update(self, draws: Draws) -> Higher:
         """After these draws too."""
-        q = draws.rows - self.center
-        beyond = ((q**2).sum(dim=1) > self.radius**2).reshape(-1, draws.calls_per_draw).any(dim=1)
+        q = (draws.rows - self.center) / self.radius  # high powers stay far from underflow
+        beyond = ((q**2).sum(dim=1) > 1.0).reshape(-1, draws.calls_per_draw).any(dim=1)
         return replace(
             self,
             gram=self.gram.update(q),
@@ -245,14 +246,14 @@ class Higher(Quantity):
     def evidence(self) -> Mapping[str, Any]:
         """Moments and tail."""
         tops, largest = self.gram.tops(), self.gram.largest
-        moments = []
+        sizes = []
         for order, bet in zip(self.orders, self.bets, strict=True):
             k = order // 2
             # (v.q)^4k <= ||q||^(4k - 2j) (v.q)^2j
             square = min(largest ** (2 * k - j) * top for j, top in tops.items() if k <= j <= 2 * k)
-            limit = self.radius**order
-            moments.append(upper_mean(tops[k], square, largest**k, bet, self.draws, self.alpha, limit))
-        return {"moments": np.array(moments), "tail": upper_proportion(self.outside, self.draws, self.alpha)}
+            moment = upper_mean(tops[k], square, largest**k, bet, self.draws, self.alpha, 1.0)
+            sizes.append(self.radius * moment ** (1 / order) * (1 + _ROUNDING))
+        return {"moments": np.array(sizes), "tail": upper_proportion(self.outside, self.draws, self.alpha)}
 
 
 @final
