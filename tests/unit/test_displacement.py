@@ -31,6 +31,10 @@ def hybrid(e, spread, reach):
     return float(displacement.hybrid(at(e), at(spread), at(reach))[0])
 
 
+def clipped(e, spread, reach):
+    return float(displacement.clipped(at(e), at(spread), at(reach))[0])
+
+
 def variance(e, spread):
     return float(displacement.variance(UNIT.chi(at(e)), at(spread))[0])
 
@@ -79,18 +83,19 @@ def weight(e, k):
 
 
 def most_with_square(e, spread, reach):
-    """The largest E q (w-1) over |q| <= reach with E q^2 <= spread: q = c (w-1), cut off at the reach."""
+    """The largest E q (w-1) over |q| <= reach with E q^2 <= spread: q = c (w-1), cut off at the reach.
+
+    And whether it is cut off at the negative end too.
+    """
     z, step = np.linspace(-12, 12 + 2 * e, 60_001, retstep=True)
     density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi) * step
     excess = np.expm1(e * z - e**2 / 2)
-    low, high = 0.0, 1e12
-    for _ in range(200):
-        c = math.sqrt(low * high) if low > 0 else high / 2
+    low, high = 1e-9, 1e9
+    while high > low * (1 + 1e-14):
+        c = math.sqrt(low * high)
         q = np.clip(c * excess, -reach, reach)
         low, high = (c, high) if (q**2 * density).sum() <= spread else (low, c)
-        if high <= low * (1 + 1e-14):
-            break
-    return float((np.clip(low * excess, -reach, reach) * excess * density).sum())
+    return float((np.clip(low * excess, -reach, reach) * excess * density).sum()), low > reach
 
 
 @pytest.mark.parametrize("row", GOLDEN["hybrid"], ids=case)
@@ -171,14 +176,14 @@ def test_moment_weights_lie_between_total_variation_and_chi():
 @pytest.mark.parametrize("order", [4, 6, 8])
 def test_without_a_tail_the_higher_moment_is_all_there_is(order):
     e, moment = np.geomspace(0.01, 7.0, 60)[:, None], np.geomspace(1e-9, 1.0, 9)[None]
-    found = displacement.higher_moment(e, order, moment, at(1.9), at(0.0))
+    found = displacement.higher_moment(e, order, moment ** (1 / order), at(1.9), at(0.0))
     expected = np.exp(np.log(moment) / order) * displacement.moment_weight(e, order // 2)
     np.testing.assert_allclose(found, expected, rtol=1e-13)
 
 
 def test_the_second_moment_is_the_variance():
     e, spread = np.geomspace(0.01, 7.0, 60)[:, None], np.geomspace(1e-5, 1.0, 9)[None]
-    found = displacement.higher_moment(e, 2, spread, at(2.0), at(0.0))
+    found = displacement.higher_moment(e, 2, np.sqrt(spread), at(2.0), at(0.0))
     np.testing.assert_allclose(found, np.sqrt(spread * np.expm1(e**2)), rtol=1e-11)
 
 
@@ -192,8 +197,8 @@ def test_the_tail_is_moved_as_neyman_and_pearson_have_it():
 
 @pytest.mark.parametrize("order", [4, 6])
 def test_higher_moment_grows_with_moment_and_tail(order):
-    e, moment, tail = np.ix_(np.geomspace(0.01, 3.0, 9), np.geomspace(1e-8, 1.0, 9), [0.0, 1e-6, 1e-3, 0.1, 0.4, 0.7])
-    found = displacement.higher_moment(e, order, moment, at(2.0), tail)
+    e, size, tail = np.ix_(np.geomspace(0.01, 3.0, 9), np.geomspace(0.01, 1.0, 9), [0.0, 1e-6, 1e-3, 0.1, 0.4, 0.7])
+    found = displacement.higher_moment(e, order, size, at(2.0), tail)
     assert found.shape == (9, 9, 6)
     for axis in range(3):
         assert (np.diff(found, axis=axis) > 0).all()
@@ -202,19 +207,26 @@ def test_higher_moment_grows_with_moment_and_tail(order):
 @pytest.mark.parametrize("order", [4, 6])
 def test_the_higher_moment_bound_is_attained(order):
     """Equality in Hoelder's inequality: q is proportional to the power 1/(2k-1) of w - 1, with its sign."""
-    sizes = [0.2, 1.0, 2.0, 3.5]
-    moments, moved = [], []
-    for e in sizes:
+    sizes, moved = [], []
+    shifts = [0.2, 1.0, 2.0, 3.5]
+    for e in shifts:
         # As in the integral itself, z - e/2 is a cube: q has an infinite slope there.
         t, step = np.linspace(-2.8, 2.8, 200_001, retstep=True)
         z = e / 2 + t**3
         density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi) * 3 * t**2 * step
         excess = np.expm1(e * z - e**2 / 2)
         q = 0.1 * np.sign(excess) * np.abs(excess) ** (1 / (order - 1))
-        moments.append((q**order * density).sum())
+        sizes.append((q**order * density).sum() ** (1 / order))
         moved.append((q * excess * density).sum())
-    found = displacement.higher_moment(at(*sizes), order, at(*moments), at(2.0), at(0.0))
+    found = displacement.higher_moment(at(*shifts), order, at(*sizes), at(2.0), at(0.0))
     np.testing.assert_allclose(found, moved, rtol=1e-10)
+
+
+@pytest.mark.parametrize("order", [4, 6])
+def test_what_cannot_be_computed_is_no_bound(order):
+    found = displacement.higher_moment(at(8.0, 9.0, 9.0), order, at(0.1, 0.1, 0.0), at(2.0), at(1e-4))
+    assert np.isfinite(found[0])
+    assert np.isinf(found[1:]).all()
 
 
 @pytest.mark.parametrize("e", [0.1, 0.7, 2.0, 3.0])
@@ -257,25 +269,53 @@ def test_hybrid_grows_with_everything(e, spread, reach, factor):
 
 
 @pytest.mark.parametrize("e", [0.1, 0.5, 1.0, 2.0, 3.0])
-@pytest.mark.parametrize("spread", [0.004, 0.05, 0.5])
-def test_no_map_moves_further_than_the_hybrid_and_one_comes_near(e, spread):
+@pytest.mark.parametrize("spread", [0.004, 0.05, 0.5, 2.0])
+def test_no_map_moves_further_than_the_hybrids_and_one_moves_as_far_as_the_clipped_one(e, spread):
     """A scalar q along one direction of the noise: |q| <= B, E q^2 <= lambda, and E q (w-1) as large as can be."""
     reach = 1.5
-    moved, bound = most_with_square(e, spread, reach), hybrid(e, spread, reach)
-    assert moved <= bound
-    # Without the part beyond the split the bound would be crossed, or the split would not matter.
-    assert bound <= 1.3 * moved
+    moved, cut = most_with_square(e, spread, reach)
+    bound = clipped(e, spread, reach)
+    assert moved <= bound * (1 + 1e-9)
+    assert bound <= hybrid(e, spread, reach) * (1 + 1e-13)
+    # Where q is cut off above only, no bound from lambda and B can be smaller.
+    assert bound == pytest.approx(moved, rel=1e-6) or cut
+    assert bound <= 1.05 * moved
     if variance(e, spread) > 1.02 * bound:
-        z = e / 2 + 0.5
-        assert math.sqrt(spread * energy(e, z)) < moved
+        # Without the part beyond the split the bound would be crossed.
+        assert math.sqrt(spread * energy(e, e / 2 + 0.5)) < moved
 
 
-def test_hybrid_at_the_ends():
-    assert hybrid(0.0, 0.1, 2.0) <= 3e-8
-    assert hybrid(1.0, 0.0, 2.0) == 0.0
-    assert hybrid(1.0, math.inf, 2.0) == math.inf
-    assert hybrid(0.0, math.inf, math.inf) == math.inf
-    assert hybrid(64.0, 0.1, 2.0) == math.inf
+@given(SIZES, SPREADS, REACHES)
+def test_the_clipped_hybrid_is_the_smallest_of_its_kind(e, spread, reach):
+    """Any level t of w - 1 gives a bound: least squares below it, the reach above."""
+    found = clipped(e, spread, reach)
+    z = np.linspace(e / 2, e / 2 + 14, 20_001)
+    level = np.expm1(e * z - e**2 / 2)
+    root = np.exp(e**2) * special.ndtr(z - 2 * e) - 2 * special.ndtr(z - e) + special.ndtr(z)
+    below = np.sqrt(spread * (np.maximum(root, 0.0) + level**2 * special.ndtr(-z)))
+    values = below + reach * np.maximum(special.ndtr(e - z) - (1 + level) * special.ndtr(-z), 0.0)
+    rounding = 2e-14 * spread * (math.exp(e**2) + 3)
+    assert found <= math.sqrt(values.min() ** 2 + rounding) * (1 + 1e-12)
+    assert found >= math.sqrt(max(values.min() ** 2 - rounding, 0.0)) * (1 - 1e-4)  # the grid's width
+    assert found <= hybrid(e, spread, reach) * (1 + 1e-12)
+    assert found <= math.sqrt(variance(e, spread) ** 2 + rounding)
+
+
+@given(SIZES, SPREADS, REACHES, st.floats(1.001, 1.5))
+def test_the_clipped_hybrid_grows_with_everything(e, spread, reach, factor):
+    base = clipped(e, spread, reach)
+    assert clipped(e * factor, spread, reach) > base
+    assert clipped(e, spread * factor, reach) > base
+    assert clipped(e, spread, reach * factor) >= base * (1 - 1e-13)
+
+
+def test_hybrids_at_the_ends():
+    for bound in (hybrid, clipped):
+        assert bound(0.0, 0.1, 2.0) <= 3e-8
+        assert bound(1.0, 0.0, 2.0) <= 1e-13
+        assert bound(1.0, math.inf, 2.0) == math.inf
+        assert bound(0.0, math.inf, math.inf) == math.inf
+        assert bound(64.0, 0.1, 2.0) == math.inf
     # All mass is lost: the reach for what is gained, and sqrt(lambda) for what is left behind.
     assert hybrid(8.0, 0.01, 2.0) == pytest.approx(2.0 + math.sqrt(0.01), rel=5e-4)
 
@@ -284,7 +324,8 @@ def test_hybrid_broadcasts():
     e, spread = np.linspace(0.1, 3, 7)[None], np.array([[0.01], [0.2]])
     found = displacement.hybrid(e, spread, at(1.7))
     assert found.shape == (2, 7)
-    np.testing.assert_array_equal(found[1, 4], hybrid(e[0, 4], 0.2, 1.7))
+    assert found[1, 4] == hybrid(e[0, 4], 0.2, 1.7)
+    assert displacement.clipped(e, spread, at(1.7))[1, 4] == clipped(e[0, 4], 0.2, 1.7)
 
 
 @given(st.floats(0.0, 1.0), st.floats(0.1, 10.0), st.booleans())
@@ -327,17 +368,17 @@ NOISE = ac.Gaussian(0.25)
 
 
 def test_every_bound_is_rounded_up_and_the_smallest_counts():
-    facts = Facts(at(0.9), at(0.02), at(1.9), (at(0.001), at(5e-5)), at(1e-4))
+    facts = Facts(at(0.9), at(0.02), at(1.9), (at(0.18), at(0.19)), at(1e-4))
     eps = np.linspace(0.001, 1.5, 400)
     s = statement(NOISE)
     bounds = displacements(s, facts, eps, nonnegative=False)
-    assert set(bounds) == {"total variation", "variance", "hybrid", "moment 4", "moment 6"}
+    assert set(bounds) == {"total variation", "variance", "hybrid", "clipped hybrid", "moment 4", "moment 6"}
     e = eps / 0.25
     exact = {
         "total variation": 2 * special.erf(e / math.sqrt(8)),
         "variance": np.sqrt(0.02 * np.expm1(e**2)),
-        "moment 4": 0.001**0.25 * displacement.moment_weight(e, 2),
-        "moment 6": 5e-5 ** (1 / 6) * displacement.moment_weight(e, 3),
+        "moment 4": 0.18 * displacement.moment_weight(e, 2),
+        "moment 6": 0.19 * displacement.moment_weight(e, 3),
     }
     tail = 1.9 * (stats.norm.cdf(stats.norm.ppf(1e-4) + e) + 1e-4)
     exact["moment 4"], exact["moment 6"] = exact["moment 4"] + tail, exact["moment 6"] + tail
@@ -350,7 +391,7 @@ def test_every_bound_is_rounded_up_and_the_smallest_counts():
 
 
 def test_the_smallest_bound_is_named():
-    facts = Facts(at(0.9), at(0.02), at(1.9), (at(0.001), at(5e-5)), at(1e-4))
+    facts = Facts(at(0.9), at(0.02), at(1.9), (at(0.18), at(0.19)), at(1e-4))
     eps = np.linspace(0.001, 1.5, 400)
     bounds = displacements(statement(NOISE), facts, eps, nonnegative=False)
     geometry = Geometry(statement(NOISE), "sound", facts)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-__all__ = ["clipped", "higher_moment", "hybrid", "lost_mass_allowed", "moment_weight", "total_variation", "variance"]
+__all__ = ["higher_moment", "hybrid", "lost_mass_allowed", "moment_weight", "total_variation", "variance"]
 
 Array = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
 
 _FAR = 40.0  # standard deviations beyond which a normal has no mass in float64
-_BISECTIONS = 40
+_BISECTIONS = 26  # the bound is flat at its least: this is far more than its digits need
 _SUM_ROUNDING = 2e-15  # relative to the largest term, of a sum of three with cancellation
 _LARGEST_E, _NODES = 8.0, 400  # beyond it moment weights are not computed: other bounds are smaller there
 
@@ -39,47 +37,27 @@ def variance(chi: Array, spread: Array) -> Array:
     return np.sqrt(spread) * chi
 
 
-def hybrid(e: Array, spread: Array, reach: Array) -> Array:
-    """The likelihood ratio w is split at w(z): variance below, reach * probability above; the best z (theory 3c).
+def hybrid(e: Array, spread: Array, reach: Array, *, clip: bool = True) -> Array:
+    """Variance where the likelihood ratio w is small, reach times probability where it is large (theory 3c).
 
-    Any z >= e/2 gives a valid bound, so the search for the best one cannot err on the wrong side. It solves
-    sqrt(lambda) (w(z) - 1) = 2 B sqrt(G(z)), where the derivative vanishes.
+    With t = w(z) - 1, w - 1 is clipped at t, the best split there is, or cut off beyond t (``clip=False``):
+
+        sqrt(lambda (G(z) + t^2 Phi(-z))) + B [Phi(e-z) - (1 + t) Phi(-z)],  least at sqrt(lambda) t = B sqrt(G + ...)
+        sqrt(lambda G(z))                 + B [Phi(e-z) - Phi(-z)],          least at sqrt(lambda) t = 2 B sqrt(G)
+
+    Any z >= e/2 gives a valid bound, so the search for the best one cannot err on the wrong side.
     """
     e, spread, reach = np.broadcast_arrays(e, spread, reach)
-    root = np.sqrt(spread)
-
-    def rising(z: Array) -> Flags:
-        return np.asarray(root * np.expm1(e * z - 0.5 * e**2) > 2 * reach * np.sqrt(_energy_below(z, e)))
-
+    root, slope = np.sqrt(spread), reach if clip else 2 * reach
+    low, high = 0.5 * e, 0.5 * e + _FAR
     with np.errstate(over="ignore", invalid="ignore"):
-        z = _threshold(e, rising)
-        beyond = special.ndtr(e - z) - special.ndtr(-z)
-        return _finite(np.sqrt(spread * _energy_below(z, e)) + reach * beyond)
-
-
-def clipped(e: Array, spread: Array, reach: Array) -> Array:
-    """As `hybrid`, with w - 1 clipped at w(z) - 1 = t instead of cut: the best split there is (theory 3c).
-
-    D = sqrt(lambda (G(z) + t^2 Phi(-z))) + B [Phi(e-z) - (1 + t) Phi(-z)], least where sqrt(lambda) t equals B times the
-    root of G(z) + t^2 Phi(-z).
-    """
-    e, spread, reach = np.broadcast_arrays(e, spread, reach)
-    root = np.sqrt(spread)
-
-    def energy(z: Array) -> tuple[Array, Array]:
-        top = np.expm1(e * z - 0.5 * e**2)
-        return top, _energy_below(z, e) + top**2 * special.ndtr(-z)
-
-    def rising(z: Array) -> Flags:
-        top, total = energy(z)
-        return np.asarray(root * top > reach * np.sqrt(total))
-
-    with np.errstate(over="ignore", invalid="ignore"):
-        z = _threshold(e, rising)
-        top, total = energy(z)
-        terms = special.ndtr(e - z), (1 + top) * special.ndtr(-z)
-        beyond = np.maximum(terms[0] - terms[1], 0.0) + _SUM_ROUNDING * terms[0]
-        return _finite(np.sqrt(spread * total) + reach * beyond)
+        for _ in range(_BISECTIONS):
+            z = 0.5 * (low + high)
+            energy, top, _ = _split(z, e, clip=clip)
+            rising = root * top > slope * np.sqrt(energy)
+            low, high = np.where(rising, low, z), np.where(rising, z, high)
+        energy, _, beyond = _split(high, e, clip=clip)
+        return _finite(np.sqrt(spread * energy) + reach * beyond)
 
 
 def higher_moment(e: Array, order: int, size: Array, reach: Array, tail: Array) -> Array:
@@ -123,24 +101,18 @@ def _reach(bound: float, nonnegative: bool) -> float:
     return (math.sqrt(2) if nonnegative else 2.0) * bound
 
 
-def _threshold(e: Array, rising: Callable[[Array], Flags]) -> Array:
-    """The z >= e/2 from which on a bound that falls before rises, by bisection."""
-    low, high = 0.5 * e, 0.5 * e + _FAR
-    for _ in range(_BISECTIONS):
-        z = 0.5 * (low + high)
-        beyond = rising(z)
-        low, high = np.where(beyond, low, z), np.where(beyond, z, high)
-    return high
-
-
 def _finite(bound: Array) -> Array:
     """What cannot be computed is no bound."""
     return np.where(np.isfinite(bound), bound, np.inf)
 
 
-def _energy_below(z: Array, e: Array) -> Array:
-    """G(z) = E (w-1)^2 1{w <= w(z)}, rounded up."""
+def _split(z: Array, e: Array, *, clip: bool) -> tuple[Array, Array, Array]:
+    """Second moment of w - 1 up to w(z), w(z) - 1, and the mean of what is beyond; the moments rounded up."""
+    above, shifted = special.ndtr(-z), special.ndtr(e - z)
+    top = np.expm1(e * z - 0.5 * e**2)
     terms = np.exp(e**2) * special.ndtr(z - 2 * e), 2 * special.ndtr(z - e), special.ndtr(z)
-    sizes = terms[0] + terms[1] + terms[2]
-    value = terms[0] - terms[1] + terms[2]
-    return np.asarray(np.maximum(value, 0.0) + _SUM_ROUNDING * sizes)
+    energy = np.maximum(terms[0] - terms[1] + terms[2], 0.0) + _SUM_ROUNDING * (terms[0] + terms[1] + terms[2])
+    if not clip:
+        return energy, top, shifted - above + _SUM_ROUNDING * shifted
+    beyond = np.maximum(shifted - (1 + top) * above, 0.0) + _SUM_ROUNDING * shifted
+    return energy + top**2 * above, top, beyond

@@ -39,8 +39,8 @@ class Evidence:
         maps: the smoothed attributions estimated from the main stream, shape (batch, ...).
         spread: lambda, an upper confidence bound on the largest eigenvalue of E (g-m)(g-m)^T, m the pilot's mean.
         reach: B, an upper bound on every ||g - m||.
-        moments: upper confidence bounds on sup_v (E (v.(g-m))^order)^(1/order) for ``statement.moments``, over the draws
-            within a radius; shape (batch, orders).
+        moments: upper confidence bounds on sup_v (E (v.(g-m))^order)^(1/order) for ``statement.moments``, over the
+            draws within a radius; shape (batch, orders).
         tail: upper confidence bound on the probability of a draw beyond that radius.
         feature_low: lower confidence bound on each entry of h, shape (batch, ...).
         feature_high: the upper one.

@@ -55,7 +55,6 @@ def displacements(statement: Statement, facts: Facts, eps: Array, *, nonnegative
         e = eps / s.noise.sigma
         bounds["variance"] = displacement.variance(s.noise.chi(eps), facts.spread)
         bounds["hybrid"] = displacement.hybrid(e, facts.spread, facts.reach)
-        bounds["clipped hybrid"] = displacement.clipped(e, facts.spread, facts.reach)
         if facts.tail is not None:
             for order, size in zip(s.moments, facts.moments, strict=True):
                 bounds[f"moment {order}"] = displacement.higher_moment(e, order, size, facts.reach, facts.tail)

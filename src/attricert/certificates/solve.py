@@ -12,7 +12,7 @@ __all__ = ["largest", "least_scale"]
 Array = npt.NDArray[np.float64]
 
 
-def largest(holds: Callable[[Array], npt.NDArray[np.bool_]], upper: Array, steps: int = 100) -> Array:
+def largest(holds: Callable[[Array], npt.NDArray[np.bool_]], upper: Array, steps: int = 56) -> Array:
     """For each entry, the largest value in [0, upper] found where a claim holds that fails from some value on.
 
     Bisection keeps a point where the claim held, so the result is certified even were the claim not monotone; 0

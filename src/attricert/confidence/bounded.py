@@ -6,8 +6,8 @@ for x >= -r with c = (-log(1 - r) - r) / r^2, and r may be read off the draws se
 
     bet * delta - c bet^2 (delta^2 + V) < log(1/alpha) / n,        delta = mu - mean(Y),  V = mean((Y - mean(Y))^2),
 
-and, as the wealth grows with mu, delta is below the smaller root (docs/theory.md 5). No draw is needed again: moments, the largest draw and a bet
-that was fixed beforehand suffice. The bound holds at all n at once.
+and, as the wealth grows with mu, delta is below the smaller root (docs/theory.md 5). No draw is needed again: moments,
+the largest draw and a bet that was fixed beforehand suffice. The bound holds at all n at once.
 """
 
 from __future__ import annotations
