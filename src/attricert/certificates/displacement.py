@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -82,7 +83,7 @@ def moment_weight(e: Array, k: int) -> Array:
     """
     q = 2 * k / (2 * k - 1)
     flat = np.minimum(e.ravel(), _LARGEST_E)[:, None]
-    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    nodes, weights = _gauss_legendre()
     total = np.zeros(len(flat))
     for side in (-1.0, 1.0):
         # Above, the integrand peaks near z = q e.
@@ -95,6 +96,12 @@ def moment_weight(e: Array, k: int) -> Array:
         total += (np.exp(log) * 3 * t**2 * weights).sum(axis=1) * 0.5 * end[:, 0]
     value = (total / math.sqrt(2 * math.pi)) ** (1 / q)
     return np.where(e > _LARGEST_E, np.inf, value.reshape(e.shape))
+
+
+@cache
+def _gauss_legendre() -> tuple[Array, Array]:
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    return nodes, weights
 
 
 def _reach(bound: float, nonnegative: bool) -> float:

@@ -1,0 +1,407 @@
+"""Coverage of second and higher moments, proportions, distances and entries; what is naive must fail the same test."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+import attricert as ac
+from attricert.certificates import Statement
+from attricert.confidence import (
+    excess,
+    least_for_majority,
+    lower_proportion,
+    maurer_upper,
+    mean_distance,
+    stake,
+    upper_mean,
+    upper_proportion,
+)
+from attricert.moments import Moments
+from attricert.proving.pilot import Pilot
+from attricert.proving.quantities import EntryBounds, Higher, Spread
+from attricert.sampling import Draws, Gram
+
+TRIALS = 2_000
+ALPHA = 0.05
+# Failures that a bound with exactly alpha exceeds in one of a thousand such tests.
+MOST = int(stats.binom(TRIALS, ALPHA).ppf(0.999))
+N, PILOT = 80, 20
+
+
+class Radius:
+    """Mostly small, uniform in [0, small]; sometimes 1, the reach: bounded and heavy-tailed."""
+
+    def __init__(self, rare, small):
+        self.rare, self.small = rare, small
+
+    def sample(self, rng, shape):
+        return np.where(rng.random(shape) < self.rare, 1.0, self.small * rng.random(shape))
+
+    def moment(self, order, within=1.0):
+        """E R^order 1{R <= within}."""
+        mostly = min(within, self.small) ** (order + 1) / (order + 1) / self.small
+        return (1 - self.rare) * mostly + self.rare * (within >= 1)
+
+    def beyond(self, size):
+        return (1 - self.rare) * max(1 - size / self.small, 0.0) + self.rare * (size < 1)
+
+
+def directions(rng, shape, rank):
+    z = rng.standard_normal((*shape, rank))
+    return z / np.linalg.norm(z, axis=-1, keepdims=True)
+
+
+def embedded(rows, d):
+    """In the first dimensions of a rotated space."""
+    basis, _ = np.linalg.qr(np.random.default_rng(5).standard_normal((d, d)))
+    return rows @ basis[:, : rows.shape[-1]].T
+
+
+# Radius, rank and dimension; within the rank, directions are uniform.
+LAWS = {
+    "line": (Radius(0.03, 0.2), 1, 3),
+    "low rank": (Radius(0.04, 0.1), 2, 6),
+    "isotropic": (Radius(0.05, 0.3), 3, 3),
+}
+
+
+def sphere_moment(d, k):
+    """E (v.u)^2k for u uniform on the sphere: 1/d, 3/d(d+2), 15/d(d+2)(d+4)."""
+    return math.prod((2 * i + 1) / (d + 2 * i) for i in range(k))
+
+
+def draw(name, n, trials=TRIALS):
+    radius, rank, d = LAWS[name]
+    rng = np.random.default_rng([n, rank, d])
+    q = radius.sample(rng, (trials, n, 1)) * directions(rng, (trials, n), rank)
+    return embedded(q, d), radius.moment(2) / rank
+
+
+def tops(q):
+    return np.linalg.eigvalsh(np.swapaxes(q, 1, 2) @ q / q.shape[1])[:, -1]
+
+
+def betting_upper(top, pilot, main, n):
+    """As `Spread` has it, the pilot choosing the bet."""
+    squares = (pilot**2).sum(axis=1)
+    bet = float(stake(squares.max() * squares.mean(), 1.0, n, ALPHA))
+    largest = float((main**2).sum(axis=1).max())
+    return upper_mean(top, largest * top, largest, bet, n, ALPHA, 1.0)
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_the_spread_is_covered_and_the_plug_in_is_not(law):
+    q, spread = draw(law, N + PILOT)
+    pilot, main = q[:, :PILOT], q[:, PILOT:]
+    assert (main**2).sum(axis=2).max() <= 1 + 1e-12
+    seen = tops(main)
+    betting = [betting_upper(float(t), p, m, N) for t, p, m in zip(seen, pilot, main, strict=True)]
+    maurer = maurer_upper(seen, N, ALPHA, 1.0)
+    assert (np.array(betting) < spread).sum() <= MOST
+    assert (maurer < spread).sum() <= MOST
+    assert (seen < spread).sum() > MOST
+    # Neither is empty.
+    assert np.median(betting) < 0.5
+    assert np.median(maurer) < 0.5
+
+
+def test_the_spread_through_chunks():
+    """A looser top, no less valid; half-filled chunks and updates of odd sizes included."""
+    q, spread = draw("low rank", N + PILOT)
+    low, gains = 0, []
+    for pilot, main in zip(q[:, :PILOT], q[:, PILOT:], strict=True):
+        state = Gram.start((1,), 30)
+        for part in torch.split(torch.from_numpy(main), 33):
+            state = state.update(part)
+        top = state.tops()[1]
+        gains.append(top - np.linalg.eigvalsh(main.T @ main / N)[-1])
+        low += betting_upper(top, pilot, main, N) < spread
+    assert low <= MOST
+    assert min(gains) >= 0
+
+
+def pilot_of(rows, center_rows):
+    rows = torch.from_numpy(rows)
+    center = rows[:center_rows].mean(dim=0)
+    sample = rows[center_rows:] - center
+    direction = center / center.norm()
+    along = Moments.of((rows[center_rows:] @ direction)[:, None], variances=True)
+    return Pilot(len(rows), center, center_rows, direction, along, sample, None)
+
+
+def statement(d, parts, share, confidence="betting"):
+    """Terms of which the last part has this share of alpha."""
+    terms = {
+        "entry_bound": 1.0,
+        "bound_name": "",
+        "nonnegative": False,
+        "guarantee": "population",
+        "observed_samples": 1,
+        "confidence": confidence,
+        "antithetic": False,
+        "seed": 0,
+        "parts": parts,
+        "moments": (4, 6),
+    }
+    alpha = share / Statement(ac.Gaussian(1.0), d, 1.0, alpha=0.5, **terms).share(parts[-1]) / 2
+    found = Statement(ac.Gaussian(1.0), d, 1.0, alpha=alpha, **terms)
+    assert found.share(parts[-1]) == pytest.approx(share)
+    return found
+
+
+def chunks(rows, pairs=1):
+    for part in torch.split(torch.from_numpy(rows), 25 * pairs):
+        yield Draws(part, pairs, 0, 0)
+
+
+@pytest.mark.parametrize("confidence", ["betting", "hoeffding"])
+@pytest.mark.parametrize("form", ["exact", "gram"])
+def test_the_spread_is_covered_from_end_to_end(confidence, form, monkeypatch):
+    """Around the pilot's mean, which is not the true one: lambda_max(Cov + (h-m)(h-m)^T)."""
+    if form == "gram":
+        monkeypatch.setattr("attricert.proving.quantities._EXACT_UP_TO", 0)
+        monkeypatch.setattr("attricert.proving.quantities._CHUNK", 50)
+    q, spread = draw("isotropic", N + PILOT)
+    h = np.array([0.3, 0.0, -0.4])
+    terms = statement(3, ("norm", "spread"), ALPHA, confidence)
+    low = plain = 0
+    for rows in h + q / 2:
+        pilot = pilot_of(rows[:PILOT], 15)
+        state = Spread.start(pilot, terms, N, both=False)
+        for part in chunks(rows[PILOT:]):
+            state = state.update(part)
+        off = h - pilot.center.numpy()
+        true = spread / 4 + off @ off  # as the covariance is a multiple of the identity
+        found = state.evidence()
+        assert found["reach"] >= np.linalg.norm(rows - pilot.center.numpy(), axis=1).max()
+        low += found["spread"] < true
+        plain += state.scatter.tops()[1] < true
+    assert low <= MOST
+    assert plain > MOST
+
+
+@pytest.mark.parametrize("law", ["line", "isotropic", "sphere"])
+def test_higher_moments_and_the_tail_are_covered_from_end_to_end(law):
+    """Both orders and the tail at once. Along one fixed direction the plain mean fails; so does the plain top on a
+    line. Where directions differ, the top of few draws lies far above the truth, which needs no more than that."""
+    radius, rank, d = LAWS.get(law, (Radius(1.0, 0.5), 3, 3))
+    n, small_pilot = 40, 12
+    rng = np.random.default_rng([n, rank, 7])
+    terms = statement(d, ("norm", "moments"), ALPHA)
+    missed = top = along = 0
+    for _ in range(TRIALS):
+        q = embedded(radius.sample(rng, (n + small_pilot, 1)) * directions(rng, (n + small_pilot,), rank), d)
+        first = torch.from_numpy(q[:small_pilot])
+        center = torch.zeros(d, dtype=torch.float64)
+        known = Moments.of(first[:, :1], variances=True)
+        pilot = Pilot(small_pilot, center, small_pilot, center, known, first, None)
+        state = Higher.start(pilot, terms, n)
+        for part in chunks(q[small_pilot:]):
+            state = state.update(part)
+        found, seen = state.evidence(), state.gram.tops()
+        true = [radius.moment(2 * k, state.radius) * sphere_moment(rank, k) for k in (2, 3)]
+        missed += bool((found["moments"] < true).any() or found["tail"] < radius.beyond(state.radius))
+        top += any(seen[k] < t for k, t in zip((2, 3), true, strict=True))
+        v = embedded(np.eye(rank)[:1], d)[0]
+        inside = q[small_pilot:][np.linalg.norm(q[small_pilot:], axis=1) <= state.radius]
+        along += any(((inside @ v) ** (2 * k)).sum() / n < t for k, t in zip((2, 3), true, strict=True))
+        assert (found["moments"] <= state.radius ** np.array([4, 6])).all()
+    assert missed <= MOST
+    assert along > MOST
+    assert top > MOST or law != "line"
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_higher_moments_on_a_sphere_are_what_they_are_said_to_be(k):
+    u = directions(np.random.default_rng(1), (400_000,), 3)
+    values = u[:, 0] ** (2 * k)
+    error = 4 * values.std() / math.sqrt(len(values))
+    assert values.mean() == pytest.approx(sphere_moment(3, k), abs=error)
+    assert sphere_moment(3, k) == pytest.approx({2: 3 / (3 * 5), 3: 15 / (3 * 5 * 7)}[k], rel=1e-15)
+
+
+@pytest.mark.parametrize("rare", [0.5, 0.1])
+def test_the_bet_holds_at_all_times_at_once_and_a_count_s_exact_bound_does_not(rare):
+    """Bernoulli draws; the upper bound is looked at after every one of them."""
+    n = 300
+    x = np.random.default_rng([1, n]).random((TRIALS, n)) < rare
+    times, sums = np.arange(1, n + 1), np.cumsum(x, axis=1)
+    bet = float(stake(rare * (1 - rare), 1.0, n // 2, ALPHA))
+    crossed, fixed = np.zeros(TRIALS, bool), np.zeros(TRIALS, bool)
+    for i, m in enumerate(times.tolist()):
+        mean = sums[:, i] / m
+        crossed |= mean + excess(mean * (1 - mean), (sums[:, i] > 0) - mean, bet, m, ALPHA) < rare
+        exact = np.array([upper_proportion(s, m, ALPHA) for s in range(m + 1)] if i % 10 == 9 else np.ones(m + 1))
+        fixed |= exact[sums[:, i]] < rare
+    assert crossed.sum() <= MOST
+    assert fixed.sum() > MOST
+
+
+@pytest.mark.parametrize("guess", [1e-4, 0.02, 1.0])
+def test_a_bad_bet_costs_width_not_validity(guess):
+    """Whatever the pilot thought of the variance."""
+    mean, n = 0.03, 150
+    x = np.random.default_rng(3).random((TRIALS, n)) < mean
+    seen = x.mean(axis=1)
+    bet = float(stake(guess, 1.0, n, ALPHA))
+    upper = seen + excess(seen * (1 - seen), x.max(axis=1) - seen, bet, n, ALPHA)
+    assert (upper < mean).sum() <= MOST
+    assert (seen < mean).sum() > MOST
+
+
+def binomial(n, p):
+    return [math.comb(n, s) * p**s * (1 - p) ** (n - s) for s in range(n + 1)]
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 30])
+@pytest.mark.parametrize("alpha", [0.05, 1e-4])
+def test_proportions_are_exact(n, alpha):
+    """At the bound itself, the tail that the count begins has probability alpha: by counting."""
+    for s in range(n + 1):
+        lower, upper = lower_proportion(s, n, alpha), upper_proportion(s, n, alpha)
+        assert upper == pytest.approx(1 - lower_proportion(n - s, n, alpha), rel=1e-12)
+        if s > 0:
+            assert math.fsum(binomial(n, lower)[s:]) == pytest.approx(alpha, rel=1e-9)
+        if s < n:
+            assert math.fsum(binomial(n, upper)[: s + 1]) == pytest.approx(alpha, rel=1e-9)
+        assert lower < s / n < upper or s in (0, n)
+    assert lower_proportion(0, n, alpha) == 0
+    assert upper_proportion(n, n, alpha) == 1
+
+
+@pytest.mark.parametrize("n", [3, 10, 30])
+def test_proportions_cover_at_every_probability_and_plain_ones_do_not(n):
+    """The chance that the bound is too large, summed over all counts, just below each value that it can take."""
+    bounds = [lower_proportion(s, n, ALPHA) for s in range(n + 1)]
+    assert all(a < b for a, b in pairwise(bounds))
+    z = stats.norm.ppf(1 - ALPHA)
+    normal = [s / n - z * math.sqrt(s / n * (1 - s / n) / n) for s in range(n + 1)]
+    plain = [s / n for s in range(n + 1)]
+
+    def worst(values):
+        places = [p for v in values for p in (v * (1 - 1e-9), v * (1 + 1e-9)) if 0 < p < 1]
+        return max(
+            math.fsum(w for w, v in zip(binomial(n, p), values, strict=True) if v > p)
+            for p in (*places, *np.linspace(0.001, 0.999, 200))
+        )
+
+    assert ALPHA * (1 - 1e-6) <= worst(bounds) <= ALPHA * (1 + 1e-12)
+    assert worst(normal) > 2 * ALPHA
+    assert worst(plain) > 2 * ALPHA
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 20, 31])
+@pytest.mark.parametrize("alpha", [0.05, 1e-3])
+def test_the_majority_is_as_sure_as_it_is_said_to_be(n, alpha):
+    least = least_for_majority(n, alpha)
+
+    def majority(p):
+        return math.fsum(w for s, w in enumerate(binomial(n, p)) if 2 * s > n)
+
+    assert majority(least) == pytest.approx(1 - alpha, rel=1e-12)
+    assert majority(least * (1 - 1e-6)) < 1 - alpha
+    assert 0.5 < least < 1
+
+
+def test_a_small_spread_brings_an_average_nearer_and_the_expectation_alone_does_not_cover():
+    """Unit vectors around h, all parts but that along it uniform on a sphere: theory 5, Bousquet's branch."""
+    n, dimensions = 100, 10
+    for share in (0.02, 0.2):
+        c, spread = math.sqrt(1 - share), share / dimensions
+        bound, loose = (float(mean_distance(n, ALPHA, 1.0, c, s)) for s in (spread, math.inf))
+        assert bound < 0.8 * loose
+        expected = math.sqrt(share / n)
+        far = further = 0
+        for trial in range(TRIALS):
+            u = directions(np.random.default_rng([trial, 23]), (n,), dimensions)
+            distance = math.sqrt(share) * float(np.linalg.norm(u.mean(axis=0)))
+            far += distance > bound
+            further += distance > expected
+        assert far <= MOST
+        assert further > MOST
+
+
+def test_rare_and_large_deviations_are_within_bousquet_s_bound_too():
+    """One direction; mostly nothing, rarely the whole reach: skewed, so that a normal quantile does not cover."""
+    n, rare = 100, 0.004
+    x = np.random.default_rng(29).random((TRIALS, n)) < rare
+    h = np.array([1 - rare, rare])  # g is e_1, or rarely e_2
+    assert (spread := float(np.linalg.norm(np.array([-1, 1])) ** 2) * rare * (1 - rare)) < 0.01
+    bound = float(mean_distance(n, ALPHA, 1.0, float(np.linalg.norm(h)), spread))
+    assert bound < float(mean_distance(n, ALPHA, 1.0, float(np.linalg.norm(h))))
+    distance = math.sqrt(2) * np.abs(x.mean(axis=1) - rare)
+    assert (distance > bound).sum() <= MOST
+    assert (distance > math.sqrt(spread / n)).sum() > MOST
+    assert (distance > stats.norm.ppf(1 - ALPHA / 2) * math.sqrt(spread / n)).sum() > MOST
+
+
+def columns(rng, n):
+    """Entries in [-1, 1] that depend on each other, with their means and variances."""
+    rare, heavy, even = rng.random(n), rng.random(n), rng.random(n)
+    x = np.stack(
+        [
+            1 - 2.0 * (rare < 0.02),
+            np.where(heavy < 0.03, -1.0, 0.5 * rng.random(n)),
+            np.where(even < 0.6, 1.0, -1.0),
+            0.001 * rng.random(n),
+            np.where(rare < 0.02, 1.0, 0.0),
+        ],
+        axis=1,
+    )
+    mean = np.array([0.96, -0.03 + 0.97 * 0.25, 0.2, 5e-4, 0.02])
+    square = np.array([1.0, 0.03 + 0.97 * 0.25 / 3, 1.0, 1e-6 / 3, 0.02])
+    return x, mean, square - mean**2
+
+
+WEIGHTS = np.array([[1.0, -1.0, 0.0, 0.0, 0.0], [0.2, 0.2, 0.2, 0.2, 0.2], [0.0, 0.0, 1.0, 0.0, 2.0]])
+
+
+@pytest.mark.parametrize("form", ["entries", "pairs", "functionals"])
+def test_all_entries_are_covered_at_once_from_end_to_end_and_plain_intervals_do_not(form):
+    """Lower and upper bounds of every mean, and every second moment around the pilot's mean, together."""
+    n, pilot_draws, d = 150, 30, 5
+    per_draw = 2 if form == "pairs" else 1
+    vectors = torch.from_numpy(WEIGHTS) if form == "functionals" else None
+    size = np.abs(WEIGHTS).sum(axis=1) if form == "functionals" else np.ones(d)
+    alpha = ALPHA / (3 * len(size))
+    z = stats.norm.ppf(1 - alpha)
+    missed = normal = plain = empty = 0
+    for trial in range(TRIALS):
+        rng = np.random.default_rng([trial, 31])
+        x, mean, variance = columns(rng, n + pilot_draws)
+        if form == "pairs":
+            # The second of a pair repeats the first in half of the entries: dependent within, not between pairs.
+            again, _, _ = columns(rng, n + pilot_draws)
+            again[:, :3] = x[:, :3]
+            x = np.stack([x, again], axis=1).reshape(-1, d)
+        cut = pilot_draws * per_draw
+        pilot = pilot_of(x[:cut], cut * 3 // 4)
+        state = EntryBounds.start("feature", pilot, n, alpha, (-size, size), size.shape, vectors)
+        for part in chunks(x[cut:], per_draw):
+            state = state.update(part)
+        found = state.evidence()
+        center, rows = pilot.center.numpy(), x[cut:]
+        if form == "functionals":
+            # The first two entries are independent of each other and of the third; the last goes with the first.
+            true = WEIGHTS @ mean
+            covariance = np.diag(variance)
+            covariance[0, 4] = covariance[4, 0] = -0.02 - 0.96 * 0.02
+            second = np.diag(WEIGHTS @ covariance @ WEIGHTS.T) + (WEIGHTS @ (mean - center)) ** 2
+            rows, center = rows @ WEIGHTS.T, WEIGHTS @ center
+        else:
+            true, second = mean, variance + (mean - center) ** 2
+        low, high, spread = (found[f"feature_{name}"] for name in ("low", "high", "spread"))
+        assert ((-size <= low) & (low <= high) & (high <= size)).all()
+        missed += bool((low > true).any() or (high < true).any() or (spread < second).any())
+        empty += bool((low == -size).all() or (high == size).all())
+        seen, error = rows.mean(axis=0), z * rows.std(axis=0, ddof=1) / math.sqrt(n)
+        normal += bool((seen - error > true).any() or (seen + error < true).any())
+        plain += bool((((rows - center) ** 2).mean(axis=0) < second).any())
+    assert missed <= MOST
+    assert normal > MOST
+    assert plain > MOST
+    assert empty == 0
