@@ -271,7 +271,7 @@ def test_until_both_can_be_exchanged_one_stays(moved):
 
 @pytest.mark.parametrize(
     ("n", "base", "gap", "uneven"),
-    [(75_000, 0.07, 1e-7, 1e-3), (75_000, 0.0026, 1e-6, 0.0), (10_000, 1 / 3, 1e-6, 0.0), (1_000, 0.1, 1e-4, 0.1)],
+    [(75_000, 0.05, 1e-7, 0.0), (75_000, 1 / 3, 1e-6, 0.0), (75_000, 0.0037, 1e-5, 0.0), (75_000, 0.07, 1e-7, 1e-3)],
 )
 def test_small_gaps_between_large_values_are_not_rounded_up(n, base, gap, uneven):
     """All can come to the common value within the move, so every order is possible there."""

@@ -29,7 +29,7 @@ class _Parser(ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; 0 done, 2 bad input, 130 interrupted (1 is kept for claims that fail)."""
+    """Run one command; 0 done, 2 bad input, 130 interrupted (1 a claim or a target that fails)."""
     arguments = [_underscored(a) for a in (sys.argv[1:] if argv is None else argv)]
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
