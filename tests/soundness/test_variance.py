@@ -31,7 +31,7 @@ def test_rotor_is_never_crossed(sigma, settings, guarantee):
     d, k = 5, waves(5)
     noise, x = ac.Gaussian(sigma), point(5)
     smoothed = ac.SmoothedAttribution(rotor(k), noise)
-    certificate = smoothed.certify(x, n_samples=8_000, seed=3, guarantee=guarantee, **settings)
+    certificate = smoothed.certify(x, n_samples=3_000, seed=3, guarantee=guarantee, **settings)
     assert (certificate.cosine(EPS) <= np.cos(np.minimum(EPS, math.pi))).all()
     for threshold in (0.5, 0.9, 0.999):
         assert (certificate.max_eps(threshold) <= math.acos(threshold)).all()
@@ -88,7 +88,7 @@ def test_half_space_is_never_crossed(settings, antithetic):
     b, sigma = 0.5, 0.4
     g, x = half_space(b)
     smoothed = ac.SmoothedAttribution(g, ac.Gaussian(sigma), antithetic=antithetic)
-    certificate = smoothed.certify(x, n_samples=16_000, seed=0, **settings)
+    certificate = smoothed.certify(x, n_samples=3_000, seed=0, **settings)
     assert (certificate.cosine(np.linspace(b, 3 * b, 10)) == -1.0).all()
     for eps in (0.0, 0.1, 0.4, 0.9):
         low, high = certificate.intervals(eps)

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
@@ -103,7 +103,7 @@ class Certificate:
             ratio = checks.positive("eps", eps) / geometry.max_eps(values.reshape(1, -1))
         return _shaped(self.statement.noise.scale * ratio, values)
 
-    def binding(self, eps: npt.ArrayLike) -> npt.NDArray[np.str_]:
+    def binding(self, eps: npt.ArrayLike) -> npt.NDArray[Any]:
         """Which bound on the displacement is the smallest at eps, e.g. ``"hybrid"`` (theory 3).
 
         Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import reduce
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
@@ -62,7 +62,7 @@ class Geometry:
         """D(eps): the smallest of all bounds, rounded up."""
         return reduce(np.minimum, self._displacements(eps).values())
 
-    def binding(self, eps: Array) -> npt.NDArray[np.str_]:
+    def binding(self, eps: Array) -> npt.NDArray[Any]:
         """Which displacement bound is the smallest."""
         bounds = self._displacements(eps)
         smallest = np.argmin(np.broadcast_arrays(*bounds.values()), axis=0)
