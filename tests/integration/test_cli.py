@@ -184,7 +184,7 @@ def test_interrupted_is_130_and_writes_nothing(capsys, monkeypatch):
 
 def test_the_demo_draws_two_pictures(capsys):
     assert main(["demo", "--n-samples", "200"]) == 0
-    assert capsys.readouterr().out.count("mnist:test:") == 8
+    assert capsys.readouterr().out.count("mnist:test:") == 16  # certificates, and prediction and features
     for name in ("maps", "curves"):
         with Image.open(f"attricert-demo/{name}.png") as picture:
             pixels = np.asarray(picture.convert("RGB"))
@@ -196,3 +196,79 @@ def test_the_installed_command_runs():
     command = Path(sys.executable).with_name("attricert")
     run = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == f"attricert {ac.__version__}"
+
+
+GAUSSIAN = [
+    "certify",
+    "--model",
+    "mnist-standard",
+    "--data",
+    "mnist:sample[0:2]",
+    "--noise",
+    "gaussian",
+    "--sigma",
+    "0.125",
+]
+
+
+def test_gaussian_noise_brings_the_new_columns(capsys, tmp_path):
+    np.save(tmp_path / "halves.npy", (np.arange(784) // 392).reshape(1, 28, 28))
+    out = tmp_path / "run"
+    more = ["--n_samples", "600", "--seed", "1", "--max_entry", "0.15", "--top_k", "50", "--eps", "0.02"]
+    assert main([*GAUSSIAN, *more, "--functionals", str(tmp_path / "halves.npy"), "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    for head in ("keeps it, eps <", "signs, eps=0.02", "tau, eps=0.02", "top 50, eps=0.02"):
+        assert head in printed
+    row = pq.read_table(out / "results.parquet").to_pylist()[0]
+    certificate = ac.Certificate.load(out / "certificate.safetensors")
+    assert row["label_certified"] == 7
+    assert row["top_50_eps_0.02"] == certificate.top_k(50, 0.02)[0] > 0
+    assert row["signs_eps_0.02"] == (certificate.signs(0.02)[0] != 0).mean() > 0.3
+    assert row["kendall_eps_0.02"] == certificate.kendall(0.02)[0]
+    assert row["joint_eps_0.02"] == row["cosine_eps_0.02"]
+    assert row["binding_eps_0.02"] == "variance"
+    assert len(row["functional_low_eps_0.02"]) == len(row["functional_high_eps_0.02"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--functionals", "nowhere.npy"], "functionals='nowhere.npy': must be a readable .npy file"),
+        (["--top_k", "785"], "k=785: must be at most the number of features, 784"),
+        (["--moments", "2", "3"], "must be even and increasing"),
+        (["--max_entry", "-1"], "max_entry=-1.0: must be a finite number > 0"),
+    ],
+)
+def test_bad_new_settings_get_one_line(capsys, arguments, message):
+    assert main([*GAUSSIAN, "--n_samples", "100", *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+PLAN = ["plan", "--model", "mnist-standard", "--data", "mnist:sample[0:2]", "--n_pilot", "100"]
+
+
+def test_plan_names_a_scale_that_will_do(capsys):
+    assert main([*PLAN, "--eps", "0.12", "--cosine", "0.9", "--scales", "0.05", "0.2", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert [row["reached"] for row in plan["rows"]] == [0, 2]
+    assert plan["best"]["scale"] == 0.2
+    n = plan["best"]["n_samples"]
+    more = ["--noise", "gaussian", "--sigma", "0.2", "--n_samples", str(int(1.2 * n)), "--cosine", "0.9", "--json"]
+    assert main(["certify", *PLAN[1:5], *more]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert all(row["max_eps_cosine_0.9"] >= 0.12 for row in rows)
+
+
+def test_plan_says_what_is_out_of_reach(capsys):
+    assert main([*PLAN, "--eps", "5.0", "--cosine", "0.9", "--scales", "0.1", "0.2"]) == 1
+    assert "out of reach for some input: the largest eps for all is about 0." in capsys.readouterr().out
+    assert main([*PLAN, "--eps", "0.05", "--cosine", "0.9", "--noise", "uniform"]) == 0
+    assert "certify --model mnist-standard" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("name", "value"), [("eps", "-1"), ("cosine", "1.5"), ("n_pilot", "10"), ("noise", "pink")])
+def test_bad_plans_get_one_line(capsys, name, value):
+    settings = {"eps": "0.1", "cosine": "0.9", name: value}
+    arguments = [part for key, setting in settings.items() for part in (f"--{key}", setting)]
+    assert main([*PLAN, *arguments]) == 2
+    assert f"{name}=" in capsys.readouterr().err

@@ -196,7 +196,7 @@ def test_bad_settings_are_refused_before_sampling(smoothed, digits, settings, me
         smoothed.certify(digits.images[:1], 7, n_samples=10**9, **settings)
 
 
-@pytest.mark.parametrize("k", [0, -1, 785, 2.5])
+@pytest.mark.parametrize("k", [0, -1, 785])
 def test_bad_k_is_refused(certificate, k):
     for method in (certificate.top_k, certificate.top_k_stays):
         with pytest.raises(ac.ArgumentError, match="^k="):

@@ -161,6 +161,28 @@ def test_no_exchange_crosses_a_certificate(d, k):
     assert lost == attacks
 
 
+@pytest.mark.parametrize(("d", "k"), [(4, 2), (5, 2), (6, 3), (7, 3), (8, 4)])
+def test_an_exchange_that_the_move_just_pays_for_is_allowed_for(d, k):
+    """The move is what one exchange costs, and not more: at the threshold itself, or at an end of the boxes."""
+    rng = np.random.default_rng([d, k, 6])
+    ended = 0
+    for _ in range(120):
+        r = somewhere(rng, d)
+        j = int(rng.integers(1, min(k, d - k) + 1))
+        h = next(maps(rng, r, 1))
+        order = np.argsort(h)
+        out, into = order[d - k : d - k + j], order[d - k - j : d - k]
+        low, high = r.least[out].max(), r.most[into].min()
+        if low > high:
+            continue
+        cost, t = cheapest(h[out], h[into], low, high)
+        ended += t in (low, high)
+        # Known at x, where nothing but the move and the boxes can be in the way.
+        tight = Ranking(h, h, r.least, r.most, math.sqrt(cost) * (1 + CLOSE))
+        checker(tight, k)(h, exchanged(h, out, into, t))
+    assert ended > 20
+
+
 @pytest.mark.parametrize(("d", "k"), SHAPES)
 def test_absolute_values_obey_their_own_certificates(d, k):
     rng = np.random.default_rng([d, k, 2])

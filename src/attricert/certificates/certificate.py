@@ -113,7 +113,7 @@ class Certificate:
         names = np.broadcast_to(self._geometry.binding(values.reshape(1, -1)), (len(self), values.size))
         return names[:, 0] if values.ndim == 0 else names
 
-    def intervals(self, eps: float) -> tuple[Array, Array]:
+    def intervals(self, eps: npt.ArrayLike) -> tuple[Array, Array]:
         """A lower and an upper map: where each entry of the smoothed map lies at every ||delta||_2 <= eps (theory 3d).
 
         All entries hold at once, at x too. Shapes (batch, ...).
@@ -124,7 +124,7 @@ class Certificate:
         low, high = self._features.within(_number(eps))
         return low.reshape(self.maps.shape), high.reshape(self.maps.shape)
 
-    def signs(self, eps: float) -> npt.NDArray[np.int64]:
+    def signs(self, eps: npt.ArrayLike) -> npt.NDArray[np.int64]:
         """The sign that each entry keeps at every ||delta||_2 <= eps: 1, -1, or 0 where it is not certain.
 
         Args:
@@ -133,7 +133,7 @@ class Certificate:
         low, high = self.intervals(eps)
         return (low > 0).astype(np.int64) - (high < 0)
 
-    def functionals(self, eps: float) -> tuple[Array, Array]:
+    def functionals(self, eps: npt.ArrayLike) -> tuple[Array, Array]:
         """As `intervals`, for the functionals given to ``certify``; shapes (batch, functionals).
 
         Args:
@@ -158,7 +158,7 @@ class Certificate:
         self._check_k(k)
         return self._ranked(eps, absolute, lambda ranking: ranking.overlap(k) / k)
 
-    def top_k_stays(self, k: int, eps: float, *, absolute: bool = False) -> npt.NDArray[np.bool_]:
+    def top_k_stays(self, k: int, eps: npt.ArrayLike, *, absolute: bool = False) -> npt.NDArray[np.bool_]:
         """Which features are certain to be among the k largest at x and at x + delta, shape (batch, ...).
 
         Args:
@@ -291,7 +291,7 @@ def _shaped(result: Array, values: Array) -> Array:
     return result[:, 0] if values.ndim == 0 else result
 
 
-def _number(eps: float) -> float:
+def _number(eps: npt.ArrayLike) -> float:
     value = checks.nonnegative_values("eps", eps)
     if value.ndim:
         raise ArgumentError("eps", eps, "must be one number here")

@@ -17,7 +17,7 @@ Counts = npt.NDArray[np.int64]
 
 _CELLS = 256  # thresholds between which costs are bounded; more are a little sharper
 _BISECTIONS = 60
-_CANCELLATION = 1e-12  # relative to the sums of which a cost is the small remainder
+_SUM_ROUNDING = 4 * float(np.finfo(np.float64).eps)  # a term, relative to the sum of sizes
 _ROUNDING = 1e-9  # relative; a loss that is affordable but for this counts as affordable
 
 
@@ -116,10 +116,12 @@ def _affordable(costs: Array, budget: float, more: Array | None = None) -> int:
 def _exchange_costs(leaving: Array, entering: Array) -> Array:
     """min over t of sum_i (a_i - t)+^2 + sum_i (t - b_i)+^2 over the first j of each side, for j = 1, 2, ...
 
-    leaving is ascending, entering descending. Convex in t: bisection of the derivative, for all j at once.
+    leaving is ascending, entering descending. Convex in t: bisection of its derivative, all j at once; rounded down.
     """
     n = min(len(leaving), len(entering))
-    a, b = leaving[:n], entering[:n]
+    # Costs are small differences of sums of squares: around the threshold little is lost.
+    origin = 0.5 * (leaving[0] + entering[0])
+    a, b = leaving[:n] - origin, entering[:n] - origin
     j = np.arange(1, n + 1)
 
     def parts(t: Array) -> tuple[Counts, Counts, Array, Array]:
@@ -128,6 +130,7 @@ def _exchange_costs(leaving: Array, entering: Array) -> Array:
         return above, below, _tail_sums(a, j, above), _tail_sums(b, j, below)
 
     low, high = np.minimum(a[0], b), np.maximum(a, b[0])
+    width = high - low
     for _ in range(_BISECTIONS):
         t = 0.5 * (low + high)
         above, below, sum_a, sum_b = parts(t)
@@ -136,9 +139,11 @@ def _exchange_costs(leaving: Array, entering: Array) -> Array:
     above, below, sum_a, sum_b = parts(t)
     squares = _tail_sums(a**2, j, above) + _tail_sums(b**2, j, below)
     cost = squares - 2 * t * (sum_a + sum_b) + (above + below) * t**2
-    # Sums over the last few come from differences of sums over all, whose rounding they inherit.
-    whole = np.cumsum(a**2) + np.cumsum(b**2) + j * t**2
-    rounded_down = np.maximum(cost - _CANCELLATION * whole, 0.0)
+    # The errors of sums of n terms; and, by convexity, what is lost where t is not quite the best.
+    rounding = _SUM_ROUNDING * (n + 8)
+    sizes, whole = (np.cumsum(np.abs(a) ** p) + np.cumsum(np.abs(b) ** p) + j * np.abs(t) ** p for p in (1, 2))
+    slope = np.abs((above + below) * t - sum_a - sum_b) + rounding * sizes
+    rounded_down = np.maximum(cost - rounding * whole - 2 * slope * width, 0.0)
     return np.minimum.accumulate(rounded_down[::-1])[::-1]
 
 
