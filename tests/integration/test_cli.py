@@ -198,17 +198,8 @@ def test_the_installed_command_runs():
     assert run.stdout.strip() == f"attricert {ac.__version__}"
 
 
-GAUSSIAN = [
-    "certify",
-    "--model",
-    "mnist-standard",
-    "--data",
-    "mnist:sample[0:2]",
-    "--noise",
-    "gaussian",
-    "--sigma",
-    "0.125",
-]
+DIGITS = ["--model", "mnist-standard", "--data", "mnist:sample[0:2]"]
+GAUSSIAN = ["certify", *DIGITS, "--noise", "gaussian", "--sigma", "0.125"]
 
 
 def test_gaussian_noise_brings_the_new_columns(capsys, tmp_path):
@@ -226,7 +217,7 @@ def test_gaussian_noise_brings_the_new_columns(capsys, tmp_path):
     assert row["signs_eps_0.02"] == (certificate.signs(0.02)[0] != 0).mean() > 0.3
     assert row["kendall_eps_0.02"] == certificate.kendall(0.02)[0]
     assert row["joint_eps_0.02"] == row["cosine_eps_0.02"]
-    assert row["binding_eps_0.02"] == "variance"
+    assert row["binding_eps_0.02"] == certificate.binding(0.02)[0]
     assert len(row["functional_low_eps_0.02"]) == len(row["functional_high_eps_0.02"]) == 2
 
 
@@ -234,7 +225,7 @@ def test_gaussian_noise_brings_the_new_columns(capsys, tmp_path):
     ("arguments", "message"),
     [
         (["--functionals", "nowhere.npy"], "functionals='nowhere.npy': must be a readable .npy file"),
-        (["--top_k", "785"], "k=785: must be at most the number of features, 784"),
+        (["--top_k", "785"], "top_k=785: must be at most the number of features, 784"),
         (["--moments", "2", "3"], "must be even and increasing"),
         (["--max_entry", "-1"], "max_entry=-1.0: must be a finite number > 0"),
     ],
@@ -244,7 +235,7 @@ def test_bad_new_settings_get_one_line(capsys, arguments, message):
     assert message in capsys.readouterr().err
 
 
-PLAN = ["plan", "--model", "mnist-standard", "--data", "mnist:sample[0:2]", "--n_pilot", "100"]
+PLAN = ["plan", *DIGITS, "--n_pilot", "100"]
 
 
 def test_plan_names_a_scale_that_will_do(capsys):
@@ -254,7 +245,7 @@ def test_plan_names_a_scale_that_will_do(capsys):
     assert plan["best"]["scale"] == 0.2
     n = plan["best"]["n_samples"]
     more = ["--noise", "gaussian", "--sigma", "0.2", "--n_samples", str(int(1.2 * n)), "--cosine", "0.9", "--json"]
-    assert main(["certify", *PLAN[1:5], *more]) == 0
+    assert main(["certify", *DIGITS, *more]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert all(row["max_eps_cosine_0.9"] >= 0.12 for row in rows)
 

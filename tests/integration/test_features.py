@@ -50,7 +50,7 @@ def test_real_digits_say_something(certificate, digits):
     assert certificate.label.tolist() == digits.labels[:3].tolist()
     assert (certificate.label_eps() > 0.2).all()
     assert (certificate.joint(0.05) == certificate.cosine(0.05)).all()
-    assert set(certificate.binding([0.001, 0.1, 2.0])[0]) == {"variance", "hybrid", "total variation"}
+    assert certificate.binding([0.1, 2.0])[0].tolist() == ["hybrid", "total variation"]
 
 
 def test_variance_gains_on_total_variation_from_the_same_draws(smoothed, certificate, digits):

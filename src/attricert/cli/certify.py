@@ -118,6 +118,7 @@ def run(**values: Any) -> int:
     model = load_model(options.model).to(device)
     data = load_data(options.data, options.model)
     images = data.images.to(device)
+    top_k = _top_k(options.top_k, images[0].numel())
     with torch.no_grad():
         scores = torch.cat([model(part) for part in torch.split(images, 256)])
     predicted = scores.argmax(dim=1).cpu()
@@ -146,7 +147,6 @@ def run(**values: Any) -> int:
         sample_ids=data.ids,
         progress=True,
     )
-    top_k = max(1, images[0].numel() // 10) if options.top_k is None else options.top_k
     rows = rows_of(certificate, subjects(data, predicted, target), eps, cosine, top_k)
     if folder is not None:
         _write(folder, options, certificate, rows)
@@ -187,6 +187,14 @@ def _bound(options: Options) -> Bound:
     if options.max_norm is not None:
         return Clip(options.max_norm, options.max_entry)
     return Normalize(options.max_entry)
+
+
+def _top_k(k: int | None, features: int) -> int:
+    if k is None:
+        return max(1, features // 10)
+    if checks.count("top_k", k, 1) > features:
+        raise ArgumentError("top_k", k, f"must be at most the number of features, {features}")
+    return k
 
 
 def _device(name: str) -> torch.device:
