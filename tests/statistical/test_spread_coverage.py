@@ -184,6 +184,7 @@ def test_the_spread_is_covered_from_end_to_end(form, confidence, monkeypatch):
             state = state.update(part)
         off = h - pilot.center.numpy()
         true = spread / 4 + off @ off  # as the covariance is a multiple of the identity
+        assert state.draws == N
         found = state.evidence()
         assert found["reach"] >= np.linalg.norm(rows - pilot.center.numpy(), axis=1).max()
         low += found["spread"] < true
@@ -210,6 +211,7 @@ def test_higher_moments_and_the_tail_are_covered_from_end_to_end(law):
         state = Higher.start(pilot, terms, n)
         for part in chunks(q[small_pilot:]):
             state = state.update(part)
+        assert state.draws == n
         found, seen = state.evidence(), state.gram.tops()
         true = [radius.moment(2 * k, state.radius) * sphere_moment(rank, k) for k in (2, 3)]
         sizes = np.array([t ** (1 / (2 * k)) for k, t in zip((2, 3), true, strict=True)])
@@ -334,6 +336,18 @@ def test_a_small_spread_brings_an_average_nearer_and_the_expectation_alone_does_
         assert further > MOST
 
 
+def test_the_deviation_without_the_expected_distance_does_not_cover():
+    """Draws of +-e_i, i uniform: far from h = 0 in all of 30 directions together, hardly in any one of them."""
+    n, d = 5_000, 30
+    counts = np.random.default_rng(37).multinomial(n, np.full(2 * d, 1 / (2 * d)), size=TRIALS)
+    distance = np.linalg.norm((counts[:, :d] - counts[:, d:]) / n, axis=1)
+    bound, expected = float(mean_distance(n, ALPHA, 1.0, 0.0, 1 / d)), math.sqrt(1 / n)
+    assert bound < 0.9 * float(mean_distance(n, ALPHA, 1.0))
+    assert (distance > bound).sum() <= MOST
+    assert (distance > expected).sum() > MOST
+    assert (distance > bound - expected).sum() > MOST
+
+
 def test_rare_and_large_deviations_are_within_bousquet_s_bound_too():
     """One direction; mostly nothing, rarely the whole reach."""
     n, rare = 100, 0.003
@@ -404,6 +418,7 @@ def test_all_entries_are_covered_at_once_from_end_to_end_and_plain_intervals_do_
         state = EntryBounds.start("feature", pilot, n, alpha, (-size, size), size.shape, vectors)
         for part in chunks(x[cut:].reshape(n * per_draw, -1), 70, per_draw):
             state = state.update(part)
+        assert state.draws == n
         bounds = state.evidence()
         low, high, spread = (bounds[f"feature_{name}"].reshape(at_once, r) for name in ("low", "high", "spread"))
         center, rows = pilot.center.numpy().reshape(at_once, 5) @ weights.T, x[cut:] @ weights.T
