@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from scipy.sparse.linalg import svds
 
 import attricert as ac
 from attricert.streams import Stream
 
 SIGMA, EPS, K = 3.5 / 786**0.5, 0.02, 100
-DIGITS, RANDOM, DRAWS = 5, 2_000, 5_000
+DIGITS, RANDOM, DRAWS = 5, 2_000, 4_000
 ERRORS = 6.0  # standard errors that an estimate may lie beyond a claim; 8 million entries are looked at
 
 
@@ -39,7 +40,7 @@ class World:
     def optimized(self, h):
         """Along the map's most sensitive directions, and towards flipping weak signs and exchanging top features."""
         jacobian = self.a.T @ (self.g - self.g.mean(dim=0)) / (DRAWS * SIGMA**2)
-        singular = torch.linalg.svd(jacobian)[0][:, :10].T
+        singular = torch.from_numpy(svds(jacobian.numpy(), k=10, random_state=0)[0].T.copy())
         weak = torch.from_numpy(np.argsort(np.abs(np.where(np.abs(h) > 2e-3, h, 1.0)))[:10].copy())
         flips = -(jacobian[:, weak] * torch.from_numpy(np.sign(h[weak.numpy()]))).T
         order = np.argsort(-h)
@@ -69,15 +70,17 @@ def crossings(world, claim, deltas, h):
     return found
 
 
-def claims(certificate, i, eps):
-    low, high = (bound[i].ravel() for bound in certificate.intervals(eps))
-    return {
-        "intervals": (low, high),
-        "stays": certificate.top_k_stays(K, eps)[i].ravel(),
-        "top": certificate.top_k(K, eps)[i],
-        "tau": certificate.kendall(eps)[i],
-        "cosine": certificate.cosine(eps)[i],
+def claims(certificate, eps):
+    """One dictionary a digit."""
+    n = len(certificate)
+    columns = {
+        "intervals": zip(*(bound.reshape(n, -1) for bound in certificate.intervals(eps)), strict=True),
+        "stays": certificate.top_k_stays(K, eps).reshape(n, -1),
+        "top": certificate.top_k(K, eps),
+        "tau": certificate.kendall(eps),
+        "cosine": certificate.cosine(eps),
     }
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
 def test_no_displacement_crosses_what_is_certified(smoothed, digits):
@@ -85,18 +88,20 @@ def test_no_displacement_crosses_what_is_certified(smoothed, digits):
     certificate = smoothed.certify(x, target, n_samples=10_000, alpha=1e-3, seed=0)
     assert certificate.top_k(K, EPS).mean() > 0.7  # the claims are strong enough to be worth attacking
     assert (certificate.signs(EPS) != 0).mean() > 0.8
+    claimed, too_much = claims(certificate, EPS), claims(certificate, EPS / 4)
     generator = torch.Generator().manual_seed(3)
     weaker = dict.fromkeys(("interval", "top", "stays", "tau", "cosine"), 0)
     for i in range(DIGITS):
-        world = World(smoothed, x[i], target[i], str(i))
+        # Found on draws of their own: on those that found it a displacement looks worse than it is.
+        attacker, world = (World(smoothed, x[i], target[i], f"{i} {part}") for part in ("attack", "score"))
         h = world.g.mean(dim=0).numpy()
         random = torch.randn(RANDOM, 784, generator=generator, dtype=torch.float64)
         deltas = EPS * random / random.norm(dim=1, keepdim=True)
-        optimized = world.optimized(h)
+        optimized = attacker.optimized(h)
         for chosen in (deltas, optimized):
-            assert not any(crossings(world, claims(certificate, i, EPS), chosen, h).values())
+            assert not any(crossings(world, claimed[i], chosen, h).values())
         # The control: what is certified for a fourth of the size does not hold here, and that is seen.
-        for name, count in crossings(world, claims(certificate, i, EPS / 4), optimized, h).items():
+        for name, count in crossings(world, too_much[i], optimized, h).items():
             weaker[name] += count
     assert weaker["interval"] > 0
     assert weaker["cosine"] > 0

@@ -1,5 +1,6 @@
 """Coverage of second and higher moments, proportions, distances and entries; what is naive must fail the same test."""
 
+import dataclasses
 import math
 from itertools import pairwise
 
@@ -23,7 +24,7 @@ from attricert.confidence import (
 from attricert.moments import Moments
 from attricert.proving.pilot import Pilot
 from attricert.proving.quantities import EntryBounds, Higher, Spread
-from attricert.sampling import Draws, Gram
+from attricert.sampling import Draws
 
 TRIALS = 2_000
 ALPHA = 0.05
@@ -118,21 +119,6 @@ def test_the_spread_is_covered_and_the_plug_in_is_not(law):
     assert np.median(maurer) < 0.5
 
 
-def test_the_spread_through_chunks():
-    """A looser top, no less valid; half-filled chunks and updates of odd sizes included."""
-    q, spread = draw("low rank", N + PILOT)
-    low, gains = 0, []
-    for pilot, main in zip(q[:, :PILOT], q[:, PILOT:], strict=True):
-        state = Gram.start((1,), 30)
-        for part in torch.split(torch.from_numpy(main), 33):
-            state = state.update(part)
-        top = state.tops()[1]
-        gains.append(top - np.linalg.eigvalsh(main.T @ main / N)[-1])
-        low += betting_upper(top, pilot, main, N) < spread
-    assert low <= MOST
-    assert min(gains) >= 0
-
-
 def pilot_of(rows, center_rows):
     rows = torch.from_numpy(rows)
     center = rows[:center_rows].mean(dim=0)
@@ -142,7 +128,7 @@ def pilot_of(rows, center_rows):
     return Pilot(len(rows), center, center_rows, direction, along, sample, None)
 
 
-def statement(d, parts, share, confidence="betting"):
+def statement(d, parts, share):
     """Terms of which the last part has this share of alpha."""
     terms = {
         "entry_bound": 1.0,
@@ -150,7 +136,7 @@ def statement(d, parts, share, confidence="betting"):
         "nonnegative": False,
         "guarantee": "population",
         "observed_samples": 1,
-        "confidence": confidence,
+        "confidence": "betting",
         "antithetic": False,
         "seed": 0,
         "parts": parts,
@@ -167,33 +153,38 @@ def chunks(rows, size=50, pairs=1):
         yield Draws(part, pairs, 0, 0)
 
 
-@pytest.mark.parametrize(("form", "confidence"), [("exact", "betting"), ("exact", "hoeffding"), ("gram", "betting")])
-def test_the_spread_is_covered_from_end_to_end(form, confidence, monkeypatch):
+@pytest.mark.parametrize("form", ["exact", "chunks"])
+def test_the_spread_is_covered_from_end_to_end(form, monkeypatch):
     """Around the pilot's mean, which is not the true one: lambda_max(Cov + (h-m)(h-m)^T)."""
-    if form == "gram":
+    if form == "chunks":
         monkeypatch.setattr("attricert.proving.quantities._EXACT_UP_TO", 0)
-        monkeypatch.setattr("attricert.proving.quantities._CHUNK", 50)
+        monkeypatch.setattr("attricert.proving.quantities._CHUNK", 30)
     q, spread = draw("isotropic", N + PILOT)
     h = np.array([0.3, 0.0, -0.4])
-    terms = statement(3, ("norm", "spread"), ALPHA, confidence)
-    low = plain = 0
+    terms = statement(3, ("norm", "spread"), ALPHA)
+    betting = maurer = plain = 0
     for rows in h + q / 2:
         pilot = pilot_of(rows[:PILOT], 15)
         state = Spread.start(pilot, terms, N, both=False)
         for part in chunks(rows[PILOT:]):
             state = state.update(part)
+        assert state.draws == N
+        q_seen = rows[PILOT:] - pilot.center.numpy()
+        assert state.reach**2 >= (q_seen**2).sum(axis=1).max()
+        seen = state.scatter.tops()[1]
+        assert seen >= np.linalg.eigvalsh(q_seen.T @ q_seen / N)[-1]
         off = h - pilot.center.numpy()
         true = spread / 4 + off @ off  # as the covariance is a multiple of the identity
-        assert state.draws == N
-        found = state.evidence()
-        assert found["reach"] >= np.linalg.norm(rows - pilot.center.numpy(), axis=1).max()
-        low += found["spread"] < true
-        plain += state.scatter.tops()[1] < true
-    assert low <= MOST
-    assert plain > MOST
+        betting += state.evidence()["spread"] < true
+        maurer += dataclasses.replace(state, anytime=False).upper < true
+        plain += seen < true
+    assert betting <= MOST
+    assert maurer <= MOST
+    # Tops of small chunks are larger than the true one for a reason of their own.
+    assert plain > MOST or form == "chunks"
 
 
-@pytest.mark.parametrize("law", ["line", "isotropic", "sphere"])
+@pytest.mark.parametrize("law", ["line", "sphere"])
 def test_higher_moments_and_the_tail_are_covered_from_end_to_end(law):
     """Both orders and the tail at once. Along one fixed direction the plain mean fails; so does the plain top on a
     line. Where directions differ, the top of few draws lies far above the truth, which needs no more than that."""

