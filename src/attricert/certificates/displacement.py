@@ -41,7 +41,7 @@ def variance(chi: Array, spread: Array) -> Array:
 def hybrid(e: Array, spread: Array, reach: Array, *, clip: bool = True) -> Array:
     """Variance where the likelihood ratio w is small, reach times probability where it is large (theory 3c).
 
-    With t = w(z) - 1, w - 1 is clipped at t, the best split there is, or cut off beyond t (``clip=False``):
+    With t = w(z) - 1, w - 1 is clipped at t, or cut off beyond t (``clip=False``, never smaller):
 
         sqrt(lambda (G(z) + t^2 Phi(-z))) + B [Phi(e-z) - (1 + t) Phi(-z)],  least at sqrt(lambda) t = B sqrt(G + ...)
         sqrt(lambda G(z))                 + B [Phi(e-z) - Phi(-z)],          least at sqrt(lambda) t = 2 B sqrt(G)
