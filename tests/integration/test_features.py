@@ -222,3 +222,19 @@ def test_max_entry_is_part_of_the_bound():
     assert repr(ac.Normalize(max_entry=0.7)) == "Normalize(max_entry=0.7)"
     assert repr(ac.Clip(2.0)) == "Clip(max_norm=2.0)"
     assert (ac.Normalize(0.7).entry_limit, ac.Clip(0.5).entry_limit) == (0.7, 0.5)
+
+
+def test_higher_moments_of_tiny_maps_do_not_underflow():
+    """g = M (0.8, 0.6 sign x_0): h turns from (0.8, 0) towards (0.8, 0.6 (2 Phi(eps) - 1))."""
+    tiny, eps = 1e-60, 0.1
+
+    def g(x, t):
+        return tiny * torch.stack([torch.full_like(x[:, 0], 0.8), 0.6 * torch.sign(x[:, 0])], dim=1)
+
+    sm = ac.SmoothedAttribution(g, ac.Gaussian(1.0), ac.Clip(tiny))
+    c = sm.certify(torch.zeros(1, 2, dtype=torch.float64), n_samples=2_000, seed=0, moments=(2, 4, 6))
+    moved = 0.6 * 0.0796557
+    assert c.cosine(eps)[0] <= 0.8 / (0.64 + moved**2) ** 0.5
+    assert (c.evidence.moments > 0.5 * tiny).all()
+    with pytest.raises(ac.ArgumentError, match="^max_norm=.*rescale"):
+        ac.Clip(1e-90)

@@ -135,7 +135,7 @@ class Spread(Quantity):
     alpha: float
     bet: float
     anytime: bool
-    scatter: Scatter[Any]
+    scatter: Scatter
     draws: int = 0
     along: tuple[Float[Tensor, " d"], LowerBound] | None = None
     total: float = 0.0
@@ -152,7 +152,7 @@ class Spread(Quantity):
         direction, squares = _widest(pilot.sample)
         largest = float((pilot.sample**2).sum(dim=1).max())
         bet = float(stake(largest * float(squares.mean()), reach**2, horizon, alpha))
-        scatter = Exact.start(pilot.center) if d <= _EXACT_UP_TO else Gram.start((1,), _CHUNK)
+        scatter: Scatter = Exact.start(pilot.center) if d <= _EXACT_UP_TO else Gram.start((1,), _CHUNK)
         guess = (float(squares.mean()), float(squares.var()), len(squares))
         lower = Betting.start(Problem(0.0, reach**2, alpha, horizon, *guess))
         anytime = statement.confidence == "betting"

@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar, final
+from typing import final
 
 import torch
 from jaxtyping import Float
@@ -22,19 +22,13 @@ from attricert.sampling.eigen import largest_eigenvalue
 
 __all__ = ["Exact", "Gram", "Scatter"]
 
-S = TypeVar("S", bound="Scatter")  # type: ignore[type-arg]
 
-
-class Scatter(ABC, Generic[S]):
-    """Immutable state; `update` and `merge` give the next one."""
+class Scatter(ABC):
+    """Immutable state; `update` gives the next one, and two states of one class `merge`."""
 
     @abstractmethod
-    def update(self, q: Float[Tensor, "n d"]) -> S:
+    def update(self, q: Float[Tensor, "n d"]) -> Scatter:
         """These centered rows too."""
-
-    @abstractmethod
-    def merge(self, other: S) -> S:
-        """The rows of both."""
 
     @abstractmethod
     def tops(self) -> Mapping[int, float]:
@@ -48,7 +42,7 @@ class Scatter(ABC, Generic[S]):
 
 @final
 @dataclass(frozen=True)
-class Exact(Scatter["Exact"]):
+class Exact(Scatter):
     """The sum of qq^T: second moments only.
 
     Args:
@@ -91,7 +85,7 @@ class Exact(Scatter["Exact"]):
 
 @final
 @dataclass(frozen=True)
-class Gram(Scatter["Gram"]):
+class Gram(Scatter):
     """Sums over chunks of the largest eigenvalue of powers of the Gram matrix.
 
     Args:
