@@ -1,11 +1,10 @@
-"""Smoothed attributions and their certificates: what users call; checks what comes from outside."""
+"""Smoothed attributions and their certificates: what users call."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import final
 
 import numpy as np
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 from attricert import checks
+from attricert.arguments import functionals_of, orders, samples
 from attricert.attributions import Attribution, Classifier, Targets, is_nonnegative
 from attricert.bounding import Bound, Normalize
 from attricert.certificates import METHODS, Certificate, Evidence, Facts, Geometry, Statement, least_scale
@@ -23,11 +23,10 @@ from attricert.noise import Gaussian, Noise
 from attricert.progress import Tick, reporting
 from attricert.proving import CONFIDENCES, Forecast, Goal, Prover, evidence, forecast
 from attricert.sampling import BatchSize, Sampler
-from attricert.streams import Stream, fresh_seed, sample_key
+from attricert.streams import Stream, fresh_seed
 
 __all__ = ["SmoothedAttribution"]
 
-_HIGHEST = 12  # order of a moment
 _FEWEST = 100  # draws for a certificate; with fewer no bound says anything
 _SEARCH_STEPS, _SEARCH_RANGE = 12, 64.0
 _VARIANCE_GAIN = 3.0  # in certified eps, about
@@ -95,7 +94,7 @@ class SmoothedAttribution:
             Smoothed attributions of the inputs' shape and dtype, in units of the bounded attribution.
         """
         checks.count("n_samples", n_samples, 2 if self.antithetic else 1)
-        batch = _checked(inputs, target, sample_ids)
+        batch = samples(inputs, target, sample_ids)
         sampler, run_seed = self._sampler(), _seed(seed)
         maps = []
         with reporting(progress, n_samples * len(inputs), "smoothing") as tick:
@@ -165,23 +164,23 @@ class SmoothedAttribution:
             AttributionWarning: some sampled attributions held NaN or inf.
         """
         checks.count("n_samples", n_samples, _FEWEST)
-        batch = _checked(inputs, target, sample_ids)
+        batch = samples(inputs, target, sample_ids)
         classifier = self._classifier(target) if label and stop_when is None else None
-        orders = _orders(moments)
+        higher = orders(moments)
         wanted = {
             "spread": variance and isinstance(self.noise, Gaussian),
-            "moments": variance and isinstance(self.noise, Gaussian) and bool(orders) and stop_when is None,
+            "moments": variance and isinstance(self.noise, Gaussian) and bool(higher) and stop_when is None,
             "features": features or functionals is not None,
             "label": classifier is not None,
         }
         # Without a pilot nothing but the norm is proven.
         parts = tuple(name for name, want in wanted.items() if want and confidence != "asymptotic")
         terms = (n_samples, alpha, seed, confidence, guarantee, observed_samples)
-        statement = self._statement(inputs, *terms, ("norm", *parts), orders if "moments" in parts else ())
+        statement = self._statement(inputs, *terms, ("norm", *parts), higher if "moments" in parts else ())
         checks.known("method", method, METHODS)
         Geometry(statement, method, Facts.of_norm(np.zeros(1)))  # refuses what does not go together, before sampling
         goal = None if stop_when is None else Goal(statement, method, *stop_when)
-        vectors = None if functionals is None else _functionals(functionals, inputs)
+        vectors = None if functionals is None else functionals_of(functionals, inputs)
         prover = Prover(self._sampler(classifier), statement, n_samples, goal, vectors)
         with reporting(progress, n_samples * len(inputs), "certifying") as tick:
             rows = [prover.prove(x, index, key, tick) for x, index, key in batch]
@@ -220,7 +219,7 @@ class SmoothedAttribution:
         sampler = self._sampler()
         draws = n_samples // sampler.calls_per_draw
         with reporting(progress, n_samples * len(inputs), "forecasting") as tick:
-            return [forecast(sampler, statement, draws, *sample, tick) for sample in _checked(inputs, target, None)]
+            return [forecast(sampler, statement, draws, *sample, tick) for sample in samples(inputs, target, None)]
 
     def min_radius(
         self,
@@ -261,7 +260,7 @@ class SmoothedAttribution:
         """
         checks.positive("eps", eps)
         checks.fraction("cosine", cosine)
-        batch = _checked(inputs, target, None)
+        batch = samples(inputs, target, None)
         statement = self._statement(inputs, n_samples, alpha, seed, confidence, guarantee, None, ("norm",), ())
         # What would do for the largest possible norm, M, by total variation.
         geometry = Geometry(statement, "sound", Facts.of_norm(np.array([self.bound.limit])))
@@ -335,73 +334,6 @@ class SmoothedAttribution:
             parts=parts,
             moments=moments,
         )
-
-
-def _checked(
-    inputs: Tensor, target: Targets | npt.ArrayLike, sample_ids: Sequence[str] | None
-) -> list[tuple[Tensor, Tensor | None, str]]:
-    """Validate what came from outside; one (input, target, key) a sample."""
-    if not isinstance(inputs, Tensor):
-        raise ArgumentError("inputs", type(inputs).__name__, "must be a torch.Tensor of shape (batch, ...)")
-    if inputs.ndim < 2 or inputs.numel() == 0:
-        raise ArgumentError("inputs", tuple(inputs.shape), "must have shape (batch, ...), not empty")
-    if inputs.dtype not in (torch.float32, torch.float64):
-        # Half precision would round noise out of its ball.
-        rule = "must be float32 or float64, in the model's input range (divide 8-bit images by 255)"
-        raise ArgumentError("inputs", str(inputs.dtype), rule)
-    bad = int((~torch.isfinite(inputs)).sum())
-    if bad:
-        raise ArgumentError("inputs", f"{bad} entries NaN or inf", "must be finite")
-    n = len(inputs)
-    targets = _targets(target, n, inputs.device)
-    keys = [sample_key(x) for x in inputs] if sample_ids is None else [str(key) for key in sample_ids]
-    if len(keys) != n:
-        raise ArgumentError("sample_ids", f"{len(keys)} names", f"must name each of the {n} inputs")
-    return [(inputs[i].detach(), None if targets is None else targets[i], keys[i]) for i in range(n)]
-
-
-def _targets(target: Targets | npt.ArrayLike, n: int, device: torch.device) -> Tensor | None:
-    if target is None:
-        return None
-    try:
-        index = torch.as_tensor(target, device=device)
-    except (TypeError, ValueError, RuntimeError):
-        raise ArgumentError("target", target, "must be class indices (integers)") from None
-    if index.is_floating_point() or index.is_complex() or index.dtype == torch.bool:
-        raise ArgumentError("target", target, "must be class indices (integers)")
-    if index.ndim > 1 or (index.ndim == 1 and len(index) != n):
-        raise ArgumentError("target", tuple(index.shape), f"must be one class index, or one for each of the {n} inputs")
-    if bool((index < 0).any()):
-        raise ArgumentError("target", int(index.min()), "must be a class index >= 0")
-    return index.long().expand(n)
-
-
-def _orders(moments: Sequence[int]) -> tuple[int, ...]:
-    """The orders above 2."""
-    orders = tuple(checks.count("moments", order, 2) for order in moments)
-    rising = all(a < b for a, b in pairwise(orders))
-    if not orders or orders[0] != 2 or orders[-1] > _HIGHEST or not rising or any(order % 2 for order in orders):
-        rule = f"must be even and increasing, from 2 to at most {_HIGHEST}: (2,) or (2, 4, 6)"
-        raise ArgumentError("moments", moments, rule)
-    return orders[1:]
-
-
-def _functionals(functionals: npt.ArrayLike | Tensor, inputs: Tensor) -> Tensor:
-    """Vectors of shape (r, d) in float64."""
-    given = torch.as_tensor(functionals, device=inputs.device)
-    rows: Tensor
-    shape = tuple(inputs.shape[1:])
-    if tuple(given.shape) == shape and not given.is_floating_point():
-        labels = given.flatten()
-        rows = (torch.unique(labels)[:, None] == labels).double()
-    elif given.ndim == len(shape) + 1 and tuple(given.shape[1:]) == shape and len(given):
-        rows = given.flatten(1).double()
-    else:
-        rule = f"must be weights of shape (r, {', '.join(map(str, shape))}), or an integer label map of shape {shape}"
-        raise ArgumentError("functionals", tuple(given.shape), rule)
-    if not bool(torch.isfinite(rows).all()) or bool((rows == 0).all(dim=1).any()):
-        raise ArgumentError("functionals", tuple(given.shape), "must be finite, none of them zero")
-    return rows
 
 
 def _seed(seed: int | None) -> int:

@@ -22,8 +22,9 @@ from attricert.confidence import (
     upper_proportion,
 )
 from attricert.moments import Moments
+from attricert.proving.entries import EntryBounds
 from attricert.proving.pilot import Pilot
-from attricert.proving.quantities import EntryBounds, Higher, Spread
+from attricert.proving.spread import Higher, Spread
 from attricert.sampling import Draws
 
 TRIALS = 2_000
@@ -157,8 +158,8 @@ def chunks(rows, size=50, pairs=1):
 def test_the_spread_is_covered_from_end_to_end(form, monkeypatch):
     """Around the pilot's mean, which is not the true one: lambda_max(Cov + (h-m)(h-m)^T)."""
     if form == "chunks":
-        monkeypatch.setattr("attricert.proving.quantities._EXACT_UP_TO", 0)
-        monkeypatch.setattr("attricert.proving.quantities._CHUNK", 30)
+        monkeypatch.setattr("attricert.proving.spread._EXACT_UP_TO", 0)
+        monkeypatch.setattr("attricert.proving.spread._CHUNK", 30)
     q, spread = draw("isotropic", N + PILOT)
     h = np.array([0.3, 0.0, -0.4])
     terms = statement(3, ("norm", "spread"), ALPHA)

@@ -1,5 +1,6 @@
 import math
 import time
+from fractions import Fraction
 from functools import cache
 from itertools import combinations, pairwise
 
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
-from attricert.certificates.ranking import Ranking
+from attricert.certificates.ranking import Ranking, _exchange_costs
 
 SHAPES = [(d, k) for d in (4, 5, 6, 8) for k in range(1, d)]
 CLOSE = 1e-9  # relative rounding of norms in the attacks
@@ -306,6 +307,40 @@ def test_small_gaps_between_large_values_are_not_rounded_up(n, base, gap, uneven
     moved = math.sqrt(math.fsum((h - base) ** 2)) * (1 + 1e-9)
     ranking = known(h, moved)
     assert ranking.overlap(n) == 0
+
+
+def exactly(leaving, entering):
+    """The least cost of the first 1, 2, ... exchanges, in fractions: convex, so least at the root of its slope."""
+    costs = []
+    for j in range(1, len(leaving) + 1):
+        a, b = [Fraction(v) for v in leaving[:j]], [Fraction(v) for v in entering[:j]]
+        ends = sorted({*a, *b})
+        best = None
+        for left, right in pairwise(ends):
+            active = [v for v in a if v >= right] + [v for v in b if v <= left]
+            t = min(max(sum(active) / len(active), left), right) if active else left
+            cost = sum((max(v - t, 0) ** 2 for v in a), Fraction()) + sum((max(t - v, 0) ** 2 for v in b), Fraction())
+            best = cost if best is None else min(best, cost)
+        costs.append(best)
+    return costs
+
+
+def overestimates():
+    """How many costs are above the exact ones."""
+    rng, count = np.random.default_rng(3), 0
+    for _ in range(30):
+        offset, gap = 10.0 ** rng.uniform(-2, 4), 10.0 ** rng.uniform(-6, 0)
+        a = np.sort(offset + gap * rng.uniform(0, 1, 12))
+        b = -np.sort(-(offset - gap * rng.uniform(0.01, 1, 12)))
+        costs = _exchange_costs(a, b)
+        count += sum(Fraction(float(c)) > exact for c, exact in zip(costs, exactly(a, b), strict=True))
+    return count
+
+
+def test_costs_of_exchanges_are_rounded_down(monkeypatch):
+    assert overestimates() == 0
+    monkeypatch.setattr("attricert.certificates.ranking._SUM_ROUNDING", 0.0)
+    assert overestimates() > 0  # without the allowance they would not be
 
 
 @pytest.mark.parametrize(("d", "k"), SHAPES)

@@ -12,7 +12,7 @@ from attricert import checks
 from attricert.certificates import METHODS, Facts, Geometry, Statement
 from attricert.confidence import Problem
 from attricert.errors import ArgumentError
-from attricert.proving.quantities import BOUNDS
+from attricert.proving.norm import BOUNDS
 
 __all__ = ["Goal"]
 

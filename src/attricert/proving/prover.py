@@ -16,19 +16,13 @@ from attricert.certificates import Evidence, Statement
 from attricert.confidence import norm_interval
 from attricert.moments import Moments, no_moments
 from attricert.progress import Tick
+from attricert.proving.entries import EntryBounds
 from attricert.proving.goal import Goal
+from attricert.proving.label import Label
+from attricert.proving.norm import BOUNDS, Norm, norm_problem
 from attricert.proving.pilot import Pilot, Source, explore
-from attricert.proving.quantities import (
-    BOUNDS,
-    EntryBounds,
-    Higher,
-    Label,
-    Norm,
-    Quantity,
-    Spread,
-    norm_problem,
-    reach_of,
-)
+from attricert.proving.quantity import Quantity
+from attricert.proving.spread import Higher, Spread, reach_of
 from attricert.sampling import Draws, Sampler
 
 __all__ = ["CONFIDENCES", "PILOT_SHARE", "Prover", "evidence"]

@@ -1,0 +1,105 @@
+"""Many scalars of the smoothed map at once: its entries, or linear functionals of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Float
+from torch import Tensor
+
+from attricert.confidence import excess, stake
+from attricert.proving.pilot import Pilot
+from attricert.proving.quantity import Quantity
+from attricert.sampling import Columns, Draws
+
+__all__ = ["EntryBounds"]
+
+
+@final
+@dataclass(frozen=True)
+class EntryBounds(Quantity):
+    """Lower, upper bound and second moment of many scalars v.g at once (theory 3d, 5).
+
+    Args:
+        prefix: of the fields of evidence.
+        vectors: the v, shape (r, d); None for every feature.
+        shape: of one input's evidence.
+        center: v.m, shape (r,).
+        drawn: smallest and largest possible v.g, shape (r,) each.
+        allowance: how far from the center a mean is looked for; what is farther is not claimed.
+        bets: for the lower bound, the upper bound and the second moment.
+        alpha: probability of failure of each event.
+        draws: independent draws seen.
+        columns: of v.g - v.m.
+    """
+
+    prefix: str
+    vectors: Float[Tensor, "r d"] | None
+    shape: tuple[int, ...]
+    center: npt.NDArray[np.float64]
+    drawn: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
+    allowance: npt.NDArray[np.float64]
+    bets: tuple[npt.NDArray[np.float64], ...]
+    alpha: float
+    mean: Float[Tensor, " d"]
+    draws: int = 0
+    columns: Columns | None = None
+
+    @classmethod
+    def start(
+        cls,
+        prefix: str,
+        pilot: Pilot,
+        horizon: int,
+        alpha: float,
+        drawn: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
+        shape: tuple[int, ...],
+        vectors: Float[Tensor, "r d"] | None = None,
+    ) -> EntryBounds:
+        """No draws yet."""
+        center = _along(pilot.center[None], vectors)[0].cpu().numpy()
+        sample = _along(pilot.sample, vectors)
+        variance, fourth = ((sample**power).mean(dim=0).cpu().numpy() for power in (2, 4))
+        smallest, largest = drawn
+        allowance = 6 * np.sqrt(variance / pilot.center_draws) + 0.01 * (largest - smallest)
+        farthest = np.maximum(largest - center, center - smallest) ** 2
+        bets = (
+            stake(variance, center + allowance - smallest, horizon, alpha),
+            stake(variance, largest - center + allowance, horizon, alpha),
+            stake(fourth, farthest, horizon, alpha),
+        )
+        return cls(prefix, vectors, shape, center, drawn, allowance, bets, alpha, pilot.center)
+
+    def update(self, draws: Draws) -> EntryBounds:
+        """After these draws too."""
+        new = Columns.of(_along(draws.rows - self.mean, self.vectors))
+        columns = new if self.columns is None else self.columns.merge(new)
+        return replace(self, columns=columns, draws=self.draws + len(draws.rows) // draws.calls_per_draw)
+
+    def evidence(self) -> Mapping[str, Any]:
+        """Lower and upper bounds of v.h, upper bounds of E (v.(g-m))^2."""
+        if self.columns is None:
+            raise AttributeError("no draws were seen")
+        c, n, alpha = self.columns, self.draws, self.alpha
+        mean, second, low, high = (t.cpu().numpy() for t in (c.total / c.count, c.squares / c.count, c.low, c.high))
+        variance = np.maximum(second - mean**2, 0.0)
+        lower = np.minimum(mean - excess(variance, mean - low, self.bets[0], n, alpha), self.allowance)
+        upper = np.maximum(mean + excess(variance, high - mean, self.bets[1], n, alpha), -self.allowance)
+        largest = np.maximum(low**2, high**2)
+        spread = second + excess(largest * second, largest, self.bets[2], n, alpha)
+        smallest, greatest = self.drawn
+        farthest = np.maximum(greatest - self.center, self.center - smallest) ** 2
+        values = {
+            "low": np.maximum(self.center + lower, smallest),
+            "high": np.minimum(self.center + upper, greatest),
+            "spread": np.minimum(spread, farthest),
+        }
+        return {f"{self.prefix}_{name}": value.reshape(self.shape) for name, value in values.items()}
+
+
+def _along(rows: Float[Tensor, "n d"], vectors: Float[Tensor, "r d"] | None) -> Tensor:
+    return rows if vectors is None else rows @ vectors.T
