@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test lint format bench train clean
+.PHONY: help demo test lint format bench soundness train clean
 help:            ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
 
@@ -31,6 +31,9 @@ format: $(READY) ## rewrite the code in the project's style
 
 bench: $(READY)  ## speed and memory, against a bare loop and Captum's NoiseTunnel; results in benchmarks/results/
 	$(BIN)/python benchmarks/run.py
+
+soundness: $(READY)  ## attack certificates by the thousand, within an hour; goes on where it stopped, in runs/soundness/
+	PYTHONPATH=tests $(BIN)/python tests/soundness/campaign.py runs/soundness
 
 train: $(READY)  ## make the zoo's models anew, in runs/models/
 	$(BIN)/python -m attricert.training recipes/mnist-standard.yaml runs/models

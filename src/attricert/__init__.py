@@ -7,7 +7,7 @@
 >>> certificate.max_eps(cosine=0.9)
 """
 
-from attricert import datasets, models
+from attricert import attacks, datasets, metrics, models
 from attricert._version import __version__
 from attricert.attributions import Attribution, InputXGradient, IntegratedGradients, Saliency, wrap
 from attricert.bounding import Clip, Normalize
@@ -46,7 +46,9 @@ __all__ = [
     "UniformBall",
     "UnknownNameError",
     "__version__",
+    "attacks",
     "datasets",
+    "metrics",
     "models",
     "wrap",
 ]

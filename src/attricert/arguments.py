@@ -1,4 +1,4 @@
-"""Arguments of `SmoothedAttribution`, checked and in the form in which they are used."""
+"""Arguments of public methods that take inputs and targets, checked and in the form in which they are used."""
 
 from __future__ import annotations
 
@@ -14,15 +14,13 @@ from attricert.attributions import Targets
 from attricert.errors import ArgumentError
 from attricert.streams import sample_key
 
-__all__ = ["functionals_of", "orders", "samples"]
+__all__ = ["batch", "functionals_of", "orders", "samples"]
 
 _HIGHEST = 12  # order of a moment
 
 
-def samples(
-    inputs: Tensor, target: Targets | npt.ArrayLike, sample_ids: Sequence[str] | None
-) -> list[tuple[Tensor, Tensor | None, str]]:
-    """Validate what came from outside; one (input, target, key) a sample."""
+def batch(inputs: Tensor, target: Targets | npt.ArrayLike) -> tuple[Tensor, Tensor | None]:
+    """Inputs without a graph, and one target an input."""
     if not isinstance(inputs, Tensor):
         raise ArgumentError("inputs", type(inputs).__name__, "must be a torch.Tensor of shape (batch, ...)")
     if inputs.ndim < 2 or inputs.numel() == 0:
@@ -34,12 +32,19 @@ def samples(
     bad = int((~torch.isfinite(inputs)).sum())
     if bad:
         raise ArgumentError("inputs", f"{bad} entries NaN or inf", "must be finite")
+    return inputs.detach(), _targets(target, len(inputs), inputs.device)
+
+
+def samples(
+    inputs: Tensor, target: Targets | npt.ArrayLike, sample_ids: Sequence[str] | None
+) -> list[tuple[Tensor, Tensor | None, str]]:
+    """One (input, target, key) a sample."""
+    inputs, targets = batch(inputs, target)
     n = len(inputs)
-    targets = _targets(target, n, inputs.device)
     keys = [sample_key(x) for x in inputs] if sample_ids is None else [str(key) for key in sample_ids]
     if len(keys) != n:
         raise ArgumentError("sample_ids", f"{len(keys)} names", f"must name each of the {n} inputs")
-    return [(inputs[i].detach(), None if targets is None else targets[i], keys[i]) for i in range(n)]
+    return [(inputs[i], None if targets is None else targets[i], keys[i]) for i in range(n)]
 
 
 def _targets(target: Targets | npt.ArrayLike, n: int, device: torch.device) -> Tensor | None:

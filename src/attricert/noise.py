@@ -39,6 +39,10 @@ class Noise(ABC):
         """Independent noise vectors, one for each of the rng's rows."""
 
     @abstractmethod
+    def derivative(self, rng: Rng, d: int) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n d"]]:
+        """Shifts b and weights w, a row each: d/dx E g(x + a) = E g(x + b) w^T for any bounded g (theory 11)."""
+
+    @abstractmethod
     def lost_mass(self, eps: npt.ArrayLike, d: int) -> Array:
         """p(eps): total variation between the noise and the noise shifted by any delta with ||delta||_2 = eps."""
 
@@ -82,6 +86,12 @@ class UniformBall(Noise):
         factor: Tensor = length / torch.linalg.vector_norm(z, dim=1, dtype=torch.float64)
         return z.mul_(factor.to(z.dtype)[:, None])
 
+    def derivative(self, rng: Rng, d: int) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n d"]]:
+        """Points b = radius * u of the sphere, and d/radius * u: Gauss' theorem."""
+        z = rng.normal(d)
+        u = z / torch.linalg.vector_norm(z, dim=1, keepdim=True)
+        return self.radius * u, d / self.radius * u
+
     def lost_mass(self, eps: npt.ArrayLike, d: int) -> Array:
         """I_t(1/2, (d+1)/2) with t = (eps/2r)^2: one minus the overlap of two balls, without the subtraction."""
         t = np.minimum(np.asarray(eps, dtype=np.float64) / (2 * self.radius), 1.0) ** 2
@@ -123,6 +133,11 @@ class Gaussian(Noise):
     def sample(self, rng: Rng, d: int) -> Float[Tensor, "n d"]:
         """Independent normals."""
         return rng.normal(d).mul_(self.sigma)
+
+    def derivative(self, rng: Rng, d: int) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n d"]]:
+        """The noise itself, and a / sigma^2: Stein's identity."""
+        z = rng.normal(d)
+        return self.sigma * z, z / self.sigma
 
     def lost_mass(self, eps: npt.ArrayLike, d: int) -> Array:
         """erf(eps / (2 sqrt2 sigma))."""

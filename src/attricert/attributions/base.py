@@ -12,7 +12,16 @@ from torch import Tensor, nn
 
 from attricert.errors import ArgumentError, ModelModeWarning
 
-__all__ = ["Attribution", "Classifier", "Targets", "input_gradient", "is_nonnegative", "model_in_eval", "with_output"]
+__all__ = [
+    "Attribution",
+    "Classifier",
+    "Targets",
+    "differentiable",
+    "input_gradient",
+    "is_nonnegative",
+    "model_in_eval",
+    "with_output",
+]
 
 Targets = Int[Tensor, " n"] | int | None
 
@@ -68,6 +77,19 @@ def with_output(
         return attributions, classifier(inputs)
 
 
+def differentiable(attribution: Attribution, inputs: Float[Tensor, "n *features"], target: Targets) -> Tensor | None:
+    """Attributions as a differentiable function of inputs that ask for gradients; None from a black box.
+
+    An attribution that can be differentiated has a method ``differentiable(inputs, target)``.
+    """
+    method = getattr(attribution, "differentiable", None)
+    if method is None:
+        return None
+    with torch.enable_grad():
+        attributions: Tensor = method(inputs, target)
+    return attributions if attributions.requires_grad else None
+
+
 def input_gradient(
     model: nn.Module, inputs: Float[Tensor, "n *features"], target: Targets
 ) -> tuple[Float[Tensor, "n *features"], Tensor]:
@@ -80,6 +102,14 @@ def input_gradient(
         output = model(leaf)
         gradient = torch.autograd.grad(target_output(output, target).sum(), leaf)[0]
     return gradient, output.detach()
+
+
+def differentiable_gradient(
+    model: nn.Module, inputs: Float[Tensor, "n *features"], target: Targets
+) -> Float[Tensor, "n *features"]:
+    """The same gradient with a graph of its own, for inputs that are part of a graph."""
+    gradient: Tensor = torch.autograd.grad(target_output(model(inputs), target).sum(), inputs, create_graph=True)[0]
+    return gradient
 
 
 def target_output(output: Tensor, target: Targets) -> Float[Tensor, " n"]:

@@ -8,7 +8,7 @@ from typing import final
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attricert.attributions.base import Targets, input_gradient, model_in_eval
+from attricert.attributions.base import Targets, differentiable_gradient, input_gradient, model_in_eval
 
 __all__ = ["InputXGradient", "Saliency"]
 
@@ -45,6 +45,11 @@ class Saliency:
         gradient, output = input_gradient(self.model, inputs, target)
         return (gradient.abs() if self.abs else gradient), output
 
+    def differentiable(self, inputs: Float[Tensor, "n *features"], target: Targets) -> Float[Tensor, "n *features"]:
+        """Attributions with a graph back to inputs that ask for gradients."""
+        gradient = differentiable_gradient(self.model, inputs, target)
+        return gradient.abs() if self.abs else gradient
+
 
 @final
 @dataclass(frozen=True)
@@ -70,3 +75,7 @@ class InputXGradient:
         """Attributions, and the model's output from the same pass."""
         gradient, output = input_gradient(self.model, inputs, target)
         return inputs * gradient, output
+
+    def differentiable(self, inputs: Float[Tensor, "n *features"], target: Targets) -> Float[Tensor, "n *features"]:
+        """Attributions with a graph back to inputs that ask for gradients."""
+        return inputs * differentiable_gradient(self.model, inputs, target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
@@ -11,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attricert import checks
-from attricert.attributions.base import Targets, input_gradient, model_in_eval
+from attricert.attributions.base import Targets, differentiable_gradient, input_gradient, model_in_eval
 from attricert.errors import ArgumentError
 
 __all__ = ["IntegratedGradients"]
@@ -38,12 +39,19 @@ class IntegratedGradients:
 
     def __call__(self, inputs: Float[Tensor, "n *features"], target: Targets) -> Float[Tensor, "n *features"]:
         """Attributions of the inputs' shape, in output units; they sum to f(x) - f(x') up to the rule's error."""
+        return self._integrate(inputs, lambda point: input_gradient(self.model, point, target)[0])
+
+    def differentiable(self, inputs: Float[Tensor, "n *features"], target: Targets) -> Float[Tensor, "n *features"]:
+        """Attributions with a graph back to inputs that ask for gradients; memory O(n_steps)."""
+        return self._integrate(inputs, lambda point: differentiable_gradient(self.model, point, target))
+
+    def _integrate(self, inputs: Tensor, gradient: Callable[[Tensor], Tensor]) -> Tensor:
         difference = inputs - self._baseline(inputs)
         # Gauss-Legendre nodes live on [-1, 1]; the path runs over [0, 1].
         nodes, weights = np.polynomial.legendre.leggauss(self.n_steps)
         mean = torch.zeros_like(inputs)
         for node, weight in zip((1 - nodes) / 2, weights / 2, strict=True):
-            mean += float(weight) * input_gradient(self.model, inputs - float(node) * difference, target)[0]
+            mean = mean + float(weight) * gradient(inputs - float(node) * difference)
         return difference * mean
 
     def _baseline(self, inputs: Tensor) -> Tensor:

@@ -36,6 +36,10 @@ class Wrapped:
         attributions = torch.as_tensor(np.asarray(result) if not isinstance(result, Tensor) else result)
         return attributions.detach().to(dtype=inputs.dtype, device=inputs.device)
 
+    def differentiable(self, inputs: Float[Tensor, "n *features"], target: Targets) -> Float[Tensor, "n *features"]:
+        """Attributions with a graph back to inputs, where the function keeps one (values alone otherwise)."""
+        return self(inputs, target) if self.takes_numpy else torch.as_tensor(self.function(inputs, target))
+
 
 def wrap(attribution: Any, *, numpy: bool = False, nonnegative: bool = False) -> Wrapped:
     """Make any attribution certifiable: a black box needs to give values only, no gradients.

@@ -51,6 +51,10 @@ class Certificate:
     def __len__(self) -> int:
         return len(self.evidence)
 
+    def __getitem__(self, rows: slice) -> Certificate:
+        """The certificates of some of the inputs."""
+        return Certificate(self.evidence[rows], self.method)
+
     @property
     def statement(self) -> Statement:
         """The terms of the claim: noise, bound, alpha, guarantee, confidence bound, seed, version."""

@@ -82,6 +82,14 @@ class Evidence:
     def __len__(self) -> int:
         return len(self.norm)
 
+    def __getitem__(self, rows: slice) -> Evidence:
+        """That of some of the inputs."""
+        shared = ("functional_bound",)
+        arrays: dict[str, Any] = {
+            name: array if name in shared else array[rows] for name, array in self._arrays().items()
+        }
+        return dataclasses.replace(self, outcome=self.outcome[rows], **arrays)
+
     def facts(self) -> Facts:
         """What bounds the displacement, as columns."""
         spread = np.full_like(self.norm, np.inf) if self.spread is None else self.spread

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any, final
 
 import torch
 from jsonargparse import ArgumentParser
-from matplotlib.figure import Figure
 
 from attricert import datasets, models
 from attricert.attributions import Saliency
 from attricert.bounding import Normalize
 from attricert.cli.arguments import add_options
-from attricert.cli.output import show_json, show_rows, shown, subjects
-from attricert.files import write_atomically
+from attricert.cli.output import save_figure, show_json, show_rows, shown, subjects
 from attricert.noise import Gaussian, UniformBall
 from attricert.report import curves, maps, rows_of
 from attricert.smoothed import SmoothedAttribution
@@ -82,8 +79,8 @@ def run(**values: Any) -> int:
     }
     names = [f"digit {i}: {p}" for i, p in enumerate(predicted.tolist())]
     folder = Path(options.out)
-    _save(maps(columns, names), folder / "maps.png")
-    _save(curves(certificate, names), folder / "curves.png")
+    save_figure(maps(columns, names), folder / "maps.png")
+    save_figure(curves(certificate, names), folder / "curves.png")
     if options.json:
         show_json({"statement": certificate.statement.to_dict(), "rows": rows})
         return 0
@@ -96,9 +93,3 @@ def run(**values: Any) -> int:
     )
     print(f"Pictures: {folder / 'maps.png'}, {folder / 'curves.png'}")
     return 0
-
-
-def _save(figure: Figure, path: Path) -> None:
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=130)
-    write_atomically(path, buffer.getvalue())

@@ -1,4 +1,4 @@
-"""Printing: tables for people, JSON for programs; lower bounds are rounded down."""
+"""Output: tables for people, JSON for programs, pictures; lower bounds are rounded down."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_FLOOR, Decimal
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -16,11 +19,12 @@ from torch import Tensor
 
 from attricert.certificates import Certificate
 from attricert.datasets import Labelled
+from attricert.files import write_atomically
 from attricert.report import COSINE, MAX_EPS
 
 _KIND = {"sound": "sound lower bounds", "printed": "the paper's printed formula (NOT lower bounds)"}
 
-__all__ = ["describe", "show_json", "show_rows", "show_table", "shown", "subjects"]
+__all__ = ["describe", "save_figure", "show_json", "show_rows", "show_table", "shown", "subjects"]
 
 
 def subjects(data: Labelled, predicted: Tensor, target: Tensor) -> dict[str, Sequence[Any]]:
@@ -110,6 +114,13 @@ def show_table(rows: Sequence[Mapping[str, str]], title: str, caption: str = "")
     for row in rows:
         table.add_row(*row.values())
     Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """A PNG file."""
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=130)
+    write_atomically(path, buffer.getvalue())
 
 
 def show_json(value: Any) -> None:

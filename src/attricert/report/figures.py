@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
+from attricert.attacks import Sandwich
 from attricert.certificates import Certificate
 
-__all__ = ["curves", "maps"]
+__all__ = ["both_sides", "curves", "maps"]
 
 Array = npt.NDArray[np.floating]
 
@@ -60,4 +61,30 @@ def curves(certificate: Certificate, names: Sequence[str], threshold: float = 0.
     s = certificate.statement
     ax.set_title(f"{s.noise}, {s.bound_name}, {s.guarantee}, alpha = {s.alpha!r}", fontsize=9)
     ax.legend(fontsize=8, ncols=2, loc="lower left")
+    return figure
+
+
+def both_sides(certificate: Certificate, attacked: Sandwich, names: Sequence[str]) -> Figure:
+    """Certified cosine (a line) and attacked cosine (dots) against eps, one input a panel; the truth lies between."""
+    columns = min(4, len(names))
+    rows = -(-len(names) // columns)
+    figure = Figure(figsize=(3.1 * columns + 0.4, 2.5 * rows + 0.5), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    for ax in axes.flat[len(names) :]:
+        ax.set_axis_off()
+    for i, (ax, name) in enumerate(zip(axes.flat, names, strict=False)):
+        sizes = attacked.eps[i][np.isfinite(attacked.eps[i])]
+        order, last = np.argsort(sizes), float(sizes.max()) * 1.05
+        eps = np.linspace(0, last, 200)
+        certified = certificate.cosine(eps)[i]
+        ax.plot(eps, np.where(certified > 0, certified, np.nan), label="certified: at least", linewidth=1.5)
+        values, error = attacked.attacked[i][: len(sizes)][order], attacked.error[i][: len(sizes)][order]
+        ax.errorbar(sizes[order], values, 2 * error, fmt=".-", linewidth=0.8, label="attacked: at most", color="C3")
+        ax.axhline(attacked.threshold, color="gray", linestyle=":", linewidth=1)
+        ax.set_title(name, fontsize=9)
+        ax.set_xlim(0, last)
+        ax.set_ylim(0, 1.02)
+    axes[0][0].legend(fontsize=7, loc="lower left")
+    figure.supxlabel("eps: $\\ell_2$ size of the perturbation, in input units", fontsize=9)
+    figure.supylabel("cosine similarity of the smoothed map", fontsize=9)
     return figure

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from attricert.certificates import Certificate, Statement
+from attricert.certificates import Certificate
 
 __all__ = ["COSINE", "MAX_EPS", "rows_of", "to_parquet"]
 
@@ -75,9 +75,9 @@ def _further(certificate: Certificate, eps: Sequence[float], top_k: int | None) 
     return columns
 
 
-def to_parquet(rows: Sequence[Mapping[str, Any]], statement: Statement) -> bytes:
-    """A Parquet file's content; the terms of the claim are in its metadata under ``attricert``."""
-    table = pa.Table.from_pylist(list(rows)).replace_schema_metadata({"attricert": statement.to_json()})
+def to_parquet(rows: Sequence[Mapping[str, Any]], terms: str) -> bytes:
+    """A Parquet file's content; the terms, as JSON, are in its metadata under ``attricert``."""
+    table = pa.Table.from_pylist(list(rows)).replace_schema_metadata({"attricert": terms})
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
     return bytes(sink.getvalue())

@@ -1,0 +1,244 @@
+"""What is attacked: a map as a function of the input, plain or smoothed, with its values and its derivative."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from attricert.attacks.surrogate import Softened
+from attricert.attributions import Attribution, Classifier, differentiable
+from attricert.bounding import Bound
+from attricert.errors import ArgumentError
+from attricert.noise import Noise
+from attricert.sampling import BatchSize, Sampler
+from attricert.streams import Stream
+
+__all__ = ["METHODS", "Explained", "Plain", "Smoothed", "View", "explained"]
+
+METHODS = ("autograd", "score")
+"""Ways to a derivative: by differentiating a softened attribution, or (under noise) from values alone."""
+
+_BATCH = 128
+_GROUPS = 50  # of draws, by which the error of an estimate is judged
+
+Maps = Float[Tensor, "n *features"]
+
+
+class View(ABC):
+    """A map seen through draws that are fixed: a deterministic function of the input."""
+
+    @abstractmethod
+    def maps(self, inputs: Maps, target: Tensor | None) -> Maps:
+        """The maps, in float64."""
+
+    @abstractmethod
+    def pull(self, inputs: Maps, target: Tensor | None, weights: Maps, beta: float) -> Maps:
+        """Gradient of each <weights, map> with respect to its input; kinks are softened with this beta."""
+
+
+class Explained(ABC):
+    """A map as a function of the input.
+
+    Attributes:
+        classifier: what predicts the label that an attack must keep, or None.
+    """
+
+    classifier: Classifier | None
+
+    @abstractmethod
+    def methods(self, inputs: Maps, target: Tensor | None) -> tuple[str, ...]:
+        """Which of `METHODS` work here."""
+
+    @abstractmethod
+    def view(self, like: Tensor, stream: Stream, draws: int, method: str) -> View:
+        """The map through ``draws`` draws of this stream, for inputs like this one."""
+
+    @abstractmethod
+    def estimate(self, inputs: Maps, target: Tensor | None, stream: Stream, n_samples: int) -> Tensor:
+        """The true maps in float64: means over groups of fresh draws, shape (n, groups, *features)."""
+
+
+def explained(what: Any, classifier: Classifier | None = None) -> Explained:
+    """What to attack, from an attribution ``g(inputs, target)`` or from a `SmoothedAttribution`.
+
+    The label is that of ``classifier``, or of what is attacked where that has a model of its own.
+    """
+    if isinstance(what, Explained):
+        return what
+    attribution = getattr(what, "attribution", what)
+    own = getattr(what, "classifier", None) or getattr(attribution, "model", None)
+    classifier = own if classifier is None else classifier
+    if attribution is not what:
+        return Smoothed(attribution, what.noise, what.bound, classifier)
+    if not callable(what):
+        raise ArgumentError("explained", what, "must be an attribution g(inputs, target) or a SmoothedAttribution")
+    return Plain(what, classifier)
+
+
+@final
+@dataclass(frozen=True)
+class Plain(Explained):
+    """An attribution itself; or any map in closed form."""
+
+    attribution: Attribution
+    classifier: Classifier | None = None
+
+    def methods(self, inputs: Maps, target: Tensor | None) -> tuple[str, ...]:
+        """Autograd, where the attribution is differentiable."""
+        return ("autograd",) if _is_differentiable(self.attribution, inputs, target) else ()
+
+    def view(self, like: Tensor, stream: Stream, draws: int, method: str) -> View:
+        """There are no draws."""
+        return _PlainView(self.attribution)
+
+    def estimate(self, inputs: Maps, target: Tensor | None, stream: Stream, n_samples: int) -> Tensor:
+        """The exact maps: one group."""
+        return _PlainView(self.attribution).maps(inputs, target)[:, None]
+
+
+@final
+@dataclass(frozen=True)
+class Smoothed(Explained):
+    """The mean of a bounded attribution over noisy copies of the input."""
+
+    attribution: Attribution
+    noise: Noise
+    bound: Bound
+    classifier: Classifier | None = None
+    batch: BatchSize = field(default_factory=BatchSize)
+
+    def methods(self, inputs: Maps, target: Tensor | None) -> tuple[str, ...]:
+        """The score function always, as it takes values only."""
+        return METHODS if _is_differentiable(self.attribution, inputs, target) else ("score",)
+
+    def view(self, like: Tensor, stream: Stream, draws: int, method: str) -> View:
+        """One set of draws, the same for all inputs."""
+
+        def rng(stage: str) -> Any:
+            part = Stream(stream.seed, stream.sample, f"{stream.stage} {stage}")
+            return part.rows(0, draws, like.dtype, like.device)
+
+        shifts = self.noise.sample(rng("values"), like.numel())
+        slopes = self.noise.derivative(rng("slopes"), like.numel()) if method == "score" else None
+        return _SmoothedView(self.attribution, self.bound, shifts, slopes)
+
+    def estimate(self, inputs: Maps, target: Tensor | None, stream: Stream, n_samples: int) -> Tensor:
+        """Means of equal parts of the draws."""
+        sampler = Sampler(self.attribution, self.noise, self.bound, batch=self.batch)
+        groups = min(_GROUPS, n_samples)
+        n_samples -= n_samples % groups
+        sums = torch.zeros(len(inputs), groups, inputs[0].numel(), dtype=torch.float64, device=inputs.device)
+        for i, x in enumerate(inputs):
+            seen = 0
+            for draws in sampler.draws(x, None if target is None else target[i], stream, 0, n_samples):
+                index = torch.arange(seen, seen + len(draws.rows), device=x.device) * groups // n_samples
+                sums[i].index_add_(0, index, draws.rows.to(x.device))
+                seen += len(draws.rows)
+        return (sums * (groups / n_samples)).reshape(len(inputs), groups, *inputs.shape[1:])
+
+
+@final
+@dataclass(frozen=True)
+class _PlainView(View):
+    attribution: Attribution
+
+    def maps(self, inputs: Maps, target: Tensor | None) -> Maps:
+        parts = _parts(inputs, target)
+        return torch.cat([self.attribution(x, index).detach().double() for x, index in parts])
+
+    def pull(self, inputs: Maps, target: Tensor | None, weights: Maps, beta: float) -> Maps:
+        slopes, done = [], 0
+        for x, index in _parts(inputs, target):
+            leaf = x.detach().requires_grad_()
+            maps = _softened(self.attribution, leaf, index, beta)
+            slopes.append(_slope((maps.double() * weights[done : done + len(x)]).sum(), leaf))
+            done += len(x)
+        return torch.cat(slopes)
+
+
+@final
+@dataclass(frozen=True)
+class _SmoothedView(View):
+    """Means over the shifts; ``slopes`` are the points and weights of the noise's derivative."""
+
+    attribution: Attribution
+    bound: Bound
+    shifts: Float[Tensor, "draws d"]
+    slopes: tuple[Float[Tensor, "draws d"], Float[Tensor, "draws d"]] | None
+
+    def maps(self, inputs: Maps, target: Tensor | None) -> Maps:
+        return torch.stack(
+            [self._values(x, index, self.shifts).mean(dim=0).reshape(x.shape) for x, index in _rows(inputs, target)]
+        )
+
+    def pull(self, inputs: Maps, target: Tensor | None, weights: Maps, beta: float) -> Maps:
+        rows = zip(_rows(inputs, target), weights.flatten(1), strict=True)
+        one = self._by_autograd if self.slopes is None else self._by_score
+        return torch.stack([one(x, index, weight, beta) for (x, index), weight in rows])
+
+    def _by_autograd(self, x: Tensor, target: Tensor | None, weight: Tensor, beta: float) -> Tensor:
+        total = torch.zeros_like(x)
+        for shifts in torch.split(self.shifts, _BATCH):
+            leaf = x.detach().requires_grad_()
+            with torch.enable_grad():
+                noisy = leaf + shifts.reshape(-1, *x.shape)
+                maps = _softened(self.attribution, noisy, _repeated(target, len(shifts)), beta)
+                total += _slope((self.bound(maps.flatten(1).double()) @ weight).sum(), leaf)
+        return total / len(self.shifts)
+
+    def _by_score(self, x: Tensor, target: Tensor | None, weight: Tensor, beta: float) -> Tensor:
+        if self.slopes is None:
+            raise AttributeError("this view has no slopes")
+        points, slopes = self.slopes
+        along = self._values(x, target, points) @ weight
+        # Weights have mean zero: taking off the mean changes the expectation by nothing, the variance by much.
+        slope = ((along - along.mean()) @ slopes.double()) / len(points)
+        return slope.reshape(x.shape).to(x.dtype)
+
+    def _values(self, x: Tensor, target: Tensor | None, shifts: Tensor) -> Float[Tensor, "draws m"]:
+        parts = []
+        for shift in torch.split(shifts, _BATCH):
+            noisy = x.detach() + shift.reshape(-1, *x.shape)
+            attributions = self.attribution(noisy, _repeated(target, len(shift)))
+            parts.append(self.bound(attributions.detach().flatten(1).double()))
+        return torch.cat(parts)
+
+
+def _softened(attribution: Attribution, inputs: Tensor, target: Tensor | None, beta: float) -> Tensor:
+    with Softened(beta):
+        maps = differentiable(attribution, inputs, target)
+    if maps is None:
+        rule = "gives values only, without gradients: attack its smoothed map, or by RandomNoise"
+        raise ArgumentError("attribution", attribution, rule)
+    return maps
+
+
+def _is_differentiable(attribution: Attribution, inputs: Tensor, target: Tensor | None) -> bool:
+    leaf = inputs[:1].detach().requires_grad_()
+    maps = differentiable(attribution, leaf, None if target is None else target[:1])
+    return maps is not None and torch.autograd.grad(maps.sum(), leaf, allow_unused=True)[0] is not None
+
+
+def _slope(total: Tensor, leaf: Tensor) -> Tensor:
+    """Where a map has no derivative, it is taken as zero."""
+    slope: Tensor = torch.autograd.grad(total, leaf)[0]
+    return slope.nan_to_num(0.0, 0.0, 0.0)
+
+
+def _parts(inputs: Tensor, target: Tensor | None) -> list[tuple[Tensor, Tensor | None]]:
+    parts = torch.split(inputs, _BATCH)
+    targets = [None] * len(parts) if target is None else torch.split(target, _BATCH)
+    return list(zip(parts, targets, strict=True))
+
+
+def _rows(inputs: Tensor, target: Tensor | None) -> list[tuple[Tensor, Tensor | None]]:
+    return [(x, None if target is None else target[i]) for i, x in enumerate(inputs)]
+
+
+def _repeated(target: Tensor | None, n: int) -> Tensor | None:
+    return None if target is None else target.expand(n)

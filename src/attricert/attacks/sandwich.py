@@ -1,0 +1,218 @@
+"""Certificate and attack on the same inputs: what is proven from below, what is found from above."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, final, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from attricert import checks
+from attricert.arguments import batch
+from attricert.attacks.explained import Explained, explained
+from attricert.attacks.strong import Strong
+from attricert.attacks.template import Attack, Attacked
+from attricert.attributions import Classifier, Targets
+from attricert.errors import ArgumentError
+from attricert.progress import Tick, reporting
+from attricert.streams import fresh_seed
+
+__all__ = ["Claims", "Sandwich", "sandwich"]
+
+Array = npt.NDArray[np.float64]
+
+ERRORS = 6.0
+"""Standard errors by which an attacked cosine must lie below a certified one to refute it."""
+
+_SURE = 2.0  # standard errors below T at which T counts as broken
+_FIRST, _DOUBLINGS = 1e-3, 12  # where nothing is certified: a thousandth of the input's own size, and up
+
+
+@runtime_checkable
+class Claims(Protocol):
+    """What a `Certificate` says."""
+
+    def cosine(self, eps: npt.ArrayLike) -> Array:
+        """Certified cosines, shape (n, len(eps))."""
+        ...
+
+    def max_eps(self, cosine: npt.ArrayLike) -> Array:
+        """Largest certified eps, shape (n,)."""
+        ...
+
+
+@final
+@dataclass(frozen=True)
+class Sandwich:
+    """Both bounds, for n inputs at m sizes each, in ascending order.
+
+    Args:
+        threshold: T.
+        eps: l2 sizes attacked, shape (n, m); NaN fills up rows of inputs that were attacked at fewer.
+        certified: certified cosine there; -1 where nothing is claimed.
+        attacked: cosine that the attack got to, judged on fresh draws.
+        error: its standard error.
+        max_eps: largest certified eps at T, shape (n,).
+        broken_eps: smallest eps at which the attack brought the cosine below T, shape (n,); inf if it never did.
+        inputs: the perturbed inputs of that size; the clean ones where T was never broken.
+    """
+
+    threshold: float
+    eps: Array
+    certified: Array
+    attacked: Array
+    error: Array
+    max_eps: Array
+    broken_eps: Array
+    inputs: Tensor
+
+    @property
+    def ratio(self) -> Array:
+        """Certified eps over broken eps, shape (n,): at 1 a certificate has no slack, above 1 it is wrong."""
+        return self.max_eps / self.broken_eps
+
+    @property
+    def crossings(self) -> npt.NDArray[np.bool_]:
+        """Where an attack got below what was certified, beyond its Monte-Carlo error; shape (n, m)."""
+        return self.attacked + ERRORS * self.error < self.certified
+
+
+def sandwich(
+    certificate: Claims,
+    what: Any,
+    inputs: Tensor,
+    target: Targets | npt.ArrayLike = None,
+    *,
+    cosine: float = 0.9,
+    eps: Sequence[float] = (),
+    attack: Attack | None = None,
+    steps: int = 6,
+    classifier: Classifier | None = None,
+    keep_label: bool = False,
+    data_range: tuple[float, float] | None = None,
+    n_samples: int = 10_000,
+    seed: int | None = None,
+    progress: bool | Tick = False,
+) -> Sandwich:
+    """Attack what was certified, at the certified eps and beyond, until the cosine falls below T; then bisect.
+
+    By default the label may change and the data range is open, as certificates allow both.
+
+    Args:
+        certificate: of these inputs, in this order.
+        what: what was certified: the same `SmoothedAttribution`.
+        inputs: shape (batch, ...).
+        target: class that is explained, one or one an input.
+        cosine: threshold T.
+        eps: further sizes at which to attack every input.
+        attack: by default ``Strong()``.
+        steps: bisections; the broken eps is known to a factor of 2^(2^-steps).
+        classifier: whose label must stay, if ``keep_label``.
+        keep_label: admit only perturbed inputs with the label of the clean one.
+        data_range: smallest and largest value an input may have.
+        n_samples: fresh draws by which each result is judged.
+        seed: of the keyed streams.
+        progress: True for a bar over attacked samples, or a function told of each.
+
+    Returns:
+        Both bounds; ``crossings`` should be nowhere.
+    """
+    threshold = checks.fraction("cosine", cosine)
+    checks.count("steps", steps, 0)
+    sizes = [float(checks.nonnegative_values("eps", size)) for size in eps]
+    max_eps = certificate.max_eps(threshold)
+    if len(max_eps) != len(inputs):
+        raise ArgumentError("certificate", f"of {len(max_eps)} inputs", f"must be of the {len(inputs)} inputs given")
+    run_seed = fresh_seed() if seed is None else checks.count("seed", seed, 0)
+    limits = {"keep_label": keep_label, "data_range": data_range, "n_samples": n_samples}
+    attacked = explained(what, classifier)
+    inputs, index = batch(inputs, target)
+    hunts = []
+    with reporting(progress, len(inputs) * (len(sizes) + 1 + steps), "attacking") as tick:
+        for i, largest in enumerate(max_eps):
+            x, y = inputs[i : i + 1], None if index is None else index[i : i + 1]
+            hunt = _Hunt(attack or Strong(), attacked, x, y, threshold, run_seed, limits, tick)
+            hunt.search(float(largest), steps)
+            for size in sizes:
+                hunt.attack(size)
+            hunts.append(hunt)
+    return _together(certificate, threshold, max_eps, hunts)
+
+
+@final
+class _Hunt:
+    """Attacks on one input, of different sizes."""
+
+    def __init__(
+        self,
+        attack: Attack,
+        what: Explained,
+        x: Tensor,
+        target: Tensor | None,
+        threshold: float,
+        seed: int,
+        limits: dict[str, Any],
+        tick: Tick,
+    ) -> None:
+        self._attack, self._what, self._x, self._target = attack, what, x, target
+        self._threshold, self._seed, self._limits, self._tick = threshold, seed, limits, tick
+        self.tries: dict[float, Attacked] = {}
+
+    def search(self, certified: float, steps: int) -> None:
+        """From the certified size up, twice the size until T is broken (or down until it is not); then bisection."""
+        size = certified if certified > 0 else _FIRST * max(float(self._x.norm()), 1.0)
+        at_once = self._broken(self.attack(size))
+        factor = 0.5 if at_once else 2.0
+        for _ in range(_DOUBLINGS):
+            size *= factor
+            if self._broken(self.attack(size)) != at_once:
+                break
+        else:
+            return
+        intact, broken = (size, 2 * size) if at_once else (size / 2, size)
+        for _ in range(steps):
+            middle = math.sqrt(intact * broken)
+            intact, broken = (intact, middle) if self._broken(self.attack(middle)) else (middle, broken)
+
+    def attack(self, eps: float) -> Attacked:
+        """At one size; begins with what broke T before, shortened or lengthened."""
+        start = None
+        if self.tries:
+            last = min(self.tries.values(), key=lambda found: float(found.cosine))
+            if float(last.size) > 0:
+                start = self._x + (eps / float(last.size)) * (last.inputs - self._x)
+        # Draws of its own for each: what was chosen by its score is judged anew.
+        seed = self._seed + len(self.tries)
+        found = self._attack.run(self._what, self._x, self._target, eps=eps, start=start, seed=seed, **self._limits)
+        self.tries[eps] = found
+        self._tick(1)
+        return found
+
+    def smallest(self) -> tuple[float, Tensor]:
+        """The size and the input with which T was broken with the least effort."""
+        broken = [found for found in self.tries.values() if self._broken(found)]
+        best = min(broken, key=lambda found: float(found.size), default=None)
+        return (math.inf, self._x) if best is None else (float(best.size), best.inputs)
+
+    def _broken(self, found: Attacked) -> bool:
+        return float(found.cosine + _SURE * found.cosine_error) < self._threshold
+
+
+def _together(certificate: Claims, threshold: float, max_eps: Array, hunts: Sequence[_Hunt]) -> Sandwich:
+    """Rows of equal length: shorter ones are filled up with NaN."""
+    longest = max(len(hunt.tries) for hunt in hunts)
+    eps, attacked, error, certified = (np.full((len(hunts), longest), np.nan) for _ in range(4))
+    for i, hunt in enumerate(hunts):
+        sizes = sorted(hunt.tries)
+        part = slice(0, len(sizes))
+        eps[i, part] = sizes
+        attacked[i, part] = [float(hunt.tries[size].cosine) for size in sizes]
+        error[i, part] = [float(hunt.tries[size].cosine_error) for size in sizes]
+        certified[i, part] = certificate.cosine(sizes)[i]
+    broken, inputs = zip(*(hunt.smallest() for hunt in hunts), strict=True)
+    return Sandwich(threshold, eps, certified, attacked, error, max_eps, np.array(broken), torch.cat(inputs))

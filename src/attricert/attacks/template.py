@@ -1,0 +1,286 @@
+"""What every attack obeys: the ball, the data range, the label; and how what it finds is judged."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy.typing as npt
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from attricert import checks
+from attricert.arguments import batch
+from attricert.attacks.explained import Explained, View, explained
+from attricert.attacks.losses import Loss
+from attricert.attributions import Classifier, Targets
+from attricert.errors import ArgumentError
+from attricert.metrics import cosine_similarity
+from attricert.streams import Stream, fresh_seed
+
+__all__ = ["Attack", "Attacked", "Candidates", "Problem", "unit"]
+
+Maps = Float[Tensor, "n *features"]
+Candidates = Generator[Maps, Maps, Maps]
+"""Yields perturbed inputs, is sent the best admitted so far, and returns them."""
+
+_CHECK_DRAWS = 512  # by which candidates are compared
+_FARTHEST, _HALVINGS = 1e3, 40  # how far a direction is followed along the data range, in units of eps
+_PULL, _PULLS = 0.7, 16  # how an input goes back towards the clean one until its label is back
+
+
+@final
+@dataclass(frozen=True)
+class Attacked:
+    """What an attack found.
+
+    Args:
+        inputs: perturbed inputs, shape (n, ...); the clean ones where nothing better was found.
+        size: l2 size of each perturbation, shape (n,), float64.
+        score: the loss's score on fresh draws, shape (n,); smaller is a stronger attack.
+        cosine: cosine similarity of the true maps, shape (n,): exact for plain maps, else estimated from fresh draws
+            by the jackknife, which takes off the bias of the plain estimate.
+        cosine_error: its standard error, shape (n,); 0 where exact.
+        clean: maps of the clean inputs, shape (n, ...), float64.
+        maps: maps of the perturbed inputs.
+    """
+
+    inputs: Maps
+    size: Float[Tensor, " n"]
+    score: Float[Tensor, " n"]
+    cosine: Float[Tensor, " n"]
+    cosine_error: Float[Tensor, " n"]
+    clean: Maps
+    maps: Maps
+
+
+@final
+@dataclass(frozen=True)
+class Problem:
+    """What is attacked, and within which limits.
+
+    Args:
+        explained: the map.
+        inputs: clean inputs x.
+        target: class explained, one an input.
+        eps: largest l2 size, one an input, float64.
+        classifier: whose label must stay, or None.
+        labels: its predictions at x.
+        data_range: smallest and largest value of an entry, or None.
+        seed: of the keyed streams.
+    """
+
+    explained: Explained
+    inputs: Maps
+    target: Int[Tensor, " n"] | None
+    eps: Float[Tensor, " n"]
+    classifier: Classifier | None
+    labels: Int[Tensor, " n"] | None
+    data_range: tuple[float, float] | None
+    seed: int
+
+    def view(self, stage: str, draws: int, method: str = "autograd") -> View:
+        """The map through some draws of its own."""
+        return self.explained.view(self.inputs[0], self.stream(stage), draws, method)
+
+    def stream(self, stage: str) -> Stream:
+        """Random numbers that depend on seed and stage only: an input's results do not depend on its neighbours."""
+        return Stream(self.seed, "attack", stage)
+
+    def random(self, stage: str) -> Maps:
+        """Unit vectors, one an input, of random direction."""
+        normal = self.stream(stage).rows(0, 1, self.inputs.dtype, self.inputs.device).normal(self.inputs[0].numel())
+        return unit(normal.reshape(1, *self.inputs.shape[1:]).expand_as(self.inputs))
+
+    def along(self, direction: Maps) -> Maps:
+        """The inputs, moved by eps in these directions."""
+        moved: Tensor = self.inputs + _each(self.eps.to(self.inputs.dtype), direction) * direction
+        return moved
+
+    def reach(self, direction: Maps) -> Maps:
+        """Points of size eps in these directions, the entries that meet the data range staying there."""
+        if self.data_range is None:
+            return self.along(direction)
+        low, high = torch.ones_like(self.eps), torch.full_like(self.eps, _FARTHEST)
+        for _ in range(_HALVINGS):
+            middle = torch.sqrt(low * high)
+            inside = self.size(self._clamped(middle, direction)) <= self.eps
+            low, high = torch.where(inside, middle, low), torch.where(inside, high, middle)
+        return self._clamped(low, direction)
+
+    def admit(self, points: Maps) -> Maps:
+        """The points, brought back into the ball and the data range, and towards x until they keep its label."""
+        points = torch.where(torch.isfinite(points), points, self.inputs)
+        if self.data_range is not None:
+            points = points.clamp(*self.data_range)
+        points = self._within(points)
+        for _ in range(_PULLS):
+            lost = ~self._keeps_label(points)
+            if not bool(lost.any()):
+                return points
+            points = torch.where(_each(lost, points), self.inputs + _PULL * (points - self.inputs), points)
+        return torch.where(_each(lost, points), self.inputs, points)
+
+    def size(self, points: Maps) -> Float[Tensor, " n"]:
+        """l2 distance from x of what the model is given, in float64."""
+        moved: Tensor = (points.double() - self.inputs.double()).flatten(1).norm(dim=1)
+        return moved
+
+    def _clamped(self, times: Float[Tensor, " n"], direction: Maps) -> Maps:
+        step = self.along(direction) - self.inputs
+        points = self.inputs + _each(times.to(step.dtype), step) * step
+        return points if self.data_range is None else points.clamp(*self.data_range)
+
+    def _within(self, points: Maps) -> Maps:
+        """Scaled towards x; a little more each time, as rounding may carry a point out again."""
+        for attempt in range(20):
+            size = self.size(points)
+            outside = size > self.eps
+            if not bool(outside.any()):
+                break
+            factor = torch.where(outside, self.eps / size.clamp_min(1e-300) * (1 - 1e-7 * 2.0**attempt), 1.0)
+            points = self.inputs + _each(factor.to(points.dtype), points) * (points - self.inputs)
+        return torch.where(_each(self.size(points) <= self.eps, points), points, self.inputs)
+
+    def _keeps_label(self, points: Maps) -> Bool[Tensor, " n"]:
+        if self.classifier is None or self.labels is None:
+            return torch.ones(len(points), dtype=torch.bool, device=points.device)
+        return _labels(self.classifier, points) == self.labels
+
+
+class Attack(ABC):
+    """An l2 attack on an attribution map: subclasses propose, this class admits, judges and keeps the best.
+
+    Attributes:
+        loss: what the attack makes small.
+    """
+
+    loss: Loss
+
+    @abstractmethod
+    def candidates(self, problem: Problem) -> Candidates:
+        """Propose perturbed inputs; each is sent back as the best of all so far."""
+
+    def run(
+        self,
+        what: Any,
+        inputs: Tensor,
+        target: Targets | npt.ArrayLike = None,
+        *,
+        eps: npt.ArrayLike | Tensor,
+        classifier: Classifier | None = None,
+        keep_label: bool = True,
+        data_range: tuple[float, float] | None = (0.0, 1.0),
+        start: Tensor | None = None,
+        n_samples: int = 10_000,
+        seed: int | None = None,
+    ) -> Attacked:
+        """Find perturbations of l2 size at most eps that change the map as much as this attack can.
+
+        Args:
+            what: an attribution ``g(inputs, target)``, or a `SmoothedAttribution`, whose smoothed map is attacked.
+            inputs: shape (batch, ...), float32 or float64.
+            target: class that is explained, one or one an input; None for single-output models.
+            eps: l2 size in input units, one number or one an input.
+            classifier: gives scores of shape (n, classes); by default the model of what is attacked.
+            keep_label: admit only perturbed inputs with the classifier's label of the clean one.
+            data_range: smallest and largest value an input may have; None for any.
+            start: perturbed inputs to try first, shape of inputs.
+            n_samples: fresh draws by which what was found is judged, where the map is smoothed.
+            seed: of the keyed streams; None takes a fresh one.
+
+        Returns:
+            The best perturbed inputs, judged on draws that had no part in finding them.
+        """
+        problem = _problem(what, inputs, target, eps, classifier, keep_label, data_range, seed)
+        checks.count("n_samples", n_samples, 2)
+        return _judged(problem, self.loss, self._best(problem, start), n_samples)
+
+    def _best(self, problem: Problem, start: Tensor | None) -> Maps:
+        view = problem.view("check", _CHECK_DRAWS)
+        clean = view.maps(problem.inputs, problem.target)
+        best, lowest = problem.inputs, self.loss.score(clean, clean)
+        candidates = _first(start, self.candidates(problem)) if start is not None else self.candidates(problem)
+        try:
+            points = next(candidates)
+            while True:
+                points = problem.admit(points)
+                score = self.loss.score(view.maps(points, problem.target), clean)
+                better = score < lowest
+                best, lowest = torch.where(_each(better, best), points, best), torch.where(better, score, lowest)
+                points = candidates.send(best)
+        except StopIteration:
+            return best
+
+
+def _first(start: Tensor, candidates: Candidates) -> Candidates:
+    yield start
+    return (yield from candidates)
+
+
+def _judged(problem: Problem, loss: Loss, points: Maps, n_samples: int) -> Attacked:
+    """On the true map and on fresh draws, the same for the clean and for the perturbed input."""
+    stream = problem.stream("score")
+    clean, there = (problem.explained.estimate(x, problem.target, stream, n_samples) for x in (problem.inputs, points))
+    cosine, error = _jackknife(clean.flatten(2), there.flatten(2))
+    means = clean.mean(dim=1), there.mean(dim=1)
+    score = loss.score(means[1], means[0])
+    return Attacked(points, problem.size(points), score, cosine, error, *means)
+
+
+def _jackknife(here: Float[Tensor, "n groups d"], there: Float[Tensor, "n groups d"]) -> tuple[Tensor, Tensor]:
+    """Cosine of two means and its standard error, by leaving out one group of both at a time."""
+    whole = cosine_similarity(here.mean(dim=1), there.mean(dim=1))
+    groups = here.shape[1]
+    if groups == 1:
+        return whole, torch.zeros_like(whole)
+    totals = here.sum(dim=1), there.sum(dim=1)
+    parts = torch.stack([cosine_similarity(totals[0] - here[:, i], totals[1] - there[:, i]) for i in range(groups)])
+    error = (parts.var(dim=0, correction=0) * (groups - 1)).sqrt()
+    return groups * whole - (groups - 1) * parts.mean(dim=0), error
+
+
+def _problem(
+    what: Any,
+    inputs: Tensor,
+    target: Targets | npt.ArrayLike,
+    eps: npt.ArrayLike | Tensor,
+    classifier: Classifier | None,
+    keep_label: bool,
+    data_range: tuple[float, float] | None,
+    seed: int | None,
+) -> Problem:
+    inputs, index = batch(inputs, target)
+    sizes = torch.as_tensor(eps, dtype=torch.float64, device=inputs.device)
+    if sizes.ndim > 1 or (sizes.ndim == 1 and len(sizes) != len(inputs)):
+        raise ArgumentError("eps", tuple(sizes.shape), f"must be one number, or one for each of {len(inputs)} inputs")
+    if not bool((torch.isfinite(sizes) & (sizes >= 0)).all()):
+        raise ArgumentError("eps", eps, "must be finite and >= 0")
+    if data_range is not None and not bool(((inputs >= data_range[0]) & (inputs <= data_range[1])).all()):
+        raise ArgumentError("data_range", data_range, "the inputs lie outside; None allows any values")
+    attacked = explained(what, classifier)
+    kept = attacked.classifier if keep_label else None
+    if keep_label and kept is None:
+        raise ArgumentError("keep_label", keep_label, "needs a classifier; without one it must be False")
+    labels = None if kept is None else _labels(kept, inputs)
+    run_seed = fresh_seed() if seed is None else checks.count("seed", seed, 0)
+    return Problem(attacked, inputs, index, sizes.expand(len(inputs)), kept, labels, data_range, run_seed)
+
+
+def _labels(classifier: Classifier, points: Maps) -> Int[Tensor, " n"]:
+    with torch.no_grad():
+        return classifier(points).argmax(dim=1)
+
+
+def unit(maps: Maps) -> Maps:
+    """Scaled to l2 norm 1; zero stays zero."""
+    norm = maps.flatten(1).norm(dim=1)
+    return maps / _each(torch.where(norm > 0, norm, 1.0), maps)
+
+
+def _each(values: Tensor, like: Tensor) -> Tensor:
+    """One value an input, shaped to go with whole inputs."""
+    return values.reshape(-1, *[1] * (like.ndim - 1))

@@ -1,0 +1,151 @@
+"""Attack what a run has certified, and show both bounds side by side."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+from jsonargparse import ArgumentParser
+
+from attricert import checks
+from attricert.attacks import Sandwich, Strong, sandwich
+from attricert.certificates import Certificate
+from attricert.cli.arguments import add_options
+from attricert.cli.output import save_figure, show_json, show_table, shown
+from attricert.cli.setting import CERTIFICATE, options_of_run, setting_of
+from attricert.errors import ArgumentError
+from attricert.files import write_atomically
+from attricert.report import both_sides, to_parquet
+
+__all__ = ["Options", "configure", "run"]
+
+_RESULTS, _PICTURE, _PANELS = "attack.parquet", "attack.png", 12
+
+
+@final
+@dataclass(frozen=True)
+class Options:
+    """Which run, and how hard to attack it.
+
+    Args:
+        run: folder that attricert certify --out has written.
+        inputs: how many of the first inputs to attack; all by default.
+        cosine: threshold T that the attack tries to get below.
+        eps: further l2 sizes at which to attack every input.
+        budget: how much work to spend; 1 is some 15,000 attributions an attack, and an input takes some ten.
+        steps: bisections for the smallest size that breaks T.
+        n_samples: fresh draws by which each result is judged.
+        keep_label: only perturbed inputs that the model puts in the same class.
+        data_range: smallest and largest value an input may have; any by default, as certificates allow any.
+        seed: seed of the keyed streams.
+        out: folder for attack.parquet and attack.png; by default that of the run. Must not hold them yet.
+        json: print JSON instead of a table.
+    """
+
+    run: str
+    inputs: int | None = None
+    cosine: float = 0.9
+    eps: tuple[float, ...] = ()
+    budget: float = 1.0
+    steps: int = 6
+    n_samples: int = 10_000
+    keep_label: bool = False
+    data_range: tuple[float, float] | None = None
+    seed: int = 0
+    out: str | None = None
+    json: bool = False
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Add this command's arguments."""
+    add_options(parser, Options)
+
+
+def run(**values: Any) -> int:
+    """Attack, write, print; 1 if a claim fails."""
+    options = Options(**values)
+    folder = Path(options.run if options.out is None else options.out)
+    if (folder / _RESULTS).exists():
+        raise ArgumentError("out", str(folder), f"already holds {_RESULTS}; choose another folder with --out")
+    checks.fraction("cosine", options.cosine)
+    certified = options_of_run(Path(options.run))
+    certificate = Certificate.load(Path(options.run) / CERTIFICATE, certified.method)
+    setting = setting_of(certified)
+    if len(certificate) != len(setting.images):
+        rule = f"its certificate is of {len(certificate)} inputs, its data holds {len(setting.images)}"
+        raise ArgumentError("run", options.run, rule)
+    n = len(certificate) if options.inputs is None else min(checks.count("inputs", options.inputs, 1), len(certificate))
+    some = certificate[:n]
+    attacked = sandwich(
+        some,
+        setting.smoothed,
+        setting.images[:n],
+        setting.target[:n].to(setting.images.device),
+        cosine=options.cosine,
+        eps=options.eps,
+        attack=Strong(budget=options.budget),
+        steps=options.steps,
+        keep_label=options.keep_label,
+        data_range=options.data_range,
+        n_samples=options.n_samples,
+        seed=options.seed,
+        progress=True,
+    )
+    ids = setting.data.ids[:n]
+    rows = _rows(ids, attacked)
+    save_figure(both_sides(some, attacked, ids[:_PANELS]), folder / _PICTURE)
+    write_atomically(folder / _RESULTS, to_parquet(rows, json.dumps(dataclasses.asdict(options))))
+    failed = [row for row in rows if row["crossed"]]
+    if options.json:
+        show_json({"rows": rows, "failed": len(failed)})
+    else:
+        _show(options, rows, failed)
+        print(f"written to {folder / _RESULTS} and {folder / _PICTURE}")
+    return 1 if failed else 0
+
+
+def _rows(ids: Sequence[str], attacked: Sandwich) -> list[dict[str, Any]]:
+    """One row an input; lists go over the sizes attacked, in ascending order."""
+    columns = {
+        "id": ids,
+        "max_eps": attacked.max_eps.tolist(),
+        "broken_eps": attacked.broken_eps.tolist(),
+        "ratio": attacked.ratio.tolist(),
+        "crossed": attacked.crossings.any(axis=1).tolist(),
+        **{
+            name: [row[np.isfinite(sizes)].tolist() for row, sizes in zip(values, attacked.eps, strict=True)]
+            for name, values in {
+                "eps": attacked.eps,
+                "cosine_certified": attacked.certified,
+                "cosine_attacked": attacked.attacked,
+                "cosine_error": attacked.error,
+            }.items()
+        },
+    }
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _show(options: Options, rows: Sequence[dict[str, Any]], failed: Sequence[dict[str, Any]]) -> None:
+    table = [
+        {
+            "input": row["id"],
+            f"certified eps, T={options.cosine}": shown(row["max_eps"]),
+            "attacked eps": f"{row['eps'][0]:.4f}",
+            "cos certified": shown(row["cosine_certified"][0]),
+            "cos attacked": f"{row['cosine_attacked'][0]:.4f}",
+            "broken eps": f"{row['broken_eps']:.4f}",
+            "certified / broken": f"{row['ratio']:.3f}",
+            **({"": "CLAIM FAILED" if row["crossed"] else ""} if failed else {}),
+        }
+        for row in rows
+    ]
+    caption = f"the attack of size 'broken eps' brought the cosine below {options.cosine}; the truth lies between"
+    show_table(table, f"{options.run}, attacked", caption)
+    print(f"mean ratio certified / broken over {len(rows)} inputs: {np.mean([row['ratio'] for row in rows]):.3f}")
+    for row in failed:
+        print(f"CLAIM FAILED: {row['id']}: an attack got below the certified cosine beyond its Monte-Carlo error")

@@ -1,0 +1,90 @@
+"""``attricert attack``: what it writes, what it prints, and its exit code."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import attricert as ac
+from attricert.cli.main import main
+
+CERTIFY = ["certify", "--model", "mnist-standard", "--data", "mnist:sample[0:2]", "--noise", "gaussian"]
+ATTACK = ["attack", "--run", "run", "--budget", "0.01", "--steps", "1", "--n-samples", "400"]
+
+
+@pytest.fixture
+def _run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main([*CERTIFY, "--sigma", "0.125", "--n-samples", "400", "--seed", "0", "--out", "run"]) == 0
+    capsys.readouterr()
+
+
+@pytest.mark.usefixtures("_run")
+def test_both_bounds_are_written_and_printed(capsys):
+    assert main([*ATTACK, "--eps", "0.03", "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    table = pq.read_table("run/attack.parquet")
+    assert printed["failed"] == 0
+    assert json.loads(table.schema.metadata[b"attricert"])["budget"] == 0.01
+    certificate = ac.Certificate.load("run/certificate.safetensors")
+    for i, row in enumerate(table.to_pylist()):
+        assert row["id"] == f"mnist:test:{i}"
+        assert row["max_eps"] == certificate.max_eps(0.9)[i]
+        assert not row["crossed"]
+        assert 0 < row["ratio"] == row["max_eps"] / row["broken_eps"] < 1
+        assert row["eps"] == sorted(row["eps"])
+        assert {0.03, row["max_eps"]} <= set(row["eps"])
+        np.testing.assert_array_equal(row["cosine_certified"], certificate.cosine(row["eps"])[i])
+        assert (np.array(row["cosine_error"]) > 0).all()
+    assert Path("run/attack.png").stat().st_size > 10_000
+
+
+@pytest.mark.usefixtures("_run")
+def test_the_first_inputs_alone_into_another_folder(capsys):
+    assert main([*ATTACK, "--inputs", "1", "--out", "other"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "mean ratio certified / broken over 1 inputs" in out
+    assert len(pq.read_table("other/attack.parquet")) == 1
+    assert main([*ATTACK, "--inputs", "1", "--out", "other"]) == 2
+    assert "already holds attack.parquet" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("_run")
+def test_a_false_claim_fails_with_exit_1(capsys):
+    """Ten times the norm, no spread: the certificate claims far too much."""
+    path = Path("run/certificate.safetensors")
+    evidence = ac.Evidence.load(path)
+    path.unlink()
+    dataclasses.replace(evidence, norm=10 * evidence.norm, spread=1e-4 * evidence.spread).save(path)
+    assert main([*ATTACK, "--eps", "0.8"]) == 1
+    assert capsys.readouterr().out.count("CLAIM FAILED: mnist:test:") == 2
+    assert all(row["crossed"] for row in pq.read_table("run/attack.parquet").to_pylist())
+
+
+@pytest.mark.usefixtures("_run")
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["--run", "nowhere"], "run="),
+        (["--cosine", "1.5"], "cosine="),
+        (["--inputs", "0"], "inputs="),
+        (["--budget", "-1"], "budget="),
+        (["--steps", "-1"], "steps="),
+        (["--eps", "-0.1"], "eps="),
+    ],
+)
+def test_bad_settings_get_one_line(capsys, extra, message):
+    assert main([*ATTACK, *extra]) == 2
+    assert message in capsys.readouterr().err
+    assert not Path("run/attack.parquet").exists()
+
+
+@pytest.mark.usefixtures("_run")
+def test_a_run_of_other_data_is_refused(capsys):
+    config = Path("run/config.yaml")
+    config.write_text(config.read_text().replace("[0:2]", "[0:3]"))
+    assert main(ATTACK) == 2
+    assert "its certificate is of 2 inputs" in capsys.readouterr().err
