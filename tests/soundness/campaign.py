@@ -1,6 +1,6 @@
 """Attacks on every certificate there is, by the thousand: none may be crossed, and planted wrong ones must be.
 
-Usage: python tests/soundness/campaign.py FOLDER [--units waves=150 steps=100 digits=60]
+Usage: python tests/soundness/campaign.py FOLDER [--units waves=200 steps=130 digits=60]
 
 Each unit leaves a file in FOLDER; those that are there are not done again. Exits with 1 where a claim was crossed, or a
 planted false claim was not.
@@ -29,7 +29,7 @@ from attricert.files import write_atomically
 
 INPUTS = 64  # of an analytic unit
 DIGITS = 10  # of a unit of digits
-UNITS = {"waves": 200, "steps": 120, "digits": 60}
+UNITS = {"waves": 200, "steps": 130, "digits": 60}
 THRESHOLDS = (0.9, 0.5, 0.99)
 ALPHA = 1e-9  # of the certificates attacked: no crossing is to be expected in any number of them
 
@@ -41,7 +41,7 @@ OPEN = {"keep_label": False, "data_range": None}
 
 def waves(rng, d, noise):
     """Sums of waves: g = sum_j v_j cos(k_j.x + phi_j); smoothing shortens each."""
-    terms = int(rng.integers(1, 6))
+    terms = int(rng.integers(2, 6))
     k = torch.from_numpy(rng.standard_normal((terms, d)) / math.sqrt(d) * rng.uniform(0.3, 1.5) / typical(noise, d))
     v, phase = torch.from_numpy(rng.standard_normal((terms, d))), torch.from_numpy(rng.uniform(0, 6.28, terms))
     v = v / v.norm(dim=1).sum()
@@ -55,7 +55,7 @@ def waves(rng, d, noise):
 
 def steps(rng, d, noise):
     """Sums of half-spaces: g = sum_j v_j sign(w_j.x - b_j); Gaussian smoothing makes each an error function."""
-    terms = int(rng.integers(1, 6))
+    terms = int(rng.integers(2, 6))
     w = torch.from_numpy(rng.standard_normal((terms, d)))
     w = w / w.norm(dim=1, keepdim=True)
     v, b = torch.from_numpy(rng.standard_normal((terms, d))), torch.from_numpy(rng.standard_normal(terms) * noise.sigma)
@@ -88,7 +88,8 @@ def analytic(kind, index):
     moments = (2, 4, 6) if gaussian and index % 4 == 0 else (2,)
     sm = ac.SmoothedAttribution(ac.wrap(g), noise, ac.Clip(1.0), batch_size=4_000)
     x = torch.from_numpy(rng.standard_normal((INPUTS, d)))
-    certificate = sm.certify(x, n_samples=4_000, alpha=ALPHA, seed=index, moments=moments)
+    n = 4_000 if moments == (2,) else 1_000  # higher moments take time
+    certificate = sm.certify(x, n_samples=n, alpha=ALPHA, seed=index, moments=moments)
     eps = certificate.max_eps(THRESHOLDS[index % 3])
     certified = np.flatnonzero(eps > 0)
     if not len(certified):
@@ -101,7 +102,7 @@ def analytic(kind, index):
     crossed = int((np.array(margins) < -1e-9).sum())
     for row, i in enumerate(certified):
         crossed += features_crossed(certificate[i : i + 1], sizes[row], here[row], there[row])
-    return {"attacked": len(certified), "crossed": crossed, "margin": min(margins)}
+    return {"attacked": len(certified), "crossed": crossed, "margin": float(min(margins))}
 
 
 def features_crossed(certificate, eps, here, there):
@@ -141,7 +142,7 @@ def digits(index):
     if not len(certified):
         return {"attacked": 0, "crossed": 0, "margin": None}
     attack = attacks.Strong(budget=BUDGET)
-    found = attack.run(sm, x[certified], y[certified], eps=eps[certified], n_samples=2_000, seed=index, **OPEN)
+    found = attack.run(sm, x[certified], y[certified], eps=eps[certified], n_samples=1_000, seed=index, **OPEN)
     claims = np.array([certificate.cosine(float(size))[i] for size, i in zip(found.size, certified, strict=True)])
     margins = found.cosine.numpy() - claims
     crossed = margins + attacks.ERRORS * found.cosine_error.numpy() < 0

@@ -74,8 +74,11 @@ OTHER = torch.tensor([[[2.0, 0.0], [1.0, 2.0]]])
 
 def test_losses_by_hand():
     assert float(attacks.Cosine()(OTHER, CLEAN)) == pytest.approx((1 - 8) / 3 / math.sqrt(26))
-    assert float(attacks.TopK(2)(OTHER, CLEAN)) == pytest.approx((0 + 1) / 3)
-    assert float(attacks.TopK(2, absolute=True)(OTHER, CLEAN)) == pytest.approx((0 + 2) / 5)
+    assert float(attacks.TopK(2, mass=True)(OTHER, CLEAN)) == pytest.approx((0 + 1) / 3)
+    assert float(attacks.TopK(2, absolute=True, mass=True)(OTHER, CLEAN)) == pytest.approx((0 + 2) / 5)
+    # The top two of 2, 0, 1, 2 are twos; around the second lie 2 and 1. Clean: 3 and 1, which are now 0 and 1.
+    logistic = [1 / (1 + math.exp(-(value - 1.5) / 0.2)) for value in (0, 1)]
+    assert float(attacks.TopK(2)(OTHER, CLEAN)) == pytest.approx(sum(logistic) / 2)
     assert float(attacks.TopK(2).score(OTHER, CLEAN)) == 0.0
     # Centers (row, column): clean (5/8, 7/8), other (3/5, 2/5).
     distance = math.hypot(5 / 8 - 3 / 5, 7 / 8 - 2 / 5)
@@ -86,7 +89,9 @@ def test_losses_by_hand():
 
 
 @pytest.mark.parametrize(
-    "loss", [attacks.Cosine(), attacks.TopK(2), attacks.TopK(2, absolute=True), attacks.MassCenter()], ids=repr
+    "loss",
+    [attacks.Cosine(), attacks.TopK(2, mass=True), attacks.TopK(2, absolute=True, mass=True), attacks.MassCenter()],
+    ids=repr,
 )
 def test_losses_are_differentiable_and_smallest_for_the_clean_map_is_no_attack(loss):
     maps = (CLEAN + 0.1 * OTHER).double().requires_grad_()
@@ -164,6 +169,7 @@ class Lawless(attacks.Attack):
     """Proposes what it must not."""
 
     loss: attacks.Loss = field(default_factory=attacks.Cosine)
+    proposals = 20
 
     def candidates(self, problem):
         x = problem.inputs
@@ -238,6 +244,24 @@ def test_results_do_not_depend_on_neighbours():
     for i in range(5):
         alone = attack.run(sm, x[i : i + 1], target[i : i + 1], **settings)
         torch.testing.assert_close(alone.inputs[0], whole.inputs[i])
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        attacks.RandomNoise(trials=3),
+        attacks.Linear(directions=2, rounds=1),
+        attacks.PGD(steps=7, restarts=2, every=3),
+        attacks.Strong(),
+    ],
+    ids=repr,
+)
+def test_progress_counts_candidates(attack):
+    ticks = []
+    attack.run(
+        turning([1.0, 0.5, 0.2]), inputs(1, 3), eps=0.1, keep_label=False, data_range=None, progress=ticks.append
+    )
+    assert sum(ticks) == attack.proposals
 
 
 def test_restarts_differ():

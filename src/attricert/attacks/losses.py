@@ -18,6 +18,8 @@ __all__ = ["Cosine", "Loss", "MassCenter", "TargetMap", "TopK"]
 
 Maps = Float[Tensor, "n *features"]
 
+_SOFTNESS = 0.1  # width of the soft count, relative to the mean of the k largest; of 0.03 to 1 the best on MNIST
+
 
 class Loss(ABC):
     """A differentiable loss, and the score by which results are compared; attacks make both small."""
@@ -48,28 +50,38 @@ class Cosine(Loss):
 @final
 @dataclass(frozen=True)
 class TopK(Loss):
-    """Share of the map's mass on the k largest features of the clean map (Ghorbani et al. 2019).
+    """How many of the k largest features of the clean map are among the k largest, softly counted.
+
+    A feature counts by the logistic function of how far it lies above the threshold, the mean of the values around
+    the k-th largest. That works where the rank is decided, and gets further than Ghorbani's share of mass.
 
     Args:
         k: number of features; the paper takes 100 for MNIST and 1,000 for CIFAR-10.
-        absolute: the k largest absolute values, and the share of absolute mass (Ghorbani's form). Otherwise signed
-            values, and the sum relative to the map's l2 norm.
+        absolute: rank absolute values.
+        mass: instead, the map's sum over those features, relative to its l2 norm or, for absolute values, to its
+            whole mass (Ghorbani et al. 2019).
     """
 
     k: int
     absolute: bool = False
+    mass: bool = False
 
     def __post_init__(self) -> None:
         checks.count("k", self.k, 1)
 
     def __call__(self, maps: Maps, clean: Maps) -> Float[Tensor, " n"]:
-        """Sum over the features, relative to the map's size."""
+        """The soft count's share of k, or the share of mass."""
         values, reference = maps.flatten(1), clean.flatten(1)
         if self.absolute:
             values, reference = values.abs(), reference.abs()
-        top = reference.argsort(dim=1, descending=True, stable=True)[:, : self.k]
-        size = values.sum(dim=1) if self.absolute else values.norm(dim=1)
-        return values.gather(1, top).sum(dim=1) / size
+        top = values.gather(1, reference.argsort(dim=1, descending=True, stable=True)[:, : self.k])
+        if self.mass:
+            return top.sum(dim=1) / (values.sum(dim=1) if self.absolute else values.norm(dim=1))
+        ordered = values.sort(dim=1, descending=True).values
+        around = max(1, self.k // 2)
+        threshold = ordered[:, self.k - around : self.k + around].mean(dim=1, keepdim=True)
+        width = _SOFTNESS * ordered[:, : self.k].abs().mean(dim=1, keepdim=True).detach()
+        return torch.sigmoid((top - threshold) / width).mean(dim=1)
 
     def score(self, maps: Maps, clean: Maps) -> Float[Tensor, " n"]:
         """Top-k intersection."""

@@ -42,12 +42,12 @@ class PGD(Attack):
     steps: int = 200
     step: float = 0.1
     restarts: int = 20
-    momentum: float = 0.0
+    momentum: float = 0.5
     method: str = "autograd"
     beta: tuple[float, float] = (10.0, 100.0)
-    draws: int = 64
+    draws: int = 32
     refresh: int = 5
-    every: int = 10
+    every: int = 5
 
     def __post_init__(self) -> None:
         for name in ("steps", "restarts", "draws", "refresh", "every"):
@@ -58,6 +58,11 @@ class PGD(Attack):
             checks.positive("beta", sharpness)
         if not 0 <= self.momentum < 1:
             raise ArgumentError("momentum", self.momentum, "must be >= 0 and < 1")
+
+    @property
+    def proposals(self) -> int:
+        """Iterates that are judged."""
+        return self.restarts * -(-self.steps // self.every)
 
     def candidates(self, problem: Problem) -> Candidates:
         """The iterates of one restart after the other."""

@@ -29,6 +29,7 @@ Array = npt.NDArray[np.float64]
 ERRORS = 6.0
 """Standard errors by which an attacked cosine must lie below a certified one to refute it."""
 
+_TYPICAL = 4  # attacks before bisection begins
 _SURE = 2.0  # standard errors below T at which T counts as broken
 _FIRST, _DOUBLINGS = 1e-3, 12  # where nothing is certified: a thousandth of the input's own size, and up
 
@@ -133,7 +134,7 @@ def sandwich(
     attacked = explained(what, classifier)
     inputs, index = batch(inputs, target)
     hunts = []
-    with reporting(progress, len(inputs) * (len(sizes) + 1 + steps), "attacking") as tick:
+    with reporting(progress, len(inputs) * (len(sizes) + _TYPICAL + steps), "attacking") as tick:
         for i, largest in enumerate(max_eps):
             x, y = inputs[i : i + 1], None if index is None else index[i : i + 1]
             hunt = _Hunt(attack or Strong(), attacked, x, y, threshold, run_seed, limits, tick)

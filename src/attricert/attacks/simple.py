@@ -28,6 +28,11 @@ class RandomNoise(Attack):
     def __post_init__(self) -> None:
         checks.count("trials", self.trials, 1)
 
+    @property
+    def proposals(self) -> int:
+        """The trials."""
+        return self.trials
+
     def candidates(self, problem: Problem) -> Candidates:
         """One trial after the other."""
         best = problem.inputs
@@ -62,6 +67,11 @@ class Linear(Attack):
         for name in ("directions", "rounds", "draws"):
             checks.count(name, getattr(self, name), 1)
         checks.positive("beta", self.beta)
+
+    @property
+    def proposals(self) -> int:
+        """Both signs of each direction."""
+        return 2 * self.directions
 
     def candidates(self, problem: Problem) -> Candidates:
         """Both signs of one direction after the other."""

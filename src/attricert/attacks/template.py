@@ -19,6 +19,7 @@ from attricert.attacks.losses import Loss
 from attricert.attributions import Classifier, Targets
 from attricert.errors import ArgumentError
 from attricert.metrics import cosine_similarity
+from attricert.progress import Tick, reporting
 from attricert.streams import Stream, fresh_seed
 
 __all__ = ["Attack", "Attacked", "Candidates", "Problem", "unit"]
@@ -27,7 +28,7 @@ Maps = Float[Tensor, "n *features"]
 Candidates = Generator[Maps, Maps, Maps]
 """Yields perturbed inputs, is sent the best admitted so far, and returns them."""
 
-_CHECK_DRAWS = 512  # by which candidates are compared
+_CHECK_DRAWS = 256  # by which candidates are compared
 _FARTHEST, _HALVINGS = 1e3, 40  # how far a direction is followed along the data range, in units of eps
 _PULL, _PULLS = 0.7, 16  # how an input goes back towards the clean one until its label is back
 
@@ -160,6 +161,11 @@ class Attack(ABC):
 
     loss: Loss
 
+    @property
+    @abstractmethod
+    def proposals(self) -> int:
+        """How many candidates there will be, at most."""
+
     @abstractmethod
     def candidates(self, problem: Problem) -> Candidates:
         """Propose perturbed inputs; each is sent back as the best of all so far."""
@@ -177,6 +183,7 @@ class Attack(ABC):
         start: Tensor | None = None,
         n_samples: int = 10_000,
         seed: int | None = None,
+        progress: bool | Tick = False,
     ) -> Attacked:
         """Find perturbations of l2 size at most eps that change the map as much as this attack can.
 
@@ -191,15 +198,18 @@ class Attack(ABC):
             start: perturbed inputs to try first, shape of inputs.
             n_samples: fresh draws by which what was found is judged, where the map is smoothed.
             seed: of the keyed streams; None takes a fresh one.
+            progress: True for a bar over candidates, or a function told of each.
 
         Returns:
             The best perturbed inputs, judged on draws that had no part in finding them.
         """
         problem = _problem(what, inputs, target, eps, classifier, keep_label, data_range, seed)
         checks.count("n_samples", n_samples, 2)
-        return _judged(problem, self.loss, self._best(problem, start), n_samples)
+        with reporting(progress, self.proposals, "attacking") as tick:
+            best = self._best(problem, start, tick)
+        return _judged(problem, self.loss, best, n_samples)
 
-    def _best(self, problem: Problem, start: Tensor | None) -> Maps:
+    def _best(self, problem: Problem, start: Tensor | None, tick: Tick) -> Maps:
         view = problem.view("check", _CHECK_DRAWS)
         clean = view.maps(problem.inputs, problem.target)
         best, lowest = problem.inputs, self.loss.score(clean, clean)
@@ -211,6 +221,7 @@ class Attack(ABC):
                 score = self.loss.score(view.maps(points, problem.target), clean)
                 better = score < lowest
                 best, lowest = torch.where(_each(better, best), points, best), torch.where(better, score, lowest)
+                tick(1)
                 points = candidates.send(best)
         except StopIteration:
             return best
