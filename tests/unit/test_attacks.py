@@ -308,6 +308,15 @@ def test_a_label_needs_a_classifier():
         attacks.RandomNoise().run(turning([1.0, 0.0, 0.0]), inputs(2, 3), eps=0.1)
 
 
+def test_a_model_with_a_single_output_has_no_label():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 8), nn.Softplus(), nn.Linear(8, 1), nn.Flatten(0)).double().eval()
+    with pytest.raises(ac.ArgumentError, match="keep_label"):
+        attacks.Linear().run(ac.Saliency(model), inputs(), eps=0.1)
+    found = attacks.Linear().run(ac.Saliency(model), inputs(), eps=0.1, keep_label=False, seed=0)
+    assert (found.cosine < 1).all()
+
+
 @pytest.mark.parametrize(
     "make",
     [

@@ -273,7 +273,9 @@ def _problem(
     if data_range is not None and not bool(((inputs >= data_range[0]) & (inputs <= data_range[1])).all()):
         raise ArgumentError("data_range", data_range, "the inputs lie outside; None allows any values")
     attacked = explained(what, classifier)
-    kept = attacked.classifier if keep_label else None
+    # Without a target the model has a single output, and gives no label.
+    own = None if index is None else attacked.classifier
+    kept = (own if classifier is None else classifier) if keep_label else None
     if keep_label and kept is None:
         raise ArgumentError("keep_label", keep_label, "needs a classifier; without one it must be False")
     labels = None if kept is None else _labels(kept, inputs)
