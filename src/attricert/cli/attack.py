@@ -37,7 +37,7 @@ class Options:
         inputs: how many of the first inputs to attack; all by default.
         cosine: threshold T that the attack tries to get below.
         eps: further l2 sizes at which to attack every input.
-        budget: how much work to spend; 1 is some 15,000 attributions an attack, and an input takes some ten.
+        budget: how much work to spend; 1 is some 20,000 attributions an attack, and an input takes some eight.
         steps: bisections for the smallest size that breaks T.
         n_samples: fresh draws by which each result is judged.
         keep_label: only perturbed inputs that the model puts in the same class.
@@ -52,8 +52,8 @@ class Options:
     cosine: float = 0.9
     eps: tuple[float, ...] = ()
     budget: float = 1.0
-    steps: int = 6
-    n_samples: int = 10_000
+    steps: int = 4
+    n_samples: int = 4_000
     keep_label: bool = False
     data_range: tuple[float, float] | None = None
     seed: int = 0
