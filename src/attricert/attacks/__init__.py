@@ -7,6 +7,7 @@
 from attricert.attacks.explained import Explained, Plain, Smoothed, explained
 from attricert.attacks.losses import Cosine, Loss, MassCenter, TargetMap, TopK
 from attricert.attacks.pgd import PGD
+from attricert.attacks.problem import Problem
 from attricert.attacks.sandwich import ERRORS, Claims, Sandwich, sandwich
 from attricert.attacks.simple import Linear, RandomNoise
 from attricert.attacks.strong import Strong
@@ -24,6 +25,7 @@ __all__ = [
     "Loss",
     "MassCenter",
     "Plain",
+    "Problem",
     "RandomNoise",
     "Sandwich",
     "Smoothed",

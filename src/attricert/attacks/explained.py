@@ -18,7 +18,7 @@ from attricert.noise import Noise
 from attricert.sampling import BatchSize, Sampler
 from attricert.streams import Stream
 
-__all__ = ["METHODS", "Explained", "Plain", "Smoothed", "View", "explained"]
+__all__ = ["METHODS", "Explained", "Maps", "Plain", "Smoothed", "View", "explained"]
 
 METHODS = ("autograd", "score")
 """Ways to a derivative: by differentiating a softened attribution, or (under noise) from values alone."""

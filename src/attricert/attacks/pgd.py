@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from attricert import checks
-from attricert.attacks.explained import METHODS
+from attricert.attacks.explained import METHODS, Maps
 from attricert.attacks.losses import Cosine, Loss
-from attricert.attacks.template import Attack, Candidates, Maps, Problem, unit
+from attricert.attacks.problem import Problem, unit
+from attricert.attacks.template import Attack, Candidates
 from attricert.errors import ArgumentError
 
 __all__ = ["PGD"]

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import final
 
 from attricert import checks
+from attricert.attacks.explained import Maps
 from attricert.attacks.losses import Cosine, Loss
-from attricert.attacks.template import Attack, Candidates, Maps, Problem, unit
+from attricert.attacks.problem import Problem, unit
+from attricert.attacks.template import Attack, Candidates
 
 __all__ = ["Linear", "RandomNoise"]
 

@@ -9,8 +9,9 @@ from typing import final
 from attricert import checks
 from attricert.attacks.losses import Cosine, Loss
 from attricert.attacks.pgd import PGD
+from attricert.attacks.problem import Problem
 from attricert.attacks.simple import Linear, RandomNoise
-from attricert.attacks.template import Attack, Candidates, Problem
+from attricert.attacks.template import Attack, Candidates
 
 __all__ = ["Strong"]
 

@@ -74,17 +74,17 @@ def both_sides(certificate: Certificate, attacked: Sandwich, names: Sequence[str
         ax.set_axis_off()
     for i, (ax, name) in enumerate(zip(axes.flat, names, strict=False)):
         sizes = attacked.eps[i][np.isfinite(attacked.eps[i])]
-        order, last = np.argsort(sizes), float(sizes.max()) * 1.05
+        last = float(sizes.max()) * 1.05
         eps = np.linspace(0, last, 200)
         certified = certificate.cosine(eps)[i]
         ax.plot(eps, np.where(certified > 0, certified, np.nan), label="certified: at least", linewidth=1.5)
-        values, error = attacked.attacked[i][: len(sizes)][order], attacked.error[i][: len(sizes)][order]
-        ax.errorbar(sizes[order], values, 2 * error, fmt=".-", linewidth=0.8, label="attacked: at most", color="C3")
+        values, error = attacked.attacked[i][: len(sizes)], attacked.error[i][: len(sizes)]
+        ax.errorbar(sizes, values, 2 * error, fmt=".-", linewidth=0.8, label="attacked: at most", color="C3")
         ax.axhline(attacked.threshold, color="gray", linestyle=":", linewidth=1)
         ax.set_title(name, fontsize=9)
         ax.set_xlim(0, last)
         ax.set_ylim(0, 1.02)
-    axes[0][0].legend(fontsize=7, loc="lower left")
+    figure.legend(*axes[0][0].get_legend_handles_labels(), fontsize=8, loc="outside upper right", ncols=2)
     figure.supxlabel("eps: $\\ell_2$ size of the perturbation, in input units", fontsize=9)
     figure.supylabel("cosine similarity of the smoothed map", fontsize=9)
     return figure
