@@ -48,7 +48,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(trained, digits)
     assert not torch.equal(weights(again), weights(other))
 
 
-class Killed(Exception):
+class KilledError(Exception):
     pass
 
 
@@ -71,10 +71,10 @@ def test_killed_and_resumed_equals_uninterrupted(digits, tmp_path, name, after):
     def killer(share, text):
         calls.append(share)
         if len(calls) == after:
-            raise Killed
+            raise KilledError
 
     folder = tmp_path / "broken"
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train(recipe, digits, folder=folder, report=killer)
     assert torch.equal(weights(train(recipe, digits, folder=folder)), weights(whole))
     lines = [
