@@ -36,7 +36,7 @@ soundness: $(READY)  ## attack certificates by the thousand, within an hour; goe
 	PYTHONPATH=tests $(BIN)/python tests/soundness/campaign.py runs/soundness
 
 train: $(READY)  ## make the zoo's models anew, in runs/models/
-	$(BIN)/python -m attricert.training recipes/mnist-standard.yaml runs/models
+	$(BIN)/attricert train --recipe recipes/mnist-standard.yaml --out runs/models
 
 clean:           ## remove everything that make made
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis attricert-demo benchmarks/results

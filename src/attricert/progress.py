@@ -6,12 +6,25 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-__all__ = ["Tick", "reporting"]
+__all__ = ["Narrator", "Tick", "narrating", "reporting"]
 
 Tick = Callable[[int], None]
 """Told how many attributions were computed since the last call."""
+
+
+Narrator = Callable[[float, str], None]
+"""Told what share of all is done, from 0 to 1, and how it is going."""
+
+
+@contextmanager
+def narrating() -> Iterator[Narrator]:
+    """Yield a function that moves a bar and changes the text beside it."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=1.0)
+        yield lambda share, text: bar.update(task, completed=share, description=text)
 
 
 @contextmanager

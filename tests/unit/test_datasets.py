@@ -1,5 +1,8 @@
 import gzip
 import hashlib
+import io
+import json
+import tarfile
 
 import numpy as np
 import pytest
@@ -7,8 +10,9 @@ import torch
 from PIL import Image
 
 import attricert as ac
-from attricert.datasets import cache, mnist
+from attricert.datasets import cifar10, mnist, sources
 from attricert.datasets.cache import RemoteFile, obtain
+from attricert.datasets.sources import Member, NpmPackage, TarUrl, Url
 
 
 def silent(_):
@@ -17,19 +21,19 @@ def silent(_):
 
 def remote(tmp_path, content=b"hello", claimed=None, mirrors=1):
     """A file on local mirrors; npm is told of a package that cannot be had."""
-    urls = []
+    mirrored = []
     for i in range(mirrors):
         source = tmp_path / f"mirror{i}" / "file.gz"
         source.parent.mkdir()
         source.write_bytes(gzip.compress(content if i == mirrors - 1 else b"tampered"))
-        urls.append(source.as_uri())
+        mirrored.append(Url(source.as_uri()))
     digest = hashlib.sha256(claimed or content).hexdigest()
-    return RemoteFile("file", digest, tuple(urls), ("no-such-package", "file"))
+    return RemoteFile("file", digest, (*mirrored, Member(NpmPackage("no-such-package"), ("file",))))
 
 
 @pytest.fixture(autouse=True)
 def _no_npm(monkeypatch):
-    monkeypatch.setattr(cache.shutil, "which", lambda _: None)
+    monkeypatch.setattr(sources.shutil, "which", lambda _: None)
 
 
 def test_the_sample_is_the_first_hundred_test_digits(digits):
@@ -55,7 +59,7 @@ def test_slices_within_the_sample_need_no_download():
 def test_a_file_is_fetched_checked_kept_and_checked_again(tmp_path):
     file, folder = remote(tmp_path), tmp_path / "cache"
     assert obtain([file], folder, silent) == {"file": b"hello"}
-    gone = RemoteFile(file.name, file.sha256, (), file.npm)
+    gone = RemoteFile(file.name, file.sha256, ())
     assert obtain([gone], folder, silent) == {"file": b"hello"}
     (folder / "file").write_bytes(b"hullo")
     with pytest.raises(ac.IntegrityError, match="SHA-256 is .* remove it"):
@@ -72,6 +76,79 @@ def test_no_good_source_is_one_clear_error_and_leaves_nothing(tmp_path):
     with pytest.raises(ac.UnavailableError, match="file: no source has it .*SHA-256.*npm is not installed"):
         obtain([remote(tmp_path, claimed=b"other")], tmp_path / "cache", silent)
     assert not (tmp_path / "cache").exists()
+
+
+def packed(tmp_path, members):
+    """A tar file on a local mirror, which counts how often it is fetched."""
+    path = tmp_path / "all.tar.gz"
+    with tarfile.open(path, "w:gz") as tar:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return TarUrl(path.as_uri())
+
+
+def test_members_of_one_archive_are_fetched_with_it_once(tmp_path, monkeypatch):
+    archive = packed(tmp_path, {"a": b"one", "b": b"two"})
+    fetched = []
+    download = TarUrl.download
+    monkeypatch.setattr(TarUrl, "download", lambda self, folder: fetched.append(self) or download(self, folder))
+    contents = {"a": b"one", "b": b"two", "both": b"onetwo"}
+    files = [
+        RemoteFile(name, hashlib.sha256(content).hexdigest(), (source,))
+        for (name, content), source in zip(
+            contents.items(),
+            (
+                Member(archive, ("a",)),
+                Member(archive, ("b",)),
+                Member(archive, ("a", "b"), lambda first, second: first + second),
+            ),
+            strict=True,
+        )
+    ]
+    assert obtain(files, tmp_path / "cache", silent) == contents
+    assert len(fetched) == 1
+
+
+def test_what_an_archive_lacks_is_sought_elsewhere(tmp_path):
+    archive, missing = packed(tmp_path, {"a": b"one"}), TarUrl((tmp_path / "nowhere").as_uri())
+    digest = hashlib.sha256(b"one").hexdigest()
+    found = Member(archive, ("a",))
+    for bad in (Member(archive, ("z",)), Member(missing, ("a",)), Member(archive, ("a",), lambda a: a[::-1])):
+        file = RemoteFile("a", digest, (bad, found))
+        assert obtain([file], tmp_path / bad.where.replace("/", "_"), silent) == {"a": b"one"}
+    with pytest.raises(ac.UnavailableError, match="no source has it"):
+        obtain([RemoteFile("a", digest, (Member(missing, ("a",)),))], tmp_path / "none", silent)
+
+
+def test_the_cifar_sample_is_the_first_hundred_test_images():
+    data = ac.datasets.load("cifar10", "sample")
+    assert data.images.shape == (100, 3, 32, 32)
+    assert data.images.min() == 0
+    assert data.images.max() == 1
+    # Cat, ship, ship, airplane, frog, frog, automobile, ...: as everyone's first test batch.
+    assert data.labels[:10].tolist() == [3, 8, 8, 0, 6, 6, 1, 6, 3, 1]
+    assert data.ids[99] == "cifar10:test:99"
+    assert torch.equal(ac.datasets.parse("cifar10:test[2:4]").images, data.images[2:4])
+
+
+def test_cifar_batches_are_rebuilt_from_pictures():
+    """The inverse of how they were packed: an image a row, pixel by pixel, three channels each."""
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (7, 3, 32, 32), dtype=np.uint8), rng.integers(0, 10, 9).tolist()
+    buffer = io.BytesIO()
+    Image.fromarray(images.transpose(0, 2, 3, 1).reshape(7, 1024, 3)).save(buffer, format="png")
+    batch = cifar10.rebuild(buffer.getvalue(), json.dumps(labels).encode(), start=2)
+    data = cifar10.parse_batches(batch, "x")
+    np.testing.assert_array_equal((data.images * 255).round().numpy(), images)
+    assert data.labels.tolist() == labels[2:]
+
+
+@pytest.mark.parametrize("content", [b"", b"abc", bytes(3073 + 1)])
+def test_torn_cifar_batches_are_refused(content):
+    with pytest.raises(ac.IntegrityError, match="multiple of 3073"):
+        cifar10.parse_batches(content, "x")
 
 
 def test_the_cache_folder_can_be_moved(monkeypatch, tmp_path):

@@ -10,7 +10,7 @@ from attricert.attributions.base import (
     with_output,
 )
 from attricert.attributions.gradient import InputXGradient, Saliency
-from attricert.attributions.integrated import IntegratedGradients
+from attricert.attributions.integrated import IntegratedGradients, integrate
 from attricert.attributions.wrapped import Wrapped, wrap
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Targets",
     "Wrapped",
     "differentiable",
+    "integrate",
     "is_nonnegative",
     "model_in_eval",
     "with_output",

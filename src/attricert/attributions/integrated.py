@@ -15,7 +15,7 @@ from attricert import checks
 from attricert.attributions.base import Targets, differentiable_gradient, input_gradient, model_in_eval
 from attricert.errors import ArgumentError
 
-__all__ = ["IntegratedGradients"]
+__all__ = ["IntegratedGradients", "integrate"]
 
 
 @final
@@ -46,13 +46,7 @@ class IntegratedGradients:
         return self._integrate(inputs, lambda point: differentiable_gradient(self.model, point, target))
 
     def _integrate(self, inputs: Tensor, gradient: Callable[[Tensor], Tensor]) -> Tensor:
-        difference = inputs - self._baseline(inputs)
-        # Gauss-Legendre nodes live on [-1, 1]; the path runs over [0, 1].
-        nodes, weights = np.polynomial.legendre.leggauss(self.n_steps)
-        mean = torch.zeros_like(inputs)
-        for node, weight in zip((1 - nodes) / 2, weights / 2, strict=True):
-            mean = mean + float(weight) * gradient(inputs - float(node) * difference)
-        return difference * mean
+        return integrate(gradient, inputs, self._baseline(inputs), self.n_steps)
 
     def _baseline(self, inputs: Tensor) -> Tensor:
         baseline = torch.as_tensor(self.baselines, dtype=inputs.dtype, device=inputs.device)
@@ -63,3 +57,14 @@ class IntegratedGradients:
                 f"must have the shape of one input, {tuple(inputs.shape[1:])}",
             )
         return baseline
+
+
+def integrate(gradient: Callable[[Tensor], Tensor], inputs: Tensor, baseline: Tensor, n_steps: int) -> Tensor:
+    """(x - x') times the mean of a gradient on the line from x' to x, by a Gauss-Legendre rule."""
+    difference = inputs - baseline
+    # Gauss-Legendre nodes live on [-1, 1]; the path runs over [0, 1].
+    nodes, weights = np.polynomial.legendre.leggauss(n_steps)
+    mean = torch.zeros_like(inputs)
+    for node, weight in zip((1 - nodes) / 2, weights / 2, strict=True):
+        mean = mean + float(weight) * gradient(inputs - float(node) * difference)
+    return difference * mean

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import nn
 
 from attricert import datasets, models
@@ -16,7 +17,7 @@ from attricert.attributions import Attribution, InputXGradient, IntegratedGradie
 from attricert.datasets import Labelled
 from attricert.errors import ArgumentError, UnknownNameError
 
-__all__ = ["load_array", "load_attribution", "load_data", "load_model"]
+__all__ = ["load_array", "load_attribution", "load_data", "load_device", "load_model"]
 
 _ATTRIBUTIONS: dict[str, Callable[[nn.Module], Attribution]] = {
     "saliency": Saliency,
@@ -65,6 +66,16 @@ def load_array(argument: str, path: str | None) -> npt.NDArray[Any] | None:
     except (OSError, ValueError) as error:
         raise ArgumentError(argument, path, f"must be a readable .npy file ({error})") from None
     return array
+
+
+def load_device(name: str) -> torch.device:
+    """A torch device that works here."""
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ArgumentError("device", name, f"cannot be used here ({str(error).splitlines()[0]})") from None
+    return device
 
 
 def _is_code(name: str) -> bool:

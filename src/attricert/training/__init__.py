@@ -1,5 +1,8 @@
-"""Training from a committed, seeded recipe."""
+"""Training of the zoo's models, from committed and seeded recipes."""
 
-from attricert.training.loop import Recipe, accuracy, train
+from attricert.training.checkpoint import Checkpoint
+from attricert.training.loop import accuracy, train
+from attricert.training.making import make
+from attricert.training.recipe import Recipe
 
-__all__ = ["Recipe", "accuracy", "train"]
+__all__ = ["Checkpoint", "Recipe", "accuracy", "make", "train"]

