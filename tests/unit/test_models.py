@@ -31,6 +31,21 @@ def test_the_card_has_the_facts():
     assert "mnist-standard" in ac.models.names()
 
 
+def test_the_residual_network_has_the_shape_it_says():
+    torch.manual_seed(0)
+    model = ac.models.ARCHITECTURES["cifar_resnet"]().eval()
+    x = torch.rand(3, 3, 32, 32)
+    assert model(x).shape == (3, 10)
+    sizes = [tuple(model[: i + 1](x).shape[1:]) for i in (2, 3, 4, 5)]
+    assert sizes == [(32, 32, 32), (64, 16, 16), (128, 8, 8), (128, 8, 8)]
+    assert 0.5e6 < sum(p.numel() for p in model.parameters()) < 0.7e6
+    # A block whose branch is silent passes on what it was given.
+    block = model[5]
+    torch.nn.init.zeros_(block.body[4].weight)
+    inside = model[:5](x)
+    torch.testing.assert_close(block(inside), inside.relu())
+
+
 def test_unknown_names_get_the_nearest():
     with pytest.raises(ac.UnknownNameError, match="did you mean 'mnist-standard'"):
         ac.models.load("mnist-standrad")

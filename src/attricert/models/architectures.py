@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import final
 
-from torch import nn
+from torch import Tensor, nn
 
-__all__ = ["ARCHITECTURES", "mnist_cnn"]
+__all__ = ["ARCHITECTURES", "Residual", "cifar_resnet", "mnist_cnn"]
 
 
 def mnist_cnn() -> nn.Sequential:
@@ -25,4 +26,49 @@ def mnist_cnn() -> nn.Sequential:
     )
 
 
-ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {"mnist_cnn": mnist_cnn}
+@final
+class Residual(nn.Module):
+    """Two 3 x 3 convolutions with batch norm beside a shortcut (He et al. 2016).
+
+    Args:
+        before: channels of the input.
+        after: channels of the output.
+        stride: of the first convolution.
+    """
+
+    def __init__(self, before: int, after: int, stride: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(before, after, 3, stride, padding=1, bias=False),
+            nn.BatchNorm2d(after),
+            nn.ReLU(),
+            nn.Conv2d(after, after, 3, padding=1, bias=False),
+            nn.BatchNorm2d(after),
+        )
+        self.shortcut = nn.Sequential()  # nothing: the input itself
+        if stride > 1 or before != after:
+            self.shortcut = nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
+        self.last = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, before, height, width) to (n, after, height / stride, width / stride)."""
+        result: Tensor = self.last(self.body(x) + self.shortcut(x))
+        return result
+
+
+def cifar_resnet() -> nn.Sequential:
+    """A small residual network with batch norm, 0.6 million weights; (n, 3, 32, 32) in [0, 1] to (n, 10) logits."""
+    return nn.Sequential(
+        nn.Conv2d(3, 32, 3, padding=1, bias=False),
+        nn.BatchNorm2d(32),
+        nn.ReLU(),
+        Residual(32, 64, 2),
+        Residual(64, 128, 2),
+        Residual(128, 128, 1),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(128, 10),
+    )
+
+
+ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {"mnist_cnn": mnist_cnn, "cifar_resnet": cifar_resnet}
