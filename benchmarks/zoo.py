@@ -42,9 +42,8 @@ def main() -> None:
     data = sys.argv[1]
     counts = [int(value) for value in sys.argv[2:]]
     restarts, attacked, certified = (*counts, *(5, 100, 20)[len(counts) :])
-    print(
-        f"| model | test accuracy | cosine | top-{TOP[data]} | tau | certified max_eps({COSINE}) |\n|---|---|---|---|---|---|"
-    )
+    print(f"| model | test accuracy | cosine | top-{TOP[data]} | tau | certified max_eps({COSINE}) |")
+    print("|---|---|---|---|---|---|")
     for name in ac.models.names():
         if ac.models.card(name).facts["data"] == data:
             print(row(name, data, restarts, attacked, certified), flush=True)
