@@ -168,9 +168,34 @@ def test_models_and_data(capsys):
     assert main(["models", "mnist-standard"]) == 0
     assert "sha256" in capsys.readouterr().out
     assert main(["models", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)[0]["name"] == "mnist-standard"
+    assert "mnist-standard" in [card["name"] for card in json.loads(capsys.readouterr().out)]
     assert main(["data"]) == 0
     assert "ATTRICERT_DATA" in capsys.readouterr().out
+
+
+def test_train_makes_a_model_from_a_recipe(capsys, monkeypatch, digits):
+    monkeypatch.setattr(ac.datasets, "load", lambda name, split: digits)
+    monkeypatch.setattr("torch.set_num_threads", lambda n: None)
+    settings = {"name": "tiny", "architecture": "mnist_cnn", "data": "mnist", "epochs": 4, "batch_size": 20}
+    settings |= {"learning_rate": 3e-3, "weight_decay": 1e-2, "seed": 0, "objective": {"name": "noise", "sigma": 0.1}}
+    Path("tiny.yaml").write_text(yaml.safe_dump(settings))
+    assert main(["train", "--recipe", "tiny.yaml", "--out", "models"]) == 0
+    assert "test accuracy 0." in capsys.readouterr().out
+    assert sorted(path.name for path in Path("models").iterdir()) == ["tiny.jsonl", "tiny.md", "tiny.safetensors"]
+    assert main(["train", "--recipe", "tiny.yaml", "--out", "models"]) == 2
+    assert "already holds tiny" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--recipe", "none.yaml"], "recipe='none.yaml': must be a readable YAML file"),
+        (["--recipe", "none.yaml", "--device", "cuda:99"], "device='cuda:99'"),
+        ([], "--recipe"),
+    ],
+)
+def test_bad_training_gets_one_line(capsys, arguments, message):
+    assert message in fails(capsys, "train", *arguments)
 
 
 def test_interrupted_is_130_and_writes_nothing(capsys, monkeypatch):
