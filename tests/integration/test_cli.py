@@ -175,7 +175,6 @@ def test_models_and_data(capsys):
 
 def test_train_makes_a_model_from_a_recipe(capsys, monkeypatch, digits):
     monkeypatch.setattr(ac.datasets, "load", lambda name, split: digits)
-    monkeypatch.setattr("torch.set_num_threads", lambda n: None)
     settings = {"name": "tiny", "architecture": "mnist_cnn", "data": "mnist", "epochs": 4, "batch_size": 20}
     settings |= {"learning_rate": 3e-3, "weight_decay": 1e-2, "seed": 0, "objective": {"name": "noise", "sigma": 0.1}}
     Path("tiny.yaml").write_text(yaml.safe_dump(settings))

@@ -454,6 +454,19 @@ def test_what_is_never_broken_has_an_infinite_size():
     assert torch.equal(both.inputs, inputs(1, 3))
 
 
+def test_a_sandwich_keeps_the_label_of_a_classifier_that_is_given():
+    """A half-space just beside the input: without the label the map turns either way, with it away from the edge."""
+    k, x = [1.0, 0.0, 0.0], inputs(1, 3)
+
+    def classify(at):
+        edge = at[:, 0] - x[0, 0] - 0.01
+        return torch.stack([-edge, edge], dim=1)
+
+    both = attacks.sandwich(Claim(2.0, 1), turning(k), x, classifier=classify, keep_label=True, steps=1, seed=0)
+    assert both.broken_eps[0] < math.inf
+    assert torch.equal(classify(both.inputs).argmax(dim=1), classify(x).argmax(dim=1))
+
+
 def test_a_sandwich_of_other_inputs_is_refused():
     with pytest.raises(ac.ArgumentError, match="certificate="):
         attacks.sandwich(Claim(1.0, 2), turning([1.0, 0.0, 0.0]), inputs(3, 3))

@@ -229,10 +229,11 @@ def test_too_few_images_are_refused(digits):
 
 def test_a_model_is_made_with_its_card(tmp_path, monkeypatch):
     monkeypatch.setattr(ac.datasets, "load", lambda name, split: load(name, "sample"))
-    monkeypatch.setattr(torch, "set_num_threads", lambda n: None)
     path = tmp_path / "tiny.yaml"
     path.write_text(yaml.safe_dump(SHORT.to_dict()))
+    threads = torch.get_num_threads()
     facts = make(path, tmp_path / "out", "cpu", lambda *_: None)
+    assert torch.get_num_threads() == threads
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["tiny.jsonl", "tiny.md", "tiny.safetensors"]
     card = ac.models.zoo.Card.read(tmp_path / "out" / "tiny.md")
     assert card.facts["test_accuracy"] == facts["test_accuracy"] > 0.3

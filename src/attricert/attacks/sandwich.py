@@ -130,8 +130,8 @@ def sandwich(
     if len(max_eps) != len(inputs):
         raise ArgumentError("certificate", f"of {len(max_eps)} inputs", f"must be of the {len(inputs)} inputs given")
     run_seed = fresh_seed() if seed is None else checks.count("seed", seed, 0)
-    limits = {"keep_label": keep_label, "data_range": data_range, "n_samples": n_samples}
-    attacked = explained(what, classifier)
+    limits = {"classifier": classifier, "keep_label": keep_label, "data_range": data_range, "n_samples": n_samples}
+    attacked = explained(what)
     inputs, index = batch(inputs, target)
     hunts = []
     with reporting(progress, len(inputs) * (len(sizes) + _TYPICAL + steps), "attacking") as tick:

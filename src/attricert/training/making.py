@@ -50,9 +50,12 @@ def make(recipe: Path, folder: Path, device: str, report: Narrator) -> Mapping[s
     if (folder / f"{settings.name}.safetensors").exists():
         raise ArgumentError("out", str(folder), f"already holds {settings.name}; choose another folder or remove it")
     parts = {split: datasets.load(settings.data, split) for split in ("train", "test")}
-    # On a CPU: sums in one order, whatever the machine's core count.
-    torch.set_num_threads(1 if device == "cpu" else torch.get_num_threads())
-    model = train(settings, parts["train"], device=device, folder=folder, report=report)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)  # sums in one order, whatever the machine's core count
+        model = train(settings, parts["train"], device=device, folder=folder, report=report)
+    finally:
+        torch.set_num_threads(threads)
     licence, origin = _ORIGINS[settings.data]
     facts = {
         "name": settings.name,
