@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections.abc import Callable, Iterable
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from attricert.errors import ArgumentError, UnknownNameError
 
-__all__ = ["count", "fraction", "known", "nonnegative_values", "open_fractions", "positive"]
+__all__ = ["count", "extra", "fraction", "known", "nonnegative_values", "open_fractions", "positive"]
 
 _NUMBER = (int, float, np.integer, np.floating)
 Rule = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.bool_]]
@@ -43,6 +44,12 @@ def known(name: str, value: str, options: Iterable[str]) -> str:
     if value not in options:
         raise UnknownNameError(name, str(value), options)
     return value
+
+
+def extra(module: str, name: str) -> None:
+    """That a module of an optional extra is installed."""
+    if importlib.util.find_spec(module) is None:
+        raise ArgumentError(name, module, f"is not installed; pip install 'attricert[{name}]'")
 
 
 def nonnegative_values(name: str, value: npt.ArrayLike) -> npt.NDArray[np.float64]:

@@ -10,7 +10,7 @@ import torch
 import yaml
 
 import attricert as ac
-from attricert.training import Checkpoint, Recipe, accuracy, loop, make, train
+from attricert.training import Checkpoint, Recipe, accuracy, loop, make, tensorboard, train
 from attricert.training.objectives import IGR, Ball, IGNorm, Noise, Standard, Trades
 
 ROOT = Path(__file__).parents[2]
@@ -48,6 +48,49 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(trained, digits)
     assert not torch.equal(weights(again), weights(other))
 
 
+def test_training_starts_from_a_zoo_model(digits):
+    recipe = dataclasses.replace(TINY, start="mnist-noise", learning_rate=1e-12, weight_decay=0.0, epochs=1)
+    model, begun = train(recipe, digits), ac.models.load("mnist-noise")
+    assert torch.allclose(weights(model), weights(begun), atol=1e-9)
+    assert not torch.equal(weights(train(dataclasses.replace(recipe, learning_rate=1e-3), digits)), weights(begun))
+
+
+def test_an_epoch_of_fewer_images_draws_anew_from_all(digits, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        Standard, "__call__", lambda self, model, images, *_: seen.append(images) or model(images).sum() * 0
+    )
+    train(dataclasses.replace(TINY, images=50), digits)
+    assert [len(images) for images in seen] == [20, 20] * 6
+    which = [int((digits.images == image).flatten(1).all(dim=1).nonzero()[0]) for images in seen for image in images]
+    assert all(len(set(which[i : i + 40])) == 40 for i in range(0, 240, 40))
+    assert len(set(which)) > 90
+
+
+def test_figures_for_tensorboard(digits, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    record = tensorboard(tmp_path / "board")
+    assert not (tmp_path / "board").exists()
+    train(SHORT, digits, folder=tmp_path, record=record)
+    lines = [json.loads(line) for line in (tmp_path / "tiny.jsonl").read_text().splitlines()]
+    figures = []
+    for path in sorted((tmp_path / "board").iterdir(), key=lambda path: path.name.rpartition(".")[2]):
+        board = EventAccumulator(str(path)).Reload()
+        figures.append({name: board.Scalars(name)[0] for name in board.Tags()["scalars"]})
+    assert [event["loss"].step for event in figures] == [1, 2, 3]
+    for event, line in zip(figures, lines, strict=True):
+        assert {name: scalar.value for name, scalar in event.items()} == pytest.approx(
+            {name: value for name, value in line.items() if name != "epoch"}
+        )
+
+
+def test_without_tensorboard_one_line_says_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ac.ArgumentError, match=r"not installed; pip install 'attricert\[tensorboard\]'"):
+        tensorboard(tmp_path)
+
+
 class KilledError(Exception):
     pass
 
@@ -58,6 +101,7 @@ VARIANTS = {
     "sgd, noise, augmented": dataclasses.replace(SHORT, optimizer="sgd", objective=Noise(0.2), augment=True),
     "trades": dataclasses.replace(SHORT, objective=Trades(BALL, beta=1.0)),
     "early stop": dataclasses.replace(SHORT, held_out=40, patience=2),
+    "fine-tuned on some": dataclasses.replace(SHORT, start="mnist-standard", images=60),
 }
 
 
@@ -170,6 +214,9 @@ def test_the_committed_recipes_are_those_on_the_cards():
         facts = ac.models.card(name).facts
         recipe = Recipe.read(ROOT / facts["recipe"])
         assert (recipe.name, recipe.architecture, recipe.seed) == (name, facts["architecture"], facts["seed"])
+        assert recipe.start == facts.get("start")
+        if recipe.start is not None:
+            assert facts["start_sha256"] == ac.models.card(recipe.start).facts["sha256"]
 
 
 @pytest.mark.parametrize(
@@ -192,6 +239,9 @@ def test_a_recipe_is_read_as_it_was_written(tmp_path, objective):
         ({"architecture": "mnist_cn"}, "did you mean 'mnist_cnn'"),
         ({"epochs": 0}, "^epochs=0"),
         ({"optimizer": "adam"}, "did you mean 'adamw'"),
+        ({"start": "mnist-standrd"}, "start='mnist-standrd': did you mean 'mnist-standard'"),
+        ({"architecture": "cifar_resnet", "start": "mnist-noise"}, "start='mnist-noise': must be a cifar_resnet"),
+        ({"images": 19}, "^images=19: must be an integer >= 20"),
         ({"patience": 2}, "patience=2: needs held_out"),
         ({"objective": "trades"}, "objective='trades': must be a mapping with a name"),
         ({"objective": {"name": "trade"}}, "did you mean 'trades'"),
@@ -230,7 +280,7 @@ def test_too_few_images_are_refused(digits):
 def test_a_model_is_made_with_its_card(tmp_path, monkeypatch):
     monkeypatch.setattr(ac.datasets, "load", lambda name, split: load(name, "sample"))
     path = tmp_path / "tiny.yaml"
-    path.write_text(yaml.safe_dump(SHORT.to_dict()))
+    path.write_text(yaml.safe_dump(dataclasses.replace(SHORT, start="mnist-noise").to_dict()))
     threads = torch.get_num_threads()
     facts = make(path, tmp_path / "out", "cpu", lambda *_: None)
     assert torch.get_num_threads() == threads
@@ -238,6 +288,7 @@ def test_a_model_is_made_with_its_card(tmp_path, monkeypatch):
     card = ac.models.zoo.Card.read(tmp_path / "out" / "tiny.md")
     assert card.facts["test_accuracy"] == facts["test_accuracy"] > 0.3
     assert card.facts["recipe"] == "recipes/tiny.yaml"
+    assert card.facts["start_sha256"] == ac.models.card("mnist-noise").facts["sha256"]
     assert "CIFAR" not in card.text
     with pytest.raises(ac.ArgumentError, match="already holds tiny"):
         make(path, tmp_path / "out", "cpu", lambda *_: None)

@@ -82,7 +82,3 @@ def _complain(message: str) -> None:
 
 def _say(message: str) -> None:
     print(message, file=sys.stderr)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -12,7 +12,7 @@ from attricert.cli.arguments import add_options
 from attricert.cli.loading import load_device
 from attricert.cli.output import show_json
 from attricert.progress import narrating
-from attricert.training import make
+from attricert.training import make, tensorboard
 
 __all__ = ["Options", "configure", "run"]
 
@@ -26,12 +26,14 @@ class Options:
         recipe: YAML file.
         out: folder for the model, its card, its figures (JSON lines) and, while it is trained, its checkpoint.
         device: torch device.
+        tensorboard: write the figures for TensorBoard too, in the folder's tensorboard/ (extra tensorboard).
         json: print JSON.
     """
 
     recipe: str
     out: str = "runs/models"
     device: str = "cpu"
+    tensorboard: bool = False
     json: bool = False
 
 
@@ -45,8 +47,9 @@ def run(**values: Any) -> int:
     options = Options(**values)
     path, folder = Path(options.recipe), Path(options.out)
     load_device(options.device)
+    record = tensorboard(folder / "tensorboard" / path.stem) if options.tensorboard else None
     with narrating() as report:
-        facts = make(path, folder, options.device, report)
+        facts = make(path, folder, options.device, report, record)
     if options.json:
         show_json(dict(facts))
     else:

@@ -54,7 +54,7 @@ class Card:
 
 def names() -> tuple[str, ...]:
     """Names that `load` knows."""
-    return tuple(sorted(path.stem for path in _FOLDER.glob("*.md")))
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.safetensors")))
 
 
 def card(name: str) -> Card:

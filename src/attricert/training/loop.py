@@ -12,11 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from attricert import models
 from attricert.datasets import Labelled
 from attricert.errors import ArgumentError
 from attricert.files import write_atomically
 from attricert.models import ARCHITECTURES
 from attricert.progress import Narrator
+from attricert.training.board import Record
 from attricert.training.checkpoint import Checkpoint
 from attricert.training.recipe import Recipe
 
@@ -32,6 +34,7 @@ def train(
     device: torch.device | str = "cpu",
     folder: Path | None = None,
     report: Narrator | None = None,
+    record: Record | None = None,
 ) -> nn.Module:
     """Train on the data and return the model in eval mode, on the CPU.
 
@@ -42,6 +45,7 @@ def train(
         folder: where ``NAME.checkpoint`` is kept after each epoch, and ``NAME.jsonl`` gets a line of figures; if a
             checkpoint is there, training goes on from it and ends as if it had never stopped.
         report: told of progress.
+        record: told the figures of each epoch trained now.
     """
     run = _Run(recipe, data, torch.device(device))
     checkpoint = None if folder is None else folder / f"{recipe.name}.checkpoint"
@@ -53,6 +57,8 @@ def train(
             run.checkpoint().save(checkpoint)
             lines = "".join(json.dumps(line) + "\n" for line in run.history)
             write_atomically(folder / f"{recipe.name}.jsonl", lines.encode())
+        if record is not None:
+            record(run.history[-1])
     return run.result()
 
 
@@ -77,10 +83,13 @@ class _Run:
         fit = len(data) - recipe.held_out
         self.recipe, self.device = recipe, device
         self.data, self.validation = data.slice(0, fit), data.slice(fit, None)
-        self.images_per_epoch = fit // recipe.batch_size * recipe.batch_size
+        self.images_per_epoch = min(fit, recipe.images or fit) // recipe.batch_size * recipe.batch_size
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
-            self.model = ARCHITECTURES[recipe.architecture]().to(device)
+            self.model = ARCHITECTURES[recipe.architecture]()
+        if recipe.start is not None:
+            self.model.load_state_dict(models.load(recipe.start).state_dict())
+        self.model.to(device)
         self.optimizer = _optimizer(recipe, self.model)
         steps = recipe.epochs * (self.images_per_epoch // recipe.batch_size)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, recipe.learning_rate, total_steps=steps)

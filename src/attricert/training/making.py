@@ -11,6 +11,7 @@ import torch
 from attricert import datasets, models
 from attricert.errors import ArgumentError
 from attricert.progress import Narrator
+from attricert.training.board import Record
 from attricert.training.loop import accuracy, train
 from attricert.training.recipe import Recipe
 
@@ -34,7 +35,7 @@ Made by `attricert train --recipe {recipe}`, for certifying its explanations and
 {origin}"""
 
 
-def make(recipe: Path, folder: Path, device: str, report: Narrator) -> Mapping[str, Any]:
+def make(recipe: Path, folder: Path, device: str, report: Narrator, record: Record | None = None) -> Mapping[str, Any]:
     """Train what a recipe says, measure it, and write weights and card to a folder; gives the facts on the card.
 
     Args:
@@ -42,6 +43,7 @@ def make(recipe: Path, folder: Path, device: str, report: Narrator) -> Mapping[s
         folder: for the model and, while it is trained, its checkpoint. A checkpoint found there is gone on from.
         device: torch device.
         report: told of progress.
+        record: told the figures of each epoch trained now.
 
     Raises:
         ArgumentError: the folder already holds a model of this name.
@@ -53,7 +55,7 @@ def make(recipe: Path, folder: Path, device: str, report: Narrator) -> Mapping[s
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1)  # sums in one order, whatever the machine's core count
-        model = train(settings, parts["train"], device=device, folder=folder, report=report)
+        model = train(settings, parts["train"], device=device, folder=folder, report=report, record=record)
     finally:
         torch.set_num_threads(threads)
     licence, origin = _ORIGINS[settings.data]
@@ -64,6 +66,11 @@ def make(recipe: Path, folder: Path, device: str, report: Narrator) -> Mapping[s
         "input_range": [0, 1],
         "classes": 10,
         "recipe": f"recipes/{recipe.name}",
+        **(
+            {}
+            if settings.start is None
+            else {"start": settings.start, "start_sha256": models.card(settings.start).facts["sha256"]}
+        ),
         "seed": settings.seed,
         **{f"{split}_accuracy": round(accuracy(model, part), 4) for split, part in parts.items()},
         "license": "apache-2.0",

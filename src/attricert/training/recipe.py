@@ -10,7 +10,7 @@ from typing import Any, cast, final, get_type_hints
 
 import yaml
 
-from attricert import checks
+from attricert import checks, models
 from attricert.errors import ArgumentError
 from attricert.models import ARCHITECTURES
 from attricert.training.objectives import IGR, IGNorm, Noise, Objective, Standard, Trades
@@ -45,6 +45,8 @@ class Recipe:
         objective: what is made small.
         optimizer: ``"adamw"``, or ``"sgd"`` with Nesterov momentum 0.9.
         augment: random crops of the image padded by 4, and flips from left to right.
+        start: the zoo model whose weights are the first ones; None for random ones.
+        images: how many training images, drawn anew, are an epoch; None for all.
         held_out: images at the end of the training split that are kept to validate on; 0 for none.
         patience: epochs without a better validation accuracy after which to stop, and take the best epoch's weights;
             None to train to the end.
@@ -61,6 +63,8 @@ class Recipe:
     objective: Objective = field(default_factory=Standard)
     optimizer: str = "adamw"
     augment: bool = False
+    start: str | None = None
+    images: int | None = None
     held_out: int = 0
     patience: int | None = None
 
@@ -69,6 +73,12 @@ class Recipe:
         checks.known("optimizer", self.optimizer, _OPTIMIZERS)
         for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("held_out", 0)):
             checks.count(name, getattr(self, name), least)
+        if self.start is not None:
+            checks.known("start", self.start, models.names())
+            if models.card(self.start).facts["architecture"] != self.architecture:
+                raise ArgumentError("start", self.start, f"must be a {self.architecture}")
+        if self.images is not None:
+            checks.count("images", self.images, self.batch_size)
         checks.positive("learning_rate", self.learning_rate)
         if self.patience is not None:
             checks.count("patience", self.patience, 1)

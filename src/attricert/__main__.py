@@ -1,0 +1,7 @@
+"""``python -m attricert``."""
+
+import sys
+
+from attricert.cli.main import main
+
+sys.exit(main())
