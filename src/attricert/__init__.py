@@ -7,7 +7,7 @@
 >>> certificate.max_eps(cosine=0.9)
 """
 
-from attricert import attacks, datasets, metrics, models
+from attricert import attacks, datasets, metrics, models, runs
 from attricert._version import __version__
 from attricert.attributions import Attribution, InputXGradient, IntegratedGradients, Saliency, wrap
 from attricert.bounding import Clip, Normalize
@@ -50,5 +50,6 @@ __all__ = [
     "datasets",
     "metrics",
     "models",
+    "runs",
     "wrap",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import final
 
@@ -25,7 +25,10 @@ from attricert.proving import CONFIDENCES, Forecast, Goal, Prover, evidence, for
 from attricert.sampling import BatchSize, Sampler
 from attricert.streams import Stream, fresh_seed
 
-__all__ = ["SmoothedAttribution"]
+__all__ = ["Glance", "SmoothedAttribution"]
+
+Glance = Callable[[int, Callable[[], Certificate]], None]
+"""Told how many copies are done, and what gives the certificate that they would make."""
 
 _FEWEST = 100  # draws for a certificate; with fewer no bound says anything
 _SEARCH_STEPS, _SEARCH_RANGE = 12, 64.0
@@ -127,6 +130,7 @@ class SmoothedAttribution:
         label: bool = True,
         sample_ids: Sequence[str] | None = None,
         progress: bool | Tick = False,
+        watch: Glance | None = None,
     ) -> Certificate:
         """Sample, and prove what the samples allow, for each input with probability at least 1 - alpha.
 
@@ -156,6 +160,8 @@ class SmoothedAttribution:
                 ``stop_when``, label and higher moments are left out: their bounds hold at a fixed number of draws.
             sample_ids: names that key each input's draws; by default made from its content.
             progress: True for a bar, or a function told how many copies have just been done.
+            watch: told, as an input's draws come in, how many copies are done (the pilot's aside) and a function that
+                gives the certificate (of the cosine alone) that they would make.
 
         Returns:
             A certificate with its evidence; every curve in eps or T comes from it without the model.
@@ -181,7 +187,8 @@ class SmoothedAttribution:
         Geometry(statement, method, Facts.of_norm(np.zeros(1)))  # refuses what does not go together, before sampling
         goal = None if stop_when is None else Goal(statement, method, *stop_when)
         vectors = None if functionals is None else functionals_of(functionals, inputs)
-        prover = Prover(self._sampler(classifier), statement, n_samples, goal, vectors)
+        show = None if watch is None else lambda draws, found: watch(draws, lambda: Certificate(found(), method))
+        prover = Prover(self._sampler(classifier), statement, n_samples, goal, vectors, show)
         with reporting(progress, n_samples * len(inputs), "certifying") as tick:
             rows = [prover.prove(x, index, key, tick) for x, index, key in batch]
         certificate = Certificate(evidence(statement, rows, vectors), method)

@@ -1,6 +1,5 @@
 """``attricert attack``: what it writes, what it prints, and its exit code."""
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 
 import attricert as ac
 from attricert.cli.main import main
+from attricert.runs.rows import Row
 
 CERTIFY = ["certify", "--model", "mnist-standard", "--data", "mnist:sample[0:2]", "--noise", "gaussian"]
 ATTACK = ["attack", "--run", "run", "--budget", "0.01", "--steps", "1", "--n-samples", "400"]
@@ -29,7 +29,7 @@ def test_both_bounds_are_written_and_printed(capsys):
     table = pq.read_table("run/attack.parquet")
     assert printed["failed"] == 0
     assert json.loads(table.schema.metadata[b"attricert"])["budget"] == 0.01
-    certificate = ac.Certificate.load("run/certificate.safetensors")
+    certificate = ac.runs.load("run")
     for i, row in enumerate(table.to_pylist()):
         assert row["id"] == f"mnist:test:{i}"
         assert row["max_eps"] == certificate.max_eps(0.9)[i]
@@ -55,10 +55,12 @@ def test_the_first_inputs_alone_into_another_folder(capsys):
 @pytest.mark.usefixtures("_run")
 def test_a_false_claim_fails_with_exit_1(capsys):
     """Ten times the norm, no spread: the certificate claims far too much."""
-    path = Path("run/certificate.safetensors")
-    evidence = ac.Evidence.load(path)
-    path.unlink()
-    dataclasses.replace(evidence, norm=10 * evidence.norm, spread=1e-4 * evidence.spread).save(path)
+    store = ac.runs.Store.open(Path("run"))
+    (part,) = store.parts()
+    forged = [
+        {**row.facts, "norm": 10 * row.facts["norm"], "spread": 1e-4 * row.facts["spread"]} for row in part.rows()
+    ]
+    part.write([Row(facts) for facts in forged], store.manifest.digest)
     assert main([*ATTACK, "--eps", "0.8"]) == 1
     assert capsys.readouterr().out.count("CLAIM FAILED: mnist:test:") == 2
     assert all(row["crossed"] for row in pq.read_table("run/attack.parquet").to_pylist())
@@ -84,7 +86,7 @@ def test_bad_settings_get_one_line(capsys, extra, message):
 
 @pytest.mark.usefixtures("_run")
 def test_a_run_of_other_data_is_refused(capsys):
-    config = Path("run/config.yaml")
-    config.write_text(config.read_text().replace("[0:2]", "[0:3]"))
+    manifest = Path("run/manifest.json")
+    manifest.write_text(manifest.read_text().replace("[0:2]", "[0:3]"))
     assert main(ATTACK) == 2
-    assert "its certificate is of 2 inputs" in capsys.readouterr().err
+    assert "is not of what is here now (inputs: 2 -> 3; data_sha256: '" in capsys.readouterr().err

@@ -47,8 +47,13 @@ def test_certify_writes_what_it_prints(capsys):
     row = printed["rows"][1]
     assert (row["id"], row["label"], row["prediction"]) == ("mnist:test:1", 2, 2)
     assert row["cosine_eps_0.01"] > row["cosine_eps_0.04"] > 0.9
-    assert json.loads(table.schema.metadata[b"attricert"]) == printed["statement"]
-    certificate = ac.Certificate.load("run/certificate.safetensors")
+    assert json.loads(table.schema.metadata[b"attricert"])["config"]["n_samples"] == 300
+    certificate = ac.runs.load("run")
+    assert certificate.statement.to_dict() == {
+        **printed["statement"],
+        "parts": ("norm", "features", "label"),
+        "moments": (),
+    }
     np.testing.assert_array_equal(certificate.max_eps(0.9), [r["max_eps_cosine_0.9"] for r in printed["rows"]])
     config = yaml.safe_load(Path("run/config.yaml").read_text())
     assert (config["seed"], config["n_samples"], config["eps"]) == (5, 300, [0.01, 0.04])
@@ -60,12 +65,12 @@ def test_the_written_config_repeats_the_run(capsys):
     assert pq.read_table("a/results.parquet").equals(pq.read_table("b/results.parquet"))
 
 
-def test_results_are_never_overwritten(capsys):
-    assert main([*CERTIFY, "--out", "run"]) == 0
-    before = Path("run/results.parquet").read_bytes()
-    assert main([*CERTIFY, "--out", "run", "--seed", "9"]) == 2
-    assert "already holds results.parquet" in capsys.readouterr().err
-    assert Path("run/results.parquet").read_bytes() == before
+def test_another_run_is_refused_with_the_difference(capsys):
+    assert main([*CERTIFY, "--seed", "5", "--out", "run"]) == 0
+    before = {path: path.read_bytes() for path in sorted(Path("run").rglob("*")) if path.is_file()}
+    assert main([*CERTIFY, "--out", "run", "--seed", "9", "--n-samples", "400"]) == 2
+    assert "holds a run of something else (n_samples: 300 -> 400; seed: 5 -> 9)" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in sorted(Path("run").rglob("*")) if path.is_file()} == before
 
 
 def test_the_table_rounds_down(capsys):
@@ -157,7 +162,7 @@ def test_bad_input_is_one_line_and_exit_2_and_nothing_is_written(capsys, extra, 
 
 def test_bad_commands(capsys):
     assert "invalid choice: 'certfy'" in fails(capsys, "certfy")
-    assert "--model" in fails(capsys, "certify", "--data", "mnist:test[0:1]", "--radius", "1")
+    assert "model=None: is needed, unless" in fails(capsys, "certify", "--data", "mnist:test[0:1]", "--radius", "1")
     assert "did you mean 'mnist'" in fails(capsys, "data", "mnis")
     assert "did you mean 'mnist-standard'" in fails(capsys, "models", "mnist-standrad")
 
@@ -235,7 +240,7 @@ def test_gaussian_noise_brings_the_new_columns(capsys, tmp_path):
     for head in ("keeps it, eps <", "signs, eps=0.02", "tau, eps=0.02", "top 50, eps=0.02"):
         assert head in printed
     row = pq.read_table(out / "results.parquet").to_pylist()[0]
-    certificate = ac.Certificate.load(out / "certificate.safetensors")
+    certificate = ac.runs.load(out)
     assert row["label_certified"] == 7
     assert row["top_50_eps_0.02"] == certificate.top_k(50, 0.02)[0] > 0
     assert row["signs_eps_0.02"] == (certificate.signs(0.02)[0] != 0).mean() > 0.3

@@ -63,6 +63,8 @@ class Certificate:
     @property
     def maps(self) -> Array:
         """Smoothed attributions estimated from the draws, shape (batch, ...)."""
+        if self.evidence.maps is None:
+            raise ArgumentError("maps", "drop", "they were not kept; use maps='keep' in the run for this")
         return self.evidence.maps
 
     @property
@@ -237,7 +239,8 @@ class Certificate:
     def _features(self) -> Entries:
         e = self.evidence
         if e.feature_low is None or e.feature_high is None or e.feature_spread is None:
-            raise ArgumentError("features", False, "must be True in certify() for this, with a sound confidence bound")
+            rule = "must be True in certify() for this, with a sound confidence bound (in a run: with maps kept)"
+            raise ArgumentError("features", False, rule)
         low, high, spread = (a.reshape(len(self), -1) for a in (e.feature_low, e.feature_high, e.feature_spread))
         return self._entries(low, high, spread, np.array([self.statement.entry_bound]), self.statement.nonnegative)
 

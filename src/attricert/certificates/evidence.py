@@ -60,7 +60,7 @@ class Evidence:
     zeros: npt.NDArray[np.int64]
     nonfinite: npt.NDArray[np.int64]
     outcome: tuple[str, ...]
-    maps: npt.NDArray[np.float64]
+    maps: npt.NDArray[np.float64] | None = None
     spread: npt.NDArray[np.float64] | None = None
     reach: npt.NDArray[np.float64] | None = None
     moments: npt.NDArray[np.float64] | None = None

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any, final
 
 import numpy as np
+import torch
 from jsonargparse import ArgumentParser
 
-from attricert import checks
+from attricert import checks, runs
 from attricert.attacks import Sandwich, Strong, sandwich
-from attricert.certificates import Certificate
 from attricert.cli.arguments import add_options
 from attricert.cli.output import save_figure, show_json, show_table, shown
-from attricert.cli.setting import CERTIFICATE, options_of_run, setting_of
 from attricert.errors import ArgumentError
 from attricert.files import write_atomically
 from attricert.report import both_sides, to_parquet
@@ -73,19 +72,19 @@ def run(**values: Any) -> int:
     if (folder / _RESULTS).exists():
         raise ArgumentError("out", str(folder), f"already holds {_RESULTS}; choose another folder with --out")
     checks.fraction("cosine", options.cosine)
-    certified = options_of_run(Path(options.run))
-    certificate = Certificate.load(Path(options.run) / CERTIFICATE, certified.method)
-    setting = setting_of(certified)
-    if len(certificate) != len(setting.images):
-        rule = f"its certificate is of {len(certificate)} inputs, its data holds {len(setting.images)}"
-        raise ArgumentError("run", options.run, rule)
-    n = len(certificate) if options.inputs is None else min(checks.count("inputs", options.inputs, 1), len(certificate))
-    some = certificate[:n]
+    run = runs.Store.open(Path(options.run))
+    rows, certificate = runs.certified(run)
+    n = len(rows) if options.inputs is None else min(checks.count("inputs", options.inputs, 1), len(rows))
+    rows, certificate = rows[:n], certificate[:n]
+    setting, items = runs.Setting.load(run.manifest.config), run.items()
+    if changed := run.manifest.differences(runs.Manifest.of(setting, items)):
+        raise ArgumentError("run", options.run, f"is not of what is here now ({'; '.join(changed)})")
+    images = torch.stack([items[row.facts["position"]][0] for row in rows]).to(setting.device)
     attacked = sandwich(
-        some,
-        setting.smoothed,
-        setting.images[:n],
-        setting.target[:n].to(setting.images.device),
+        certificate,
+        setting.smoothed(setting.scores(images[:1])),
+        images,
+        torch.tensor([row.facts["target"] for row in rows], device=setting.device),
         cosine=options.cosine,
         eps=options.eps,
         attack=Strong(budget=options.budget),
@@ -96,15 +95,15 @@ def run(**values: Any) -> int:
         seed=options.seed,
         progress=True,
     )
-    ids = setting.data.ids[:n]
-    rows = _rows(ids, attacked)
-    save_figure(both_sides(some, attacked, ids[:_PANELS]), folder / _PICTURE)
-    write_atomically(folder / _RESULTS, to_parquet(rows, json.dumps(dataclasses.asdict(options))))
-    failed = [row for row in rows if row["crossed"]]
+    ids = [row.facts["id"] for row in rows]
+    found = _rows(ids, attacked)
+    save_figure(both_sides(certificate, attacked, ids[:_PANELS]), folder / _PICTURE)
+    write_atomically(folder / _RESULTS, to_parquet(found, json.dumps(dataclasses.asdict(options))))
+    failed = [row for row in found if row["crossed"]]
     if options.json:
-        show_json({"rows": rows, "failed": len(failed)})
+        show_json({"rows": found, "failed": len(failed)})
     else:
-        _show(options, rows, failed)
+        _show(options, found, failed)
         print(f"written to {folder / _RESULTS} and {folder / _PICTURE}")
     return 1 if failed else 0
 

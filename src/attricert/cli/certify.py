@@ -1,96 +1,120 @@
-"""Certify the explanations of a model on a slice of data, and write the results."""
+"""Certify the explanations of a model on a slice of data; goes on where it was stopped."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
-import yaml
 from jsonargparse import ArgumentParser
 
-from attricert import checks
-from attricert._version import __version__
-from attricert.certificates import METHODS, Certificate
+from attricert import runs
 from attricert.cli.arguments import add_options
-from attricert.cli.loading import load_array
-from attricert.cli.output import show_json, show_rows, subjects
-from attricert.cli.setting import CERTIFICATE, CONFIG, Options, setting_of
+from attricert.cli.display import displaying
+from attricert.cli.output import show_json, show_run
 from attricert.errors import ArgumentError
-from attricert.files import write_atomically
-from attricert.report import rows_of, to_parquet
 
 __all__ = ["Options", "configure", "run"]
 
-_RESULTS = "results.parquet"
+
+@final
+@dataclass(frozen=True)
+class Options:
+    """Where the work is done, and what is shown of it.
+
+    Args:
+        out: folder of the run. One that holds a part of the same run is gone on with; given alone, it says what of.
+        workers: processes (or Ray actors) that work at the same time, each with a model of its own.
+        ray: work on a Ray cluster: auto, ray://HOST:10001, or local (needs the extra ray).
+        shard: i/N, only every N-th input from the i-th (from 0) on, for arrays of jobs that share the folder.
+        retry_failed: try inputs again that have failed before.
+        eps: l2 sizes at which to report the certified cosine.
+        cosine: thresholds at which to report the largest certified eps.
+        top_k: size of the top set whose overlap is certified; by default a tenth of the features.
+        json: print JSON instead of a table.
+    """
+
+    out: str | None = None
+    workers: int = 1
+    ray: str | None = None
+    shard: str | None = None
+    retry_failed: bool = False
+    eps: tuple[float, ...] = (0.02, 0.05, 0.1)
+    cosine: tuple[float, ...] = (0.8, 0.9)
+    top_k: int | None = None
+    json: bool = False
 
 
 def configure(parser: ArgumentParser) -> None:
     """Add this command's arguments."""
+    add_options(parser, runs.Config, optional=("model", "data"))
     add_options(parser, Options)
 
 
 def run(**values: Any) -> int:
-    """Certify, write, print."""
-    options = Options(**values)
-    folder = _fresh_folder(options.out)
-    checks.known("method", options.method, METHODS)
-    eps = checks.nonnegative_values("eps", options.eps).tolist()
-    cosine = checks.open_fractions("cosine", options.cosine).tolist()
-    functionals = load_array("functionals", options.functionals)
-    setting = setting_of(options)
-    top_k = _top_k(options.top_k, setting.images[0].numel())
-    certificate = setting.smoothed.certify(
-        setting.images,
-        setting.target,
-        n_samples=options.n_samples,
-        alpha=options.alpha,
-        seed=options.seed,
-        confidence=options.confidence,
-        guarantee=options.guarantee,
-        observed_samples=options.observed_samples,
-        method=options.method,
-        stop_when=None if options.stop_when is None else (options.stop_when[0], options.stop_when[1]),
-        moments=options.moments,
-        functionals=functionals,
-        sample_ids=setting.data.ids,
-        progress=True,
-    )
-    rows = rows_of(certificate, subjects(setting.data, setting.predicted, setting.target), eps, cosine, top_k)
-    if folder is not None:
-        _write(folder, options, certificate, rows)
+    """Certify, store, print."""
+    names = {field.name for field in dataclasses.fields(Options)}
+    options = Options(**{name: value for name, value in values.items() if name in names})
+    config, asked = _resolved({name: value for name, value in values.items() if name not in names}, options)
+    shard = None if options.shard is None else runs.Shard.parse(options.shard)
+    if options.out is None and (shard is not None or options.ray is not None):
+        raise ArgumentError("out", None, "is needed with --shard and --ray")
+    with tempfile.TemporaryDirectory() as nowhere, displaying() as report:
+        store = runs.certify(
+            config,
+            Path(nowhere) / "run" if options.out is None else Path(options.out),
+            executor=_executor(options),
+            shard=shard,
+            retry_failed=options.retry_failed,
+            asked=asked,
+            report=report,
+        )
+        rows, terms = runs.certificates(store, asked), runs.statement(store)
+    whole = len(rows) == store.manifest.inputs
+    if whole and options.out is not None:
+        runs.write_results(store, rows)
+    summary = runs.summary(store, rows, asked)
     if options.json:
-        show_json({"statement": certificate.statement.to_dict(), "rows": rows})
+        statement = None if terms is None else terms.to_dict()
+        show_json({"statement": statement, "rows": rows, "summary": dataclasses.asdict(summary)})
+        return 0
+    show_run(store, rows, summary, terms)
+    if options.out is None:
+        print("not written: give --out FOLDER to keep the results")
+    elif whole:
+        print(f"written to {options.out}")
     else:
-        show_rows(rows, certificate, title=f"{options.model}, {options.data}")
-        print(f"written to {folder}" if folder else "not written: give --out FOLDER to keep the results")
+        print(f"{summary.missing} inputs are left to other shards; then: attricert merge {options.out}")
     return 0
 
 
-def _fresh_folder(out: str | None) -> Path | None:
-    if out is None:
-        return None
-    folder = Path(out)
-    if (folder / _RESULTS).exists():
-        raise ArgumentError("out", out, f"already holds {_RESULTS}; choose another folder or remove it")
-    if folder.exists() and not folder.is_dir():
-        raise ArgumentError("out", out, "must be a folder")
-    return folder
+def _resolved(values: Mapping[str, Any], options: Options) -> tuple[runs.Config, runs.Asked]:
+    """What to do; where nothing but a run that exists is named, what that one does."""
+    asked = {name: getattr(options, name) for name in ("eps", "cosine", "top_k")}
+    if values["model"] is not None and values["data"] is not None:
+        return runs.Config.of(values), runs.Asked.of(asked)
+    if options.out is None or not Path(options.out).exists() or values["model"] is not values["data"]:
+        missing = "model" if values["model"] is None else "data"
+        raise ArgumentError(missing, None, "is needed, unless --out alone names a run to go on with")
+    store = runs.Store.open(Path(options.out))
+    given = {name: value for name, value in values.items() if value not in (None, _usual(runs.Config, name))}
+    wanted = {name: value for name, value in asked.items() if _plain(value) != _usual(Options, name)}
+    return runs.Config.of({**store.manifest.config.to_dict(), **given}), runs.Asked.of({**store.settings(), **wanted})
 
 
-def _top_k(k: int | None, features: int) -> int:
-    if k is None:
-        return max(1, features // 10)
-    if checks.count("top_k", k, 1) > features:
-        raise ArgumentError("top_k", k, f"must be at most the number of features, {features}")
-    return k
+def _usual(kind: type[Any], name: str) -> Any:
+    """A field's default."""
+    return _plain(next(field.default for field in dataclasses.fields(kind) if field.name == name))
 
 
-def _write(folder: Path, options: Options, certificate: Certificate, rows: Sequence[dict[str, object]]) -> None:
-    settings = {**dataclasses.asdict(options), "seed": certificate.statement.seed}
-    text = f"# attricert {__version__}\n{yaml.safe_dump(settings, sort_keys=False)}"
-    certificate.save(folder / CERTIFICATE)
-    write_atomically(folder / CONFIG, text.encode())
-    # Last: results that exist are complete.
-    write_atomically(folder / _RESULTS, to_parquet(rows, certificate.statement.to_json()))
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _executor(options: Options) -> runs.Executor:
+    if options.ray is not None:
+        return runs.Ray(options.workers, options.ray)
+    return runs.Inline() if options.workers == 1 else runs.Processes(options.workers)

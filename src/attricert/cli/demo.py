@@ -13,7 +13,7 @@ from attricert import datasets, models
 from attricert.attributions import Saliency
 from attricert.bounding import Normalize
 from attricert.cli.arguments import add_options
-from attricert.cli.output import save_figure, show_json, show_rows, shown, subjects
+from attricert.cli.output import describe, save_figure, show_json, show_rows, shown, subjects
 from attricert.noise import Gaussian, UniformBall
 from attricert.report import curves, maps, rows_of
 from attricert.smoothed import SmoothedAttribution
@@ -84,7 +84,11 @@ def run(**values: Any) -> int:
     if options.json:
         show_json({"statement": certificate.statement.to_dict(), "rows": rows})
         return 0
-    show_rows(rows, certificate, title=f"{_DIGITS} MNIST test digits, {_MODEL}, saliency")
+    show_rows(
+        rows,
+        describe(certificate.statement, certificate.method, options.n_samples),
+        title=f"{_DIGITS} MNIST test digits, {_MODEL}, saliency",
+    )
     cosine, alpha = shown(certificate.cosine(_EPS[1])[0]), certificate.statement.alpha
     print(
         f"Row 1 reads: whatever is added to this digit, as long as its l2 size is at most {_EPS[1]}, the smoothed map "

@@ -11,7 +11,7 @@ from typing import NoReturn
 from jsonargparse import ArgumentParser, Namespace
 
 from attricert import __version__
-from attricert.cli import attack, certify, data, demo, models, plan, train
+from attricert.cli import attack, certificates, certify, data, demo, merge, models, plan, status, train, verify
 from attricert.errors import AttricertError
 
 __all__ = ["main"]
@@ -19,6 +19,10 @@ __all__ = ["main"]
 _COMMANDS = {
     "demo": demo,
     "certify": certify,
+    "status": status,
+    "merge": merge,
+    "certificates": certificates,
+    "verify": verify,
     "attack": attack,
     "plan": plan,
     "data": data,

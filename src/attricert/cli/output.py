@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,14 +18,17 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from attricert.certificates import Certificate
+from attricert.certificates import Statement
 from attricert.datasets import Labelled
 from attricert.files import write_atomically
 from attricert.report import COSINE, MAX_EPS
+from attricert.runs import Store, Summary
+from attricert.runs.rows import CERTIFIED
 
+_FEW = 50  # inputs that are shown one by one
 _KIND = {"sound": "sound lower bounds", "printed": "the paper's printed formula (NOT lower bounds)"}
 
-__all__ = ["describe", "save_figure", "show_json", "show_rows", "show_table", "shown", "subjects"]
+__all__ = ["describe", "save_figure", "show_json", "show_rows", "show_run", "show_table", "shown", "subjects"]
 
 
 def subjects(data: Labelled, predicted: Tensor, target: Tensor) -> dict[str, Sequence[Any]]:
@@ -42,7 +46,35 @@ def shown(value: float | Decimal, digits: int = 4) -> str:
     return str(Decimal(value).quantize(Decimal(10) ** -digits, rounding=ROUND_FLOOR))
 
 
-def show_rows(rows: Sequence[Mapping[str, Any]], certificate: Certificate, title: str) -> None:
+def show_run(store: Store, rows: Sequence[Mapping[str, Any]], found: Summary, terms: Statement | None) -> None:
+    """A run: its certificates, if they are few, and what they amount to."""
+    config = store.manifest.config
+    good = [row for row in rows if row["status"] == CERTIFIED]
+    title = f"{config.model}, {config.data}"
+    if terms is not None and good:
+        samples = max(row["n_samples"] + row["n_pilot"] for row in good)
+        text = describe(terms, config.method, samples)
+        if len(good) <= _FEW:
+            show_rows(good, text, title)
+        else:
+            print(f"{title}: {text}")
+    _show_curve(found)
+    for e, reasons in found.abstains.items():
+        for reason, count in reasons.items():
+            print(f"abstains at eps={e!r} on {count} of {found.certified} inputs: {reason}")
+    for reason, count in found.failed.items():
+        print(f"failed on {count} of {found.inputs} inputs: {reason}")
+
+
+def _show_curve(found: Summary) -> None:
+    """Share of inputs against eps, as certified accuracy is shown."""
+    for t, points in found.curve.items():
+        if points and found.certified > 1:
+            table = {f"eps {e!r}": f"{math.floor(1000 * share) / 1000:.3f}" for e, share in points}
+            show_table([table], f"share of inputs certified to keep a cosine of {t!r}")
+
+
+def show_rows(rows: Sequence[Mapping[str, Any]], description: str, title: str) -> None:
     """The certificates of a run: one line an input."""
     table = [
         {
@@ -57,7 +89,7 @@ def show_rows(rows: Sequence[Mapping[str, Any]], certificate: Certificate, title
         }
         for row in rows
     ]
-    show_table(table, title, describe(certificate))
+    show_table(table, title, description)
     if further := [{"input": row["id"], **_further(row)} for row in rows if _further(row)]:
         show_table(
             further, "prediction and features", "certain to stay: the smoothed prediction; signs, ranks, top set"
@@ -90,12 +122,10 @@ def _further(row: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def describe(certificate: Certificate) -> str:
+def describe(s: Statement, method: str, samples: int) -> str:
     """What the numbers claim."""
-    s = certificate.statement
-    samples = int((certificate.evidence.n_samples + certificate.evidence.n_pilot).max())
     return (
-        f"{_KIND[certificate.method]} for {s.noise}, {s.bound_name}, {s.guarantee} guarantee, alpha = {s.alpha!r} "
+        f"{_KIND[method]} for {s.noise}, {s.bound_name}, {s.guarantee} guarantee, alpha = {s.alpha!r} "
         f"({s.confidence}), up to {samples:,} samples an input, seed {s.seed}"
     )
 

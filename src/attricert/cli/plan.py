@@ -13,10 +13,10 @@ from jsonargparse import ArgumentParser
 
 from attricert import checks
 from attricert.cli.arguments import add_options
-from attricert.cli.loading import load_attribution, load_data, load_model
 from attricert.cli.output import show_json, show_table, shown
 from attricert.noise import Gaussian, Noise, UniformBall
 from attricert.proving import Forecast
+from attricert.runs.loading import load_attribution, load_data, load_model
 from attricert.smoothed import SmoothedAttribution
 
 __all__ = ["Options", "configure", "run"]

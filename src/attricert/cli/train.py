@@ -9,9 +9,9 @@ from typing import Any, final
 from jsonargparse import ArgumentParser
 
 from attricert.cli.arguments import add_options
-from attricert.cli.loading import load_device
 from attricert.cli.output import show_json
 from attricert.progress import narrating
+from attricert.runs.loading import load_device
 from attricert.training import make, tensorboard
 
 __all__ = ["Options", "configure", "run"]

@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import final
+from typing import Protocol, final, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-__all__ = ["Labelled"]
+__all__ = ["Items", "Labelled"]
+
+
+@runtime_checkable
+class Items(Protocol):
+    """Data that may be read item by item."""
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Where each item comes from; keys its random draws."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        """Image, shape (channels, height, width), float32 in [0, 1], and label; -1 for none."""
+        ...
+
+    def digest(self) -> str:
+        """SHA-256 of everything."""
+        ...
 
 
 @final
@@ -36,6 +57,13 @@ class Labelled:
 
     def __iter__(self) -> Iterator[tuple[Tensor, int]]:
         return (self[i] for i in range(len(self)))
+
+    def digest(self) -> str:
+        """SHA-256 of images, labels and names."""
+        whole = hashlib.sha256("\x1f".join(self.ids).encode())
+        for part in (self.images, self.labels):
+            whole.update(part.contiguous().numpy().tobytes())
+        return whole.hexdigest()
 
     def slice(self, start: int | None, stop: int | None) -> Labelled:
         """Items from start to stop, as Python slices go."""

@@ -9,12 +9,12 @@ from pathlib import Path
 from attricert import checks
 from attricert.datasets.cache import cache_folder
 from attricert.datasets.cifar10 import load_cifar10, load_cifar10_sample
-from attricert.datasets.folder import load_folder
-from attricert.datasets.labelled import Labelled
+from attricert.datasets.folder import ImageFolder, load_folder
+from attricert.datasets.labelled import Items, Labelled
 from attricert.datasets.mnist import SAMPLE_SIZE, load_mnist, load_sample
 from attricert.errors import ArgumentError
 
-__all__ = ["fetch", "load", "names", "parse"]
+__all__ = ["fetch", "items", "load", "names", "parse"]
 
 _LOADERS: dict[str, Callable[[str, Path, Callable[[str], None]], Labelled]] = {
     "mnist": load_mnist,
@@ -52,13 +52,23 @@ def fetch(name: str, say: Callable[[str], None] = print) -> dict[str, Labelled]:
 
 
 def parse(spec: str, channels: int | None = None) -> Labelled:
-    """Data from its description: ``mnist:test[0:100]``, ``mnist:train``, or a folder of images.
+    """Data from its description, in memory: ``mnist:test[0:100]``, ``mnist:train``, or a folder of images.
 
     Slices of the test split that lie within the packaged sample need no download.
     """
+    return _named(spec) or load_folder(spec, channels)
+
+
+def items(spec: str, channels: int | None = None) -> Items:
+    """The same, but the images of a folder are read one by one, when they are asked for."""
+    return _named(spec) or ImageFolder.of(spec, channels)
+
+
+def _named(spec: str) -> Labelled | None:
+    """A slice of a known data set; None if the description is of another kind."""
     match = _SPEC.fullmatch(spec)
     if match is None or Path(spec).exists():
-        return load_folder(spec, channels)
+        return None
     start, stop = (int(match[key]) if match[key] else None for key in ("start", "stop"))
     packaged = match["split"] == "test" and stop is not None and stop <= SAMPLE_SIZE
     data = load(match["name"], "sample" if packaged else match["split"]).slice(start, stop)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -76,6 +76,8 @@ class Prover:
         n_samples: attributions to compute in all, pilot included.
         goal: a claim that ends sampling early, or None.
         functionals: vectors v whose v.h is bounded too, or None.
+        watch: told, as draws come in, how many attributions were computed, and a function that gives the evidence of
+            norm and spread that they would make; or None.
     """
 
     sampler: Sampler
@@ -83,6 +85,7 @@ class Prover:
     n_samples: int
     goal: Goal | None = None
     functionals: Float[Tensor, "r d"] | None = None
+    watch: Callable[[int, Callable[[], Evidence]], None] | None = None
 
     def prove(self, x: Float[Tensor, "*features"], target: Tensor | None, key: str, tick: Tick) -> Row:
         """Sample and prove.
@@ -119,6 +122,7 @@ class Prover:
                 norm = norm.update(draws)
                 spread = None if spread is None else spread.update(draws)
                 others = [quantity.update(draws) for quantity in others]
+                self._show(tally, norm, spread, source.x)
             done = stop
             outcome = self._outcome(norm, spread, last=stop == main)
             if outcome in ("proven", "refuted"):
@@ -127,6 +131,17 @@ class Prover:
         for quantity in (norm, spread, *others):
             row.update({} if quantity is None else quantity.evidence())
         return row
+
+    def _show(self, tally: _Tally, norm: Norm, spread: Spread | None, x: Tensor) -> None:
+        if self.watch is None:
+            return
+
+        def so_far() -> Evidence:
+            row: dict[str, Any] = {**tally.row(x, 0, ""), **norm.evidence()}
+            row.update({} if spread is None else spread.evidence())
+            return evidence(self.statement, [row], None)
+
+        self.watch(tally.calls, so_far)
 
     def _core(self, pilot: Pilot, main: int) -> tuple[Norm, Spread | None]:
         """What the cosine needs, tuned to the draws that the goal is expected to take."""

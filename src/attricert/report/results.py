@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from attricert.certificates import Certificate
 
-__all__ = ["COSINE", "MAX_EPS", "rows_of", "to_parquet"]
+__all__ = ["ABSTAINS", "COSINE", "MAX_EPS", "rows_of", "to_parquet"]
 
 COSINE, MAX_EPS, ABSTAINS = "cosine_eps_", "max_eps_cosine_", "abstains_eps_"
 BINDING, JOINT, TOP_K, SIGNS, KENDALL = "binding_eps_", "joint_eps_", "top_{}_eps_", "signs_eps_", "kendall_eps_"
@@ -77,7 +77,8 @@ def _further(certificate: Certificate, eps: Sequence[float], top_k: int | None) 
 
 def to_parquet(rows: Sequence[Mapping[str, Any]], terms: str) -> bytes:
     """A Parquet file's content; the terms, as JSON, are in its metadata under ``attricert``."""
-    table = pa.Table.from_pylist(list(rows)).replace_schema_metadata({"attricert": terms})
+    names = {name: None for row in rows for name in row}  # rows without evidence have fewer
+    table = pa.Table.from_pylist([{**names, **row} for row in rows]).replace_schema_metadata({"attricert": terms})
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
     return bytes(sink.getvalue())

@@ -14,10 +14,10 @@ from torch import nn
 
 from attricert import datasets, models
 from attricert.attributions import Attribution, InputXGradient, IntegratedGradients, Saliency, model_in_eval
-from attricert.datasets import Labelled
+from attricert.datasets import Items, Labelled
 from attricert.errors import ArgumentError, UnknownNameError
 
-__all__ = ["load_array", "load_attribution", "load_data", "load_device", "load_model"]
+__all__ = ["load_array", "load_attribution", "load_data", "load_device", "load_items", "load_model", "source_of"]
 
 _ATTRIBUTIONS: dict[str, Callable[[nn.Module], Attribution]] = {
     "saliency": Saliency,
@@ -49,12 +49,23 @@ def load_attribution(name: str, model: nn.Module) -> Attribution:
 
 def load_data(spec: str, model: str) -> Labelled:
     """A data set slice or a folder of images, fit for the model if it is one of the zoo."""
-    expected = None if _is_code(model) else tuple(models.card(model).facts["input_shape"])
+    expected = _input_shape(model)
     data = datasets.parse(spec, channels=expected[0] if expected else None)
     shape = tuple(data.images.shape[1:])
     if expected is not None and shape != expected:
         raise ArgumentError("data", spec, f"images are {shape} (channels, height, width); {model} takes {expected}")
     return data
+
+
+def load_items(spec: str, model: str) -> Items:
+    """The same, read item by item."""
+    expected = _input_shape(model)
+    return datasets.items(spec, channels=expected[0] if expected else None)
+
+
+def source_of(name: str) -> bytes:
+    """The code of path.py:factory; empty for names of the library's own."""
+    return Path(name.rpartition(":")[0]).read_bytes() if _is_code(name) else b""
 
 
 def load_array(argument: str, path: str | None) -> npt.NDArray[Any] | None:
@@ -76,6 +87,11 @@ def load_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise ArgumentError("device", name, f"cannot be used here ({str(error).splitlines()[0]})") from None
     return device
+
+
+def _input_shape(model: str) -> tuple[int, ...] | None:
+    """What a zoo model takes."""
+    return None if _is_code(model) else tuple(models.card(model).facts["input_shape"])
 
 
 def _is_code(name: str) -> bool:

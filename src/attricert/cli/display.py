@@ -1,0 +1,87 @@
+"""How far a run is: bars on a terminal, a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+from attricert.cli.output import shown
+from attricert.runs import State
+from attricert.runs.running import Report
+
+__all__ = ["displaying"]
+
+_SECONDS = 10.0  # between plain lines
+
+
+@contextlib.contextmanager
+def displaying() -> Iterator[Report]:
+    """Yield what a run reports to; it writes to standard error."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _Lines()
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[more]}"))
+    with Progress(*columns, console=console, transient=True) as bars:
+        yield _Bars(bars)
+
+
+class _Lines:
+    """One line every few seconds, and one for everything that goes wrong."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def __call__(self, state: State) -> None:
+        """Tell."""
+        if state.note:
+            print(f"attricert: {state.note}", file=sys.stderr, flush=True)
+        if time.monotonic() - self._last >= _SECONDS:
+            self._last = time.monotonic()
+            under_way = "".join(f"; {line}" for line in _under_way(state))
+            text = f"attricert: {state.done} of {state.total} inputs, {_pace(state)}{under_way}"
+            print(text, file=sys.stderr, flush=True)
+
+
+class _Bars:
+    """A bar for the run, and one for every input under way."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._whole = bars.add_task("inputs", total=None, more="")
+        self._inputs: dict[str, TaskID] = {}
+
+    def __call__(self, state: State) -> None:
+        """Show."""
+        if state.note:
+            self._bars.console.print(state.note, highlight=False)
+        self._bars.update(self._whole, total=state.total, completed=state.done, more=_pace(state))
+        for name in set(self._inputs) - set(state.running):
+            self._bars.remove_task(self._inputs.pop(name))
+        for name, progress in state.running.items():
+            if name not in self._inputs:
+                self._inputs[name] = self._bars.add_task(name, total=state.draws, more="")
+            more = f"eps {shown(progress.max_eps)} so far"
+            self._bars.update(self._inputs[name], completed=progress.draws, more=more)
+
+
+def _under_way(state: State) -> Iterator[str]:
+    for name, p in state.running.items():
+        yield f"{name}: {p.draws:,} of {state.draws:,} draws, eps {shown(p.max_eps)} so far"
+
+
+def _pace(state: State) -> str:
+    """Time gone and time left."""
+    left = state.seconds_left
+    failed = f", {state.failed} failed" if state.failed else ""
+    return f"{_time(state.seconds)} gone, {'?' if left is None else _time(left)} left{failed}"
+
+
+def _time(seconds: float) -> str:
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"

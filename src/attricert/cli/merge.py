@@ -1,0 +1,60 @@
+"""Put the shards of a run together: from its own folder, and from folders elsewhere, into results.parquet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from jsonargparse import ArgumentParser
+
+from attricert import runs
+from attricert.cli.arguments import add_options
+from attricert.cli.output import show_json, show_run
+from attricert.errors import ArgumentError
+
+__all__ = ["Options", "configure", "run"]
+
+
+@final
+@dataclass(frozen=True)
+class Options:
+    """Which run.
+
+    Args:
+        run: folder that attricert certify --out has written.
+        sources: further folders with shards of the same run, seed included; their rows are taken over.
+        partial: write results of the inputs that are done, though others are missing.
+        json: print JSON instead of a table.
+    """
+
+    run: str
+    sources: tuple[str, ...] = ()
+    partial: bool = False
+    json: bool = False
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Add this command's arguments."""
+    add_options(parser, Options, first="run")
+
+
+def run(**values: Any) -> int:
+    """Merge, write, print."""
+    options = Options(**values)
+    store = runs.Store.open(Path(options.run))
+    runs.merge(store, [Path(source) for source in options.sources])
+    asked = runs.Asked.of(store.settings())
+    rows = runs.certificates(store, asked)
+    missing = store.manifest.inputs - len(rows)
+    if missing and not options.partial:
+        raise ArgumentError(
+            "run", options.run, f"lacks {missing} of {store.manifest.inputs} inputs; --partial merges it"
+        )
+    runs.write_results(store, rows)
+    if options.json:
+        show_json({"rows": rows})
+    else:
+        show_run(store, rows, runs.summary(store, rows, asked), runs.statement(store))
+        print(f"written to {store.folder}")
+    return 0

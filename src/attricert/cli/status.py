@@ -1,0 +1,54 @@
+"""How far a run is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from jsonargparse import ArgumentParser
+
+from attricert import runs
+from attricert.cli.arguments import add_options
+from attricert.cli.output import show_json
+from attricert.runs.rows import CERTIFIED, FAILED
+
+__all__ = ["Options", "configure", "run"]
+
+
+@final
+@dataclass(frozen=True)
+class Options:
+    """Which run.
+
+    Args:
+        run: folder that attricert certify --out has written.
+        json: print JSON.
+    """
+
+    run: str
+    json: bool = False
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Add this command's arguments."""
+    add_options(parser, Options, first="run")
+
+
+def run(**values: Any) -> int:
+    """Count and print."""
+    options = Options(**values)
+    store = runs.Store.open(Path(options.run))
+    table, total = store.table(["position", "status", "reason"]), store.manifest.inputs
+    counts = Counter(table["status"].to_pylist())
+    facts = {name: counts[name] for name in (CERTIFIED, FAILED)} | {"missing": total - len(table)}
+    if options.json:
+        show_json({"inputs": total, **facts, "working": store.working()})
+        return 0
+    config = store.manifest.config
+    print(f"{config.model}, {config.data}: {total} inputs, " + ", ".join(f"{v} {k}" for k, v in facts.items()))
+    print(f"at work: {', '.join(store.working()) or 'nobody'}")
+    for reason, count in Counter(reason for reason in table["reason"].to_pylist() if reason).most_common():
+        print(f"failed on {count}: {reason}")
+    return 0

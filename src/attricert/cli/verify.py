@@ -1,0 +1,61 @@
+"""Check a run: fingerprints, digests, certificates, and some inputs sampled again; exit code 1 on any mismatch."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from jsonargparse import ArgumentParser
+
+from attricert import checks, runs
+from attricert.cli.arguments import add_options
+from attricert.cli.output import show_json
+
+__all__ = ["Options", "configure", "run"]
+
+_SHOWN = 10  # problems of a kind
+
+
+@final
+@dataclass(frozen=True)
+class Options:
+    """Which run, and how much of it to sample again.
+
+    Args:
+        run: folder that attricert certify --out has written.
+        sample: inputs to sample again, chosen at random.
+        seed: of that choice and of the other draws; by default a fresh secret one.
+        json: print JSON.
+    """
+
+    run: str
+    sample: int = 20
+    seed: int | None = None
+    json: bool = False
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Add this command's arguments."""
+    add_options(parser, Options, first="run")
+
+
+def run(**values: Any) -> int:
+    """Check, print; 1 if anything is wrong."""
+    options = Options(**values)
+    checks.count("sample", options.sample, 0)
+    say = (lambda _: None) if options.json else lambda text: print(f"attricert: {text} ...", file=sys.stderr)
+    found = runs.verify(Path(options.run), sample=options.sample, seed=options.seed, say=say)
+    passed = all(check.passed for check in found)
+    if options.json:
+        show_json({"passed": passed, "checks": [dataclasses.asdict(check) for check in found]})
+        return 0 if passed else 1
+    for check in found:
+        print(f"{'ok      ' if check.passed else 'MISMATCH'}  {check.what}")
+        for problem in check.problems[:_SHOWN]:
+            print(f"          {problem}")
+        if len(check.problems) > _SHOWN:
+            print(f"          ... and {len(check.problems) - _SHOWN} more")
+    return 0 if passed else 1

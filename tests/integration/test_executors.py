@@ -1,0 +1,203 @@
+"""Local processes and Ray: workers are killed, nodes are lost, and every input is there once, the same to the last bit."""
+
+import dataclasses
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import attricert as ac
+from attricert import runs
+from attricert.cli.main import main
+from attricert.runs.executors import ATTEMPTS, processes
+from attricert.runs.results import gather
+
+CONFIG = runs.Config("mnist-standard", "mnist:sample[0:8]", noise="gaussian", sigma=0.125, n_samples=400, seed=1)
+MINE = """
+import os, signal
+from pathlib import Path
+import attricert as ac, torch
+class Deadly(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = ac.models.load("mnist-standard")
+    def forward(self, x):
+        out = self.inner(x)
+        if os.getpid() != {starter} and len(x) > 1 and (out.argmax(dim=1) == 1).any():
+            Path("deaths").open("a").write("x")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return out
+def model():
+    return Deadly().eval()
+def broken():
+    if os.getpid() != {starter}:
+        raise OSError("no licence on this node")
+    return Deadly().eval()
+def attribution(model):
+    return ac.Saliency(model)
+"""
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The uninterrupted run, in this process."""
+    return runs.certify(CONFIG, tmp_path_factory.mktemp("runs") / "whole")
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """A config with a model that kills its worker on ones, of which the first eight digits hold two."""
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(MINE.format(starter=os.getpid()))
+    return dataclasses.replace(CONFIG, model="mine.py:model", attribution="mine.py:attribution")
+
+
+def digests(run):
+    rows = [row for part in run.parts() for row in part.rows()]
+    found = {row.facts["id"]: row.facts["digest"] for row in rows}
+    assert len(found) == len(rows)  # every input once
+    return found
+
+
+def test_one_worker_and_three_give_the_same_bits(whole, tmp_path):
+    assert digests(runs.certify(CONFIG, tmp_path, executor=runs.Processes(3))) == digests(whole)
+
+
+def test_killed_workers_are_replaced(whole, tmp_path):
+    """Each of the first four rows costs a worker its life, whatever it is doing."""
+    killed = []
+
+    def killer(state):
+        workers = multiprocessing.active_children()
+        if len(killed) < min(4, state.done) and workers:
+            victim = workers[len(killed) % len(workers)]
+            os.kill(victim.pid, signal.SIGKILL)
+            killed.append(victim.pid)
+
+    found = runs.certify(CONFIG, tmp_path, executor=runs.Processes(2), report=killer)
+    assert len(set(killed)) == 4
+    assert digests(found) == digests(whole)
+
+
+def test_an_input_that_kills_its_workers_is_given_up(mine, tmp_path):
+    """As one does that takes too much memory; the others are certified."""
+    found = runs.certify(
+        dataclasses.replace(mine, data="mnist:sample[1:4]"), tmp_path / "run", executor=runs.Processes(2)
+    )
+    rows = {row.facts["id"]: row.facts for row in gather(found)}
+    assert [rows[f"mnist:test:{i}"]["status"] for i in (1, 2, 3)] == ["certified", "failed", "certified"]
+    assert rows["mnist:test:2"]["reason"] == f"its worker died {ATTEMPTS} times (SIGKILL); out of memory?"
+    assert len(Path("deaths").read_text()) == ATTEMPTS
+
+
+def test_workers_that_cannot_begin_end_the_run(mine, tmp_path):
+    with pytest.raises(ac.AttricertError, match="a worker cannot begin: no licence on this node"):
+        runs.certify(dataclasses.replace(mine, model="mine.py:broken"), tmp_path / "run", executor=runs.Processes(2))
+    assert not multiprocessing.active_children()
+
+
+def test_workers_that_die_as_they_begin_end_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "_BEGINNINGS", 2)
+    monkeypatch.setattr(processes, "_serve", _vanish)
+    with pytest.raises(ac.AttricertError, match=r"workers die as they begin \(exit code 3\), 2 in a row"):
+        runs.certify(CONFIG, tmp_path, executor=runs.Processes(1))
+
+
+def _vanish(*_):
+    os._exit(3)
+
+
+def test_ctrl_c_keeps_what_is_done_and_exits_130(whole, tmp_path):
+    """A real process group gets a real Ctrl-C; its workers are gone afterwards, and the run is resumed."""
+    command = [sys.executable, "-m", "attricert", "certify", "--model", CONFIG.model, "--data", CONFIG.data]
+    command += ["--noise", "gaussian", "--sigma", "0.125", "--n_samples", "400", "--seed", "1", "--out", str(tmp_path)]
+    process = subprocess.Popen([*command, "--workers", "2"], stderr=subprocess.PIPE, start_new_session=True)
+    log = tmp_path / "log.jsonl"
+    while not (log.exists() and "started" in log.read_text()):
+        assert process.poll() is None
+        time.sleep(0.1)
+    time.sleep(4)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    done = len(digests(runs.Store.open(tmp_path)))
+    if process.returncode == 130:  # on a fast machine all may have been done
+        assert "attricert: error: interrupted" in err.decode()
+        assert json.loads(log.read_text().splitlines()[-1])["event"] == "stopped"
+    assert done == 8 or process.returncode == 130
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+    assert main([*command[3:], "--workers", "2"]) == 0
+    assert digests(runs.Store.open(tmp_path)) == digests(whole)
+
+
+def test_a_killed_run_is_resumed(whole, tmp_path, monkeypatch):
+    """The process that writes is killed too, without notice."""
+    script = f"""
+import os, signal, sys
+from attricert import runs
+from attricert.runs import running
+running._SECONDS = 0.0
+def killer(state):
+    if state.done > state.before:
+        os.kill(os.getpid(), signal.SIGKILL)
+runs.certify(runs.Config(**{CONFIG.to_dict() | {"moments": (2,)}!r}), __import__("pathlib").Path(sys.argv[1]), report=killer)
+"""
+    for _ in range(3):
+        process = subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
+        assert process.returncode == -signal.SIGKILL
+    assert len(digests(runs.Store.open(tmp_path))) < 8
+    assert digests(runs.certify(CONFIG, tmp_path)) == digests(whole)
+
+
+def test_bad_numbers_of_workers_are_refused():
+    for kind in (runs.Processes, runs.Ray):
+        with pytest.raises(ac.ArgumentError, match="workers=0"):
+            kind(0)
+
+
+def test_without_ray_one_line_says_how_to_get_it(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ac.ArgumentError, match=r"ray='ray': is not installed; pip install 'attricert\[ray\]'"):
+        runs.Ray(2)
+
+
+@pytest.fixture
+def cluster():
+    """A head without a CPU, and two nodes with one each; all with object stores of their own."""
+    ray = pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    memory = 80 * 2**20
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": memory})
+    nodes = [cluster.add_node(num_cpus=1, object_store_memory=memory) for _ in range(2)]
+    cluster.wait_for_nodes()
+    yield cluster, nodes
+    ray.shutdown()
+    cluster.shutdown()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_ray_cluster_that_loses_a_node(cluster, whole, tmp_path):
+    ray = pytest.importorskip("ray")
+    cluster, nodes = cluster
+    ray.init(address=cluster.address, log_to_driver=False)
+    before = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
+    assert len({node["ObjectStoreSocketName"] for node in before.values()}) == 3
+    config = dataclasses.replace(CONFIG, data="mnist:sample[0:24]", n_samples=1000)
+    lost = []
+
+    def killer(state):
+        if state.done >= 4 and not lost:
+            cluster.remove_node(nodes[1], allow_graceful=False)
+            lost.append(state.done)
+
+    found = runs.certify(config, tmp_path / "ray", executor=runs.Ray(2, cluster.address), report=killer)
+    assert lost
+    assert sum(node["Alive"] for node in ray.nodes()) == 2
+    assert digests(found) == digests(runs.certify(config, tmp_path / "here"))
