@@ -35,7 +35,7 @@ def lost_mass_allowed(displacement: Array, bound: float, *, nonnegative: bool) -
 
 def variance(chi: Array, spread: Array) -> Array:
     """D = sqrt(lambda) chi (theory 3b)."""
-    return np.sqrt(spread) * chi
+    return np.sqrt(spread) * np.where(spread > 0, chi, 0.0)  # a map that never varies does not move, however far
 
 
 def hybrid(e: Array, spread: Array, reach: Array, *, clip: bool = True) -> Array:

@@ -1,0 +1,267 @@
+"""``certify`` resumed, ``status``, ``merge``, ``certificates`` and ``verify``: what they print, write and find."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from safetensors.numpy import load_file, save_file
+
+import attricert as ac
+from attricert import runs
+from attricert.cli.display import displaying
+from attricert.cli.main import main
+from attricert.runs.rows import Row
+from attricert.runs.work import Progress
+
+CERTIFY = ["certify", "--model", "mnist-standard", "--data", "mnist:sample[0:4]", "--noise", "gaussian"]
+CERTIFY += ["--sigma", "0.125", "--n_samples", "400", "--seed", "1", "--eps", "0.03", "--cosine", "0.9"]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    assert main([*CERTIFY, "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def run(made, tmp_path, monkeypatch, capsys):
+    """A copy to spoil, as ``run``."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(made, "run")
+    capsys.readouterr()
+    return Path("run")
+
+
+def printed(capsys, *arguments, code=0):
+    assert main(list(arguments)) == code
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_run_is_gone_on_with_by_its_name_alone(run, capsys, monkeypatch):
+    before = pq.read_table("run/results.parquet")
+    Path("run/results.parquet").unlink()
+    monkeypatch.setattr(runs.work.Worker, "certify", lambda *_: pytest.fail("certified again"))
+    rows = printed(capsys, "certify", "--out", "run", "--json")["rows"]
+    assert rows == before.to_pylist() == pq.read_table("run/results.parquet").to_pylist()
+    assert {name for name in rows[0] if name.startswith("max_eps")} == {"max_eps_cosine_0.9"}
+    assert "max_eps_cosine_0.5" in printed(capsys, "certify", "--out", "run", "--cosine", "0.5", "--json")["rows"][0]
+    assert main(["certify", "--out", "run", "--n_samples", "500"]) == 2
+    assert "(n_samples: 400 -> 500)" in capsys.readouterr().err
+    assert main(["certify", "--out", "elsewhere"]) == 2
+    assert "model=None: is needed, unless --out alone names a run" in capsys.readouterr().err
+    assert main([*CERTIFY, "--shard", "0/2"]) == 2
+    assert "out=None: is needed with --shard" in capsys.readouterr().err
+
+
+def test_shards_are_merged(run, capsys):
+    assert main([*CERTIFY, "--out", "a", "--shard", "0/2"]) == 0
+    assert "2 inputs are left to other shards; then: attricert merge a" in capsys.readouterr().out
+    assert not Path("a/results.parquet").exists()
+    assert printed(capsys, "status", "a", "--json") == {
+        "inputs": 4,
+        "certified": 2,
+        "failed": 0,
+        "missing": 2,
+        "working": [],
+    }
+    assert main(["merge", "a"]) == 2
+    assert "lacks 2 of 4 inputs; --partial merges it" in capsys.readouterr().err
+    assert [row["id"] for row in printed(capsys, "merge", "a", "--partial", "--json")["rows"]] == [
+        "mnist:test:0",
+        "mnist:test:2",
+    ]
+    assert main([*CERTIFY, "--out", "b", "--shard", "1/2"]) == 0
+    assert main(["merge", "a", "--sources", "b"]) == 0
+    assert "written to a" in capsys.readouterr().out
+    assert pq.read_table("a/results.parquet").equals(pq.read_table("run/results.parquet"))
+    assert main(["status", "a"]) == 0
+    out = capsys.readouterr().out
+    assert "4 inputs, 4 certified, 0 failed, 0 missing" in out
+    assert "at work: nobody" in out
+
+
+def test_certificates_need_no_model(run, capsys, monkeypatch):
+    monkeypatch.setattr("attricert.runs.loading.load_model", lambda name: pytest.fail("loaded"))
+    rows = printed(capsys, "certificates", "run", "--eps", "0.01", "0.02", "--cosine", "0.8", "--json")["rows"]
+    certificate = runs.load("run")
+    assert [row["cosine_eps_0.02"] for row in rows] == certificate.cosine(0.02).tolist()
+    assert "signs_eps_0.01" not in rows[0]
+    more = printed(capsys, "certificates", "run", "--features", "--top_k", "50", "--out", "c.parquet", "--json")["rows"]
+    assert [row["top_50_eps_0.02"] for row in more] == certificate.top_k(50, 0.02).tolist()
+    assert pq.read_table("c.parquet").to_pylist() == more
+    assert main(["certificates", "run", "--out", "c.parquet"]) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert main(["certificates", "run", "--features", "--top_k", "785"]) == 2
+    assert "top_k=785" in capsys.readouterr().err
+    assert main(["certificates", "nowhere"]) == 2
+    assert "run='nowhere': must be a folder made by attricert certify --out" in capsys.readouterr().err
+
+
+def test_the_summary(run, capsys):
+    assert main(["certificates", "run", "--eps", "0.03", "5"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "share of inputs certified to keep a cosine of 0.9" in out
+    assert "abstains at eps=5.0 on 4 of 4 inputs: eps=# may move the map by #, its norm is at least #" in out
+
+
+def test_an_honest_run_is_verified(run, capsys):
+    assert main(["verify", "run", "--sample", "4", "--seed", "0"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("ok ") == 6
+    assert "MISMATCH" not in out
+
+
+def forge(run, change, honest_digest):
+    """Change the first row; with a digest of its own, or the old one."""
+    store = runs.Store.open(run)
+    (part,) = store.parts()
+    rows = part.rows()
+    if honest_digest:
+        part.write([Row({**rows[0].facts, **change}, rows[0].arrays), *rows[1:]], store.manifest.digest)
+    else:
+        table = part.table().to_pylist()
+        table[0].update(change)
+        pq.write_table(pa.Table.from_pylist(table, schema=part.table().schema), part.path)
+
+
+def edit(path, change):
+    values = json.loads(path.read_text())
+    change(values)
+    path.write_text(json.dumps(values))
+
+
+def config_edit(run):
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    (run / "config.yaml").write_text(yaml.safe_dump({**config, "alpha": 1e-6}))
+
+
+def maps_edit(run):
+    (path,) = (run / "maps").iterdir()
+    arrays = load_file(path)
+    arrays["0.feature_low"] += 1e-3
+    save_file(arrays, path)
+
+
+def results_edit(run):
+    rows = pq.read_table(run / "results.parquet").to_pylist()
+    rows[2]["max_eps_cosine_0.9"] *= 1.01
+    pq.write_table(pa.Table.from_pylist(rows), run / "results.parquet")
+
+
+def drop_row(run):
+    rows = pq.read_table(run / "results.parquet").to_pylist()
+    pq.write_table(pa.Table.from_pylist(rows[1:]), run / "results.parquet")
+
+
+TAMPERING = {
+    "config": (config_edit, "config", "config.yaml has alpha: 1e-06, the manifest 0.001"),
+    "manifest": (
+        lambda run: edit(run / "manifest.json", lambda values: values["config"].update(alpha=1e-6)),
+        "digests of rows",
+        "mnist:test:0: its row, or the manifest, is not as it was written",
+    ),
+    "weights": (
+        lambda run: edit(run / "manifest.json", lambda values: values.update(weights_sha256="0" * 64)),
+        "fingerprints",
+        "weights_sha256: '0000",
+    ),
+    "evidence": (
+        lambda run: forge(run, {"norm": 0.99}, honest_digest=False),
+        "digests of rows",
+        "mnist:test:0: its row",
+    ),
+    "maps": (maps_edit, "digests of rows", "mnist:test:0: its row"),
+    "results": (results_edit, "certificates from", "results.parquet, mnist:test:2: max_eps_cosine_0.9 do not follow"),
+    "missing row": (drop_row, "certificates from", "results.parquet has 3 rows, the evidence 4"),
+    # With a digest computed anew, which anybody can: only sampling again finds it.
+    "norm, digest redone": (
+        lambda run: forge(run, {"norm": 0.9}, honest_digest=True),
+        "sampled again, same seed",
+        "mnist:test:0: norm is 0.9, sampled again 0.8",
+    ),
+    "tiny, digest redone": (
+        lambda run: forge(run, {"spread": 0.0}, honest_digest=True),
+        "sampled again, same seed",
+        "mnist:test:0: spread is 0.0, sampled again",
+    ),
+    "other seeds": (
+        lambda run: forge(run, {"norm": 0.2}, honest_digest=True),
+        "sampled again, other seeds",
+        "mnist:test:0: norm is 0.2, with other draws 0.8",
+    ),
+    "prediction": (
+        lambda run: forge(run, {"prediction": 3}, honest_digest=True),
+        "sampled again, other seeds",
+        "mnist:test:0: prediction is 3, sampled again 7",
+    ),
+    "input": (
+        lambda run: forge(run, {"input": "0" * 32}, honest_digest=True),
+        "sampled again, same seed",
+        "mnist:test:0: is another image",
+    ),
+    "name": (
+        lambda run: forge(run, {"id": "mnist:test:9"}, honest_digest=True),
+        "digests of rows",
+        "mnist:test:9: is not input 0 of the data",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TAMPERING)
+def test_tampering_is_found(run, capsys, name):
+    tamper, where, what = TAMPERING[name]
+    tamper(run)
+    found = printed(capsys, "verify", "run", "--sample", "4", "--seed", "0", "--json", code=1)
+    assert not found["passed"]
+    (problems,) = [check["problems"] for check in found["checks"] if where in check["what"]]
+    assert any(what in problem for problem in problems), found
+
+
+def test_other_weights_are_found(run, capsys, monkeypatch):
+    model = ac.models.load("mnist-standard")
+    model[0].bias += 1e-3
+    monkeypatch.setattr("attricert.runs.config.load_model", lambda name: model)
+    assert main(["verify", "run", "--sample", "2"]) == 1
+    out = capsys.readouterr().out
+    assert "MISMATCH  fingerprints of model, code and data" in out
+    assert out.count("a worker's copy has SHA-256") == 2
+
+
+@pytest.mark.parametrize("noise", [["uniform", "--radius", "3.5"], ["gaussian", "--sigma", "0.125"]])
+def test_chance_alone_is_no_mismatch(tmp_path, noise, capsys):
+    """Thirty honest resamplings with other seeds; tampering with a norm is found above."""
+    out = str(tmp_path / "run")
+    arguments = ["certify", "--model", "mnist-standard", "--data", "mnist:sample[0:10]", "--noise", *noise]
+    assert main([*arguments, "--n_samples", "300", "--seed", "3", "--maps", "drop", "--out", out]) == 0
+    for seed in range(3):
+        assert main(["verify", out, "--sample", "10", "--seed", str(seed)]) == 0
+
+
+def test_progress_is_plain_lines_where_there_is_no_terminal(capsys, monkeypatch):
+    monkeypatch.setattr("attricert.cli.display._SECONDS", 0.0)
+    state = runs.State(200, 0, 12, 1, 10_000, 65.0, {"a": Progress("a", 4096, 0.12349)}, "b failed: ValueError: no")
+    with displaying() as report:
+        report(state)
+    err = capsys.readouterr().err.splitlines()
+    assert err[0] == "attricert: b failed: ValueError: no"
+    assert err[1] == (
+        "attricert: 12 of 200 inputs, 0:01:05 gone, 0:16:23 left, 1 failed; a: 4,096 of 10,000 draws, eps 0.1234 so far"
+    )
+
+
+def test_progress_is_bars_on_a_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+    state = runs.State(200, 0, 12, 0, 10_000, 65.0, {"a": Progress("a", 4096, 0.12349)}, "a note")
+    with displaying() as report:
+        report(state)
+        report(runs.State(200, 0, 13, 0, 10_000, 66.0))
+    err = capsys.readouterr().err
+    assert "a note" in err
+    assert "13/200" in err
