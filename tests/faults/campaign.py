@@ -27,7 +27,7 @@ CONFIG = runs.Config(
     "mnist-standard", f"mnist:test[0:{INPUTS}]", noise="gaussian", sigma=0.125, n_samples=2_000, seed=1
 )
 PAUSE = (0.5, 5.0)  # seconds between kills
-WRITER_SHARE = 0.15  # of kills go to the process that writes
+WRITER_SHARE = 0.08  # of kills go to the process that writes
 
 
 def command(folder: Path, *extra: str) -> list[str]:
@@ -73,7 +73,7 @@ def torture(
                 alive = workers(writer)
                 victim = writer if chance.random() < WRITER_SHARE or not alive else chance.choice(alive)
                 # Before workers have begun there is hardly anything but the writer: let it come so far mostly.
-                if process.poll() is not None or (victim is writer and not alive and chance.random() < 0.7):
+                if process.poll() is not None or (victim is writer and not alive and chance.random() < 0.9):
                     continue
                 with contextlib.suppress(psutil.NoSuchProcess):
                     victim.kill()

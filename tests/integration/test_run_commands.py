@@ -129,6 +129,10 @@ def forge(run, change, honest_digest):
         pq.write_table(pa.Table.from_pylist(table, schema=part.table().schema), part.path)
 
 
+def statement_of(run):
+    return runs.Store.open(run).table()["statement"][0].as_py()
+
+
 def edit(path, change):
     values = json.loads(path.read_text())
     change(values)
@@ -203,6 +207,21 @@ TAMPERING = {
         lambda run: forge(run, {"input": "0" * 32}, honest_digest=True),
         "sampled again, same seed",
         "mnist:test:0: is another image",
+    ),
+    "statement": (
+        lambda run: forge(run, {"statement": statement_of(run).replace('"alpha": 0.001', '"alpha": 1e-06')}, True),
+        "sampled again, same seed",
+        "mnist:test:0: statement is",
+    ),
+    "a failure that was none": (
+        lambda run: forge(run, {"status": "failed", "reason": "no luck"}, honest_digest=True),
+        "sampled again, same seed",
+        "mnist:test:0: failed (no luck), sampled again certified ()",
+    ),
+    "position": (
+        lambda run: forge(run, {"position": 77}, honest_digest=True),
+        "digests of rows",
+        "mnist:test:0: is not input 77 of the data",
     ),
     "name": (
         lambda run: forge(run, {"id": "mnist:test:9"}, honest_digest=True),

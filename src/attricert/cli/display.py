@@ -6,6 +6,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Iterator
+from typing import final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
@@ -31,6 +32,7 @@ def displaying() -> Iterator[Report]:
         yield _Bars(bars)
 
 
+@final
 class _Lines:
     """One line every few seconds, and one for everything that goes wrong."""
 
@@ -48,6 +50,7 @@ class _Lines:
             print(text, file=sys.stderr, flush=True)
 
 
+@final
 class _Bars:
     """A bar for the run, and one for every input under way."""
 
