@@ -26,7 +26,7 @@ INPUTS, WORKERS = 200, 2
 CONFIG = runs.Config(
     "mnist-standard", f"mnist:test[0:{INPUTS}]", noise="gaussian", sigma=0.125, n_samples=2_000, seed=1
 )
-PAUSE = (0.5, 5.0)  # seconds between kills
+PAUSE = (1.0, 9.0)  # seconds between kills
 WRITER_SHARE = 0.08  # of kills go to the process that writes
 
 

@@ -3,8 +3,10 @@ import shutil
 
 import pytest
 import torch
+from scipy import stats
 
 import attricert as ac
+from attricert import datasets, models
 from attricert.models import zoo
 
 
@@ -95,3 +97,25 @@ def test_what_is_saved_can_be_loaded(copy, model):
     x = torch.rand(2, 1, 28, 28)
     assert torch.equal(ac.models.load("mnist-copy")(x), model(x))
     assert ac.models.card("mnist-copy").text == "A copy."
+
+
+def test_the_zoo_is_whole():
+    kinds = ("ig-norm", "igr", "noise", "standard", "trades")
+    assert models.names() == tuple(f"{data}-{kind}" for data in ("cifar10", "mnist") for kind in kinds)
+    least = {"mnist-standard": 0.985, "cifar10-standard": 0.8, "mnist": 0.97, "cifar10": 0.6}
+    for name in models.names():
+        facts = models.card(name).facts
+        assert facts["test_accuracy"] >= least.get(name, least[facts["data"]])
+        assert set(facts["attacked"]) >= {"inputs", "eps", "cosine", "kendall_tau"}
+        assert facts["certified"]["max_eps"] > 0
+        assert name in (zoo._FOLDER / "README.md").read_text()
+    assert sum(path.stat().st_size for path in zoo._FOLDER.glob("*.safetensors")) < 25e6
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_cards_do_not_flatter(name):
+    """On the packaged images a model is about as accurate as its card says."""
+    facts = models.card(name).facts
+    data = datasets.load(facts["data"], "sample")
+    hits = int((models.load(name)(data.images).argmax(dim=1) == data.labels).sum())
+    assert stats.binom.cdf(hits, len(data), facts["test_accuracy"]) > 1e-3

@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         warnings.showwarning = lambda message, *_, **__: _say(f"attricert: note: {message}")
         try:
             return _run(_parser().parse_args(arguments))
-        except AttricertError as error:
+        except (AttricertError, OSError) as error:  # OSError: a file that cannot be written, a full disk
             _complain(str(error))
             return 2
         except KeyboardInterrupt:
