@@ -160,6 +160,10 @@ def test_bad_input_is_one_line_and_exit_2_and_nothing_is_written(capsys, extra, 
     assert message in line
 
 
+def test_a_folder_that_cannot_be_made(capsys):
+    assert "/proc/nowhere" in fails(capsys, *CERTIFY, "--out", "/proc/nowhere")
+
+
 def test_bad_commands(capsys):
     assert "invalid choice: 'certfy'" in fails(capsys, "certfy")
     assert "model=None: is needed, unless" in fails(capsys, "certify", "--data", "mnist:test[0:1]", "--radius", "1")

@@ -1,0 +1,35 @@
+"""Runs over data sets: resumable, parallel, distributed, verifiable."""
+
+from attricert.runs.asked import Asked
+from attricert.runs.config import Config, Setting
+from attricert.runs.executors import Executor, Inline, Processes, Ray
+from attricert.runs.manifest import Manifest
+from attricert.runs.results import Summary, certificates, certified, load, merge, statement, summary, write_results
+from attricert.runs.running import Shard, State, certify
+from attricert.runs.store import Store
+from attricert.runs.verify import Check, verify
+
+__all__ = [
+    "Asked",
+    "Check",
+    "Config",
+    "Executor",
+    "Inline",
+    "Manifest",
+    "Processes",
+    "Ray",
+    "Setting",
+    "Shard",
+    "State",
+    "Store",
+    "Summary",
+    "certificates",
+    "certified",
+    "certify",
+    "load",
+    "merge",
+    "statement",
+    "summary",
+    "verify",
+    "write_results",
+]

@@ -1,0 +1,52 @@
+"""At which sizes and thresholds certificates are reported; they follow from the evidence at any."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+from attricert import checks
+from attricert.errors import ArgumentError
+
+__all__ = ["Asked"]
+
+
+@final
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of a run's evidence.
+
+    Args:
+        eps: l2 sizes at which to report the certified cosine.
+        cosine: thresholds at which to report the largest certified eps.
+        top_k: size of the top set whose overlap is certified; a tenth of the features if None.
+    """
+
+    eps: tuple[float, ...] = (0.02, 0.05, 0.1)
+    cosine: tuple[float, ...] = (0.8, 0.9)
+    top_k: int | None = None
+
+    def __post_init__(self) -> None:
+        checks.nonnegative_values("eps", list(self.eps))
+        checks.open_fractions("cosine", list(self.cosine))
+        if self.top_k is not None:
+            checks.count("top_k", self.top_k, 1)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Asked:
+        """From plain values, as `to_dict` gives them; others are left out."""
+        lists = {name: tuple(float(v) for v in values[name]) for name in ("eps", "cosine") if name in values}
+        return cls(**lists, top_k=values.get("top_k"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        return {"eps": list(self.eps), "cosine": list(self.cosine), "top_k": self.top_k}
+
+    def top(self, features: int) -> int:
+        """The size of the top set."""
+        if self.top_k is None:
+            return max(1, features // 10)
+        if self.top_k > features:
+            raise ArgumentError("top_k", self.top_k, f"must be at most the number of features, {features}")
+        return self.top_k

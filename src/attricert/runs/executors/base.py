@@ -1,0 +1,35 @@
+"""What an executor is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterable
+
+from attricert.runs.rows import Row, Unit
+from attricert.runs.work import Job, Watch
+
+__all__ = ["ATTEMPTS", "Executor", "lost"]
+
+ATTEMPTS = 6  # times that an input may take its worker along before it is given up
+
+
+class Executor(ABC):
+    """Turns inputs into rows; which worker gets an input, and in which order, is its own business."""
+
+    @abstractmethod
+    def run(self, job: Job, units: Iterable[Unit], watch: Watch) -> Generator[Row]:
+        """Yield one row for every unit, as they get done; units are asked for as they can be worked on.
+
+        Args:
+            job: what each worker loads.
+            units: the inputs.
+            watch: told how far inputs are, where that can be known.
+
+        Raises:
+            AttricertError: a worker cannot begin.
+        """
+
+
+def lost(unit: Unit, how: str) -> Row:
+    """The row of an input that took its worker along too often."""
+    return Row.failed(unit.position, unit.id, f"its worker died {ATTEMPTS} times ({how}); out of memory?")

@@ -1,0 +1,26 @@
+"""In this process."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+from typing import final
+
+from attricert.runs.executors.base import Executor
+from attricert.runs.rows import Row, Unit
+from attricert.runs.work import Job, Watch, Worker, limited_threads
+
+__all__ = ["Inline"]
+
+
+@final
+@dataclass(frozen=True)
+class Inline(Executor):
+    """One input after another, in this process."""
+
+    def run(self, job: Job, units: Iterable[Unit], watch: Watch) -> Generator[Row]:
+        """Certify and yield."""
+        with limited_threads(job.config.threads):
+            worker = Worker(job)
+            for unit in units:
+                yield worker.certify(unit, watch)

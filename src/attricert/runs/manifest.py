@@ -1,0 +1,101 @@
+"""What a run is of: its config, and fingerprints of all that decides its results."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+from torch import nn
+
+from attricert._version import __version__
+from attricert.datasets import Items
+from attricert.errors import IntegrityError
+from attricert.files import sha256
+from attricert.runs.config import Config, Setting
+from attricert.runs.loading import source_of
+
+__all__ = ["Manifest", "model_digest"]
+
+_FORMAT = "attricert-run-1"
+
+
+@final
+@dataclass(frozen=True)
+class Manifest:
+    """Written once, before the first result.
+
+    Args:
+        config: the config, seed included.
+        inputs: how many there are.
+        data_sha256: of their pixels (of folders: of the files), labels and names.
+        weights_sha256: of the model's parameters and buffers.
+        code_sha256: of the files that a user's own model and attribution come from, and of the functionals.
+        version: library version.
+    """
+
+    config: Config
+    inputs: int
+    data_sha256: str
+    weights_sha256: str
+    code_sha256: str
+    version: str = __version__
+
+    @classmethod
+    def of(cls, setting: Setting, items: Items) -> Manifest:
+        """Take the fingerprints."""
+        config = setting.config
+        parts = [source_of(config.model), source_of(config.attribution)]
+        if setting.functionals is not None:
+            parts.append(f"{setting.functionals.dtype}{setting.functionals.shape}".encode())
+            parts.append(setting.functionals.tobytes())
+        code = sha256("".join(sha256(part) for part in parts).encode())
+        return cls(config, len(items), items.digest(), model_digest(setting.model), code)
+
+    def with_seed(self, seed: int | None) -> Manifest:
+        """The same with another seed."""
+        return dataclasses.replace(self, config=dataclasses.replace(self.config, seed=seed))
+
+    def differences(self, other: Manifest) -> list[str]:
+        """What another one has differently, as ``n_samples: 300 -> 500``."""
+        mine, theirs = (
+            {**m.config.to_dict(), **{k: v for k, v in m.to_dict().items() if k != "config"}} for m in (self, other)
+        )
+        return [f"{name}: {value!r} -> {theirs[name]!r}" for name, value in mine.items() if theirs[name] != value]
+
+    @property
+    def digest(self) -> str:
+        """Of everything; rows carry it in theirs."""
+        return sha256(self.to_json().encode())
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {**values, "config": self.config.to_dict()}
+
+    def to_json(self) -> str:
+        """As text."""
+        return json.dumps({"format": _FORMAT, **self.to_dict()}, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str, path: str) -> Manifest:
+        """From text; the path is for messages."""
+        try:
+            values = json.loads(text)
+            if values.pop("format") != _FORMAT:
+                raise ValueError("unknown format")
+            return cls(config=Config.of(values.pop("config")), **values)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise IntegrityError(f"{path}: not the manifest of a run ({error})") from None
+
+
+def model_digest(model: nn.Module) -> str:
+    """SHA-256 of a model's state, name by name."""
+    whole = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        array = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+        whole.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode() + array.tobytes())
+    return whole.hexdigest()

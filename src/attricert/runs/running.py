@@ -1,0 +1,274 @@
+"""A run from beginning to end: what is left to do, done somewhere, stored as it comes."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, final
+
+from attricert import checks
+from attricert.datasets import Items
+from attricert.errors import ArgumentError, AttricertError
+from attricert.runs.asked import Asked
+from attricert.runs.config import Config, Setting
+from attricert.runs.executors import Executor, Inline
+from attricert.runs.interrupts import deferred_interrupts, terminable
+from attricert.runs.loading import load_items
+from attricert.runs.manifest import Manifest
+from attricert.runs.rows import FAILED, Row, Unit
+from attricert.runs.store import Store
+from attricert.runs.work import Job, Progress, limited_threads, rehearse
+from attricert.streams import fresh_seed
+
+__all__ = ["Report", "Shard", "State", "certify"]
+
+# A part is written when so much has come together.
+_ROWS, _BYTES, _SECONDS = 64, 64 * 2**20, 10.0
+_UNWRITTEN = 8  # times that much is kept while the disk is full
+
+
+@final
+@dataclass(frozen=True)
+class Shard:
+    """Every so-manieth input, for arrays of jobs that share a folder.
+
+    Args:
+        index: which, from 0.
+        count: of how many.
+    """
+
+    index: int = 0
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        checks.count("shard", self.count, 1)
+        if not 0 <= self.index < self.count:
+            raise ArgumentError("shard", f"{self.index}/{self.count}", f"must be from 0/{self.count} on")
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """From ``i/N``."""
+        match = re.fullmatch(r"(\d+)/(\d+)", text)
+        if match is None:
+            raise ArgumentError("shard", text, "must be i/N, such as 0/16")
+        return cls(int(match[1]), int(match[2]))
+
+    @property
+    def name(self) -> str:
+        """For files."""
+        return f"{self.index:04d}-of-{self.count:04d}"
+
+    def has(self, position: int) -> bool:
+        """Whether an input is in it."""
+        return position % self.count == self.index
+
+
+@final
+@dataclass(frozen=True)
+class State:
+    """How far a run is.
+
+    Args:
+        total: inputs in this shard.
+        before: those that were done when it was started.
+        done: those that are done now, failed ones included.
+        failed: those that failed since it was started.
+        draws: noisy copies of an input.
+        seconds: since it was started.
+        running: inputs under way, as far as is known.
+        note: something to tell, or empty.
+    """
+
+    total: int
+    before: int
+    done: int
+    failed: int
+    draws: int
+    seconds: float
+    running: Mapping[str, Progress] = field(default_factory=dict)
+    note: str = ""
+
+    @property
+    def seconds_left(self) -> float | None:
+        """An estimate; None before there is anything to go by."""
+        partly = sum(progress.draws for progress in self.running.values()) / self.draws
+        done = self.done - self.before + partly
+        return (self.total - self.done - partly) * self.seconds / done if done > 0 else None
+
+
+Report = Callable[[State], None]
+
+
+def certify(
+    config: Config,
+    folder: Path,
+    *,
+    executor: Executor | None = None,
+    shard: Shard | None = None,
+    retry_failed: bool = False,
+    asked: Asked | None = None,
+    report: Report = lambda _: None,
+) -> Store:
+    """Certify every input of a config's data that the folder has no row of yet.
+
+    Each input's draws are keyed by its name, so its row is the same to the last bit whatever the executor, the number
+    of workers, the order and the interruptions (for one ``threads``, ``batch_size``, device and kind of machine).
+
+    Args:
+        config: what to certify and how; its seed may be None for a run that exists, or for a fresh one.
+        folder: the run; made if it is not there.
+        executor: where; in this process if None.
+        shard: a part of the inputs; all if None.
+        retry_failed: try inputs again that have failed before.
+        asked: at which sizes and thresholds results are wanted; goes to ``config.yaml``.
+        report: told how far it is.
+
+    Raises:
+        ArgumentError: bad settings, or a run of something else in the folder.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; all finished rows are stored.
+    """
+    executor, shard, asked = executor or Inline(), shard or Shard(), asked or Asked()
+    with limited_threads(config.threads):
+        setting = Setting.load(config)
+        items = load_items(config.data, config.model)
+        first = next((unit for unit in _units(items, range(len(items))) if isinstance(unit, Unit)), None)
+        if first is None:
+            raise ArgumentError("data", config.data, "holds no image that can be read")
+        asked.top(first.image.numel())
+        rehearse(setting, first)
+    given = Manifest.of(setting, items)
+    manifest = given.with_seed(fresh_seed()) if config.seed is None else given
+    store = Store.create(folder, manifest, asked.to_dict(), any_seed=config.seed is None)
+    with store.writing(shard.name), terminable():
+        if retry_failed:
+            store.drop_failed(shard.has)
+        job = Job(store.manifest.config, store.manifest.weights_sha256, max(asked.cosine, default=0.9))
+        return _finish(store, items, tuple(first.image.shape), executor, shard, job, report)
+
+
+def _finish(
+    store: Store,
+    items: Items,
+    shape: tuple[int, ...],
+    executor: Executor,
+    shard: Shard,
+    job: Job,
+    report: Report,
+) -> Store:
+    known = set(store.table(["position"])["position"].to_pylist())
+    mine = [position for position in range(len(items)) if shard.has(position)]
+    todo = [position for position in mine if position not in known]
+    done = len(mine) - len(todo)
+    board = _Board(State(len(mine), done, done, 0, job.config.n_samples, 0.0), report)
+    if not todo:
+        return store
+    writer = _Writer(store, shard.name, board)
+    unreadable: list[Row] = []
+
+    def readable() -> Iterator[Unit]:
+        for unit in _units(items, todo, shape):
+            if isinstance(unit, Unit):
+                yield unit
+            else:
+                unreadable.append(unit)
+
+    store.log("started", {"shard": shard.name, "executor": repr(executor), "left": len(todo)})
+    rows = executor.run(job, readable(), board.watch)
+    try:
+        for row in rows:
+            writer.add([*unreadable, row])
+            unreadable.clear()
+    finally:
+        # Also on the way out of an interrupt: what is finished is kept.
+        with deferred_interrupts():
+            rows.close()
+            writer.add(unreadable)
+            writer.flush(last=True)
+            store.log("stopped", {"shard": shard.name, "done": board.state.done, "of": len(mine)})
+    return store
+
+
+def _units(items: Items, positions: Sequence[int], shape: tuple[int, ...] | None = None) -> Iterator[Unit | Row]:
+    """Inputs as they are read, or the rows of those that cannot be."""
+    names = items.ids
+    for position in positions:
+        try:
+            image, label = items[position]
+        except AttricertError as error:
+            yield Row.failed(position, names[position], str(error))
+            continue
+        if shape is None or tuple(image.shape) == shape:
+            yield Unit(position, names[position], image, label)
+        else:
+            reason = f"its shape is {tuple(image.shape)}, that of the first input {shape}"
+            yield Row.failed(position, names[position], reason)
+
+
+@final
+class _Board:
+    """The state, and who wants to know."""
+
+    def __init__(self, state: State, report: Report) -> None:
+        self.state, self._report, self._start = state, report, time.monotonic()
+        self._tell()
+
+    def watch(self, progress: Progress) -> None:
+        """An input is on its way."""
+        self._tell(running={**self.state.running, progress.id: progress})
+
+    def finished(self, row: Row) -> None:
+        """An input is done."""
+        running = {name: progress for name, progress in self.state.running.items() if name != row.facts["id"]}
+        failed = row.facts["status"] == FAILED
+        note = f"{row.facts['id']} failed: {row.facts['reason']}" if failed else ""
+        self._tell(done=self.state.done + 1, failed=self.state.failed + failed, running=running, note=note)
+
+    def note(self, text: str) -> None:
+        """Something to tell."""
+        self._tell(note=text)
+
+    def _tell(self, **changes: Any) -> None:
+        changes.setdefault("note", "")
+        self.state = dataclasses.replace(self.state, seconds=time.monotonic() - self._start, **changes)
+        self._report(self.state)
+
+
+@final
+class _Writer:
+    """Puts rows together to parts."""
+
+    def __init__(self, store: Store, shard: str, board: _Board) -> None:
+        self._store, self._shard, self._board = store, shard, board
+        self._rows: list[Row] = []
+        self._tried, self._failing = time.monotonic(), False
+
+    def add(self, rows: list[Row]) -> None:
+        """Take rows in; write when there are enough, or the last part is some time ago."""
+        for row in rows:
+            self._rows.append(row)
+            self._board.finished(row)
+        size = sum(array.nbytes for row in self._rows for array in row.arrays.values())
+        much = max(len(self._rows) / _ROWS, size / _BYTES)
+        late = time.monotonic() - self._tried >= _SECONDS
+        if late or much >= _UNWRITTEN or (much >= 1 and not self._failing):
+            self.flush(last=much >= _UNWRITTEN)
+
+    def flush(self, *, last: bool) -> None:
+        """Write; where that cannot be done, keep the rows for another time, unless this is the last."""
+        self._tried = time.monotonic()
+        if not self._rows:
+            return
+        try:
+            with deferred_interrupts():
+                self._store.append(self._rows, self._shard)
+                self._rows, self._failing = [], False
+        except OSError as error:
+            self._failing = True
+            text = f"{len(self._rows)} rows could not be written ({error})"
+            if last:
+                raise AttricertError(f"{text}; the same command goes on from what is stored") from None
+            self._board.note(f"{text}; trying again")

@@ -1,0 +1,225 @@
+"""Checking somebody else's run: nothing in it is taken on trust that can be computed again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from attricert.certificates import Evidence
+from attricert.datasets import Items
+from attricert.errors import AttricertError
+from attricert.report import COSINE, MAX_EPS
+from attricert.runs.asked import Asked
+from attricert.runs.config import Setting
+from attricert.runs.manifest import Manifest
+from attricert.runs.results import certificates, stream
+from attricert.runs.rows import CERTIFIED, SCHEMA, Row, Unit, certificate_of
+from attricert.runs.store import CONFIG, RESULTS, Store
+from attricert.runs.work import Job, Worker, limited_threads
+from attricert.streams import fresh_seed
+
+__all__ = ["Check", "verify"]
+
+_ERRORS = 6.0  # standard errors
+_AGAIN = 1e-4  # relative; the same draws on another kind of machine
+
+
+@final
+@dataclass(frozen=True)
+class Check:
+    """One thing that was checked.
+
+    Args:
+        what: the thing.
+        problems: what is wrong with it; empty if nothing is.
+    """
+
+    what: str
+    problems: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+
+def verify(
+    folder: Path, *, sample: int = 20, seed: int | None = None, say: Callable[[str], None] = lambda _: None
+) -> list[Check]:
+    """Check a run.
+
+    In order: config and manifest agree; model, code and data have the manifest's fingerprints; every row has its digest,
+    and is there once; ``results.parquet`` follows from the evidence; some inputs, sampled again with the run's seed,
+    give the same evidence, and with another seed evidence that agrees with it within Monte-Carlo error.
+
+    Args:
+        folder: the run.
+        sample: how many certified inputs to sample again, chosen at random.
+        seed: of that choice and of the other draws; None takes a fresh secret one.
+        say: told what is being done.
+    """
+    store = Store.open(folder)
+    chance = random.Random(fresh_seed() if seed is None else seed)
+    checks: list[Check] = []
+
+    def check(what: str, problems: Callable[[], Iterator[str]]) -> None:
+        say(what)
+        try:
+            found = tuple(problems())
+        except AttricertError as error:
+            found = (str(error),)
+        checks.append(Check(what, found))
+
+    check("config", lambda: _config(store))
+    check("fingerprints of model, code and data", lambda: _fingerprints(store))
+    check(f"digests of rows ({len(store.table(['position']))} of {store.manifest.inputs} inputs)", lambda: _digests(store))
+    check("certificates from evidence", lambda: _results(store))
+    check(f"{sample} inputs sampled again, same seed", lambda: _again(store, sample, chance, same=True))
+    check(f"{sample} inputs sampled again, other seeds", lambda: _again(store, sample, chance, same=False))
+    return checks
+
+
+def _config(store: Store) -> Iterator[str]:
+    written = store.settings()
+    for name, value in store.manifest.config.to_dict().items():
+        if written.get(name) != value:
+            yield f"{CONFIG} has {name}: {written.get(name)!r}, the manifest {value!r}"
+
+
+def _fingerprints(store: Store) -> Iterator[str]:
+    now = Manifest.of(Setting.load(store.manifest.config), store.items())
+    yield from store.manifest.differences(now)
+
+
+def _digests(store: Store) -> Iterator[str]:
+    run = store.manifest.digest
+    ids = store.items().ids
+    for row in stream(store):
+        position, name = row.facts["position"], row.facts["id"]
+        if row.digest(run) != row.facts["digest"]:
+            yield f"{name}: its row, or the manifest, is not as it was written"
+        elif not 0 <= position < len(ids) or ids[position] != name:
+            yield f"{name}: is not input {position} of the data"
+
+
+def _results(store: Store) -> Iterator[str]:
+    path = store.folder / RESULTS
+    if not path.exists():
+        return
+    table = pq.read_table(path)
+    eps, cosine = (
+        [float(name[len(start) :]) for name in table.column_names if name.startswith(start)]
+        for start in (COSINE, MAX_EPS)
+    )
+    tops = {int(name.split("_")[1]) for name in table.column_names if name.startswith("top_")}
+    again = certificates(store, Asked(tuple(eps), tuple(cosine), next(iter(tops), None)))
+    if len(again) != len(table):
+        yield f"{RESULTS} has {len(table)} rows, the evidence {len(again)}"
+        return
+    for mine, theirs in zip(again, table.to_pylist(), strict=True):
+        wrong = [name for name, value in theirs.items() if not _same(value, mine.get(name))]
+        if wrong:
+            yield f"{RESULTS}, {theirs['id']}: {', '.join(wrong)} do not follow from the evidence"
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equal but for the last bits of other machines' special functions."""
+    if one is None or other is None or isinstance(one, str):
+        return bool(one == other)
+    if np.shape(one) != np.shape(other):
+        return False
+    return np.allclose(np.asarray(one, float), np.asarray(other, float), rtol=1e-9, atol=1e-12, equal_nan=True)
+
+
+def _again(store: Store, sample: int, chance: random.Random, *, same: bool) -> Iterator[str]:
+    manifest, items = store.manifest, store.items()
+    positions = sorted(set(store.table(["position"])["position"].to_pylist()) & set(range(len(items))))
+    chosen = set(chance.sample(positions, min(sample, len(positions))))
+    other = manifest if same else manifest.with_seed(chance.getrandbits(62))
+    with limited_threads(manifest.config.threads):
+        worker = Worker(Job(other.config, manifest.weights_sha256, 0.9))
+        for row in stream(store, chosen):
+            for problem in _sampled_again(row, items, worker, manifest.config.method, same=same):
+                yield f"{row.facts['id']}: {problem}"
+
+
+def _sampled_again(row: Row, items: Items, worker: Worker, method: str, *, same: bool) -> Iterator[str]:
+    position, failed = int(row.facts["position"]), row.facts["status"] != CERTIFIED
+    try:
+        image, label = items[position]
+    except AttricertError as error:
+        if not failed:
+            yield f"cannot be read ({error})"
+        return
+    now = worker.certify(Unit(position, str(row.facts["id"]), image, label), lambda _: None)
+    if failed != (now.facts["status"] != CERTIFIED):
+        yield f"{row.facts['status']} ({row.facts['reason']}), sampled again {now.facts['status']} ({now.facts['reason']})"
+    elif failed:
+        return
+    elif row.facts["input"] != now.facts["input"]:
+        yield "is another image"
+    else:
+        yield from (_equal(row, now) if same else _agree(row, now, method))
+
+
+def _equal(then: Row, now: Row) -> Iterator[str]:
+    """With the same draws every number comes out again."""
+    for name, value in then.facts.items():
+        if name == "digest" or value is None:
+            continue
+        found = now.facts.get(name)
+        equal = value == found if isinstance(value, str) else _close(value, found)
+        if not equal:
+            yield f"{name} is {value!r}, sampled again {found!r}"
+    for name, array in then.arrays.items():
+        if name not in now.arrays or not _close(array, now.arrays[name]):
+            yield f"{name} come out differently when sampled again"
+
+
+def _close(one: Any, other: Any) -> bool:
+    if other is None or np.shape(one) != np.shape(other):
+        return False
+    a, b = np.asarray(one, float), np.asarray(other, float)
+    scale = float(np.abs(a[np.isfinite(a)]).max(initial=0.0))
+    return np.allclose(a, b, rtol=_AGAIN, atol=_AGAIN * scale, equal_nan=True)
+
+
+def _agree(then: Row, now: Row, method: str) -> Iterator[str]:
+    """Draws of another seed give other numbers, but none that chance does not explain.
+
+    Bounds that two samples of equal size give for the same quantity differ by no more than the means they come from do,
+    or hardly; these by a few standard errors of the larger of both variances.
+    """
+    for name in ("prediction", "target"):
+        if then.facts[name] != now.facts[name]:
+            yield f"{name} is {then.facts[name]}, sampled again {now.facts[name]}"
+    one, two = (_evidence(row, method) for row in (then, now))
+    n = float(min(one.n_samples[0], two.n_samples[0])) / (2 if one.statement.antithetic else 1)
+    bound = one.statement.bound
+    spreads = [float(e.spread[0]) if e.spread is not None else bound**2 for e in (one, two)]
+    error = np.sqrt(2 * max(spreads) / n)
+    gap = abs(float(one.norm[0] - two.norm[0]))
+    if gap > _ERRORS * error:
+        yield f"norm is {one.norm[0]:.6g}, with other draws {two.norm[0]:.6g}: {gap / error:.1f} standard errors apart"
+    if one.spread is not None and one.reach is not None and two.reach is not None:
+        # (v.(g - m))^2 is at most reach^2 and its mean at most the spread.
+        error = np.sqrt(2 * max(float(one.reach[0]), float(two.reach[0])) ** 2 * max(spreads) / n)
+        gap = abs(spreads[0] - spreads[1])
+        if gap > _ERRORS * error:
+            yield f"spread is {spreads[0]:.6g}, with other draws {spreads[1]:.6g}"
+    if one.label_mass is not None and two.label_mass is not None and one.label is not None and two.label is not None:
+        gap = abs(float(one.label_mass[0] - two.label_mass[0]))
+        if one.label[0] == two.label[0] and gap > _ERRORS * np.sqrt(0.5 / n):
+            yield f"label_mass is {one.label_mass[0]:.6g}, with other draws {two.label_mass[0]:.6g}"
+
+
+def _evidence(row: Row, method: str) -> Evidence:
+    columns: dict[str, Sequence[Any]] = {name: [row.facts.get(name)] for name in SCHEMA.names}
+    return certificate_of(columns, [row.arrays], method).evidence
+

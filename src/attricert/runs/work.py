@@ -1,0 +1,150 @@
+"""What a worker does: load once, then certify one input after another, whatever an input does to the model."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import final
+
+import threadpoolctl
+import torch
+from torch import Tensor
+
+from attricert.certificates import Certificate
+from attricert.errors import ArgumentError, AttributionWarning, IntegrityError, ModelModeWarning
+from attricert.runs.config import Config, Setting
+from attricert.runs.manifest import model_digest
+from attricert.runs.rows import Row, Unit
+from attricert.smoothed import Glance
+
+__all__ = ["Job", "Progress", "Watch", "Worker", "limited_threads", "rehearse"]
+
+_REHEARSAL = 100  # samples
+_GLANCE_SECONDS, _GLANCE_SHARE = 1.0, 0.02  # at most so often, and so much of the time, progress is looked at
+
+
+@final
+@dataclass(frozen=True)
+class Job:
+    """What a worker needs to begin; can be sent to another machine.
+
+    Args:
+        config: seed included.
+        weights: fingerprint that the worker's own copy of the model must have.
+        cosine: threshold whose certified eps is shown as draws come in.
+    """
+
+    config: Config
+    weights: str
+    cosine: float
+
+
+@final
+@dataclass(frozen=True)
+class Progress:
+    """How far an input is.
+
+    Args:
+        id: the input.
+        draws: noisy copies done.
+        max_eps: certified so far, if the draws so far were all.
+    """
+
+    id: str
+    draws: int
+    max_eps: float
+
+
+Watch = Callable[[Progress], None]
+
+
+@final
+class Worker:
+    """Certifies one input at a time."""
+
+    def __init__(self, job: Job, device: str | None = None) -> None:
+        self._job = job
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ModelModeWarning)  # who started the run has been told
+            self._setting = Setting.load(job.config, device)
+        found = model_digest(self._setting.model)
+        if found != job.weights:
+            raise IntegrityError(f"{job.config.model}: a worker's copy has SHA-256 {found}, the run's has {job.weights}")
+
+    def certify(self, unit: Unit, watch: Watch) -> Row:
+        """The input's row; an exception of model or attribution becomes part of it."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", AttributionWarning)  # the row counts them
+                return _certified(self._setting, unit, self._job.config.n_samples, self._throttled(unit, watch))
+        except Exception as error:
+            return Row.failed(unit.position, unit.id, f"{type(error).__name__}: {error}")
+
+    def _throttled(self, unit: Unit, watch: Watch) -> Glance:
+        """A glance takes an eigenvalue: not too often."""
+        last, cost = time.monotonic(), 0.0
+
+        def glance(draws: int, so_far: Callable[[], Certificate]) -> None:
+            nonlocal last, cost
+            start = time.monotonic()
+            if start - last >= max(_GLANCE_SECONDS, cost / _GLANCE_SHARE):
+                watch(Progress(unit.id, draws, float(so_far().max_eps(self._job.cosine)[0])))
+                last = time.monotonic()
+                cost = last - start
+
+        return glance
+
+
+def rehearse(setting: Setting, unit: Unit) -> None:
+    """Certify one input from a few samples, for the complaints about arguments; nothing else matters here."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AttributionWarning)
+            _certified(setting, unit, min(setting.config.n_samples, _REHEARSAL), None)
+    except ArgumentError:
+        raise
+    except Exception:  # trouble of this input's own: its row will say so
+        return
+
+
+def _certified(
+    setting: Setting, unit: Unit, n_samples: int, watch: Glance | None
+) -> Row:
+    c = setting.config
+    images = unit.image[None].to(setting.device)
+    scores = setting.scores(images)
+    predicted = scores.argmax(dim=1) if scores.ndim == 2 else torch.zeros(1, dtype=torch.int64)
+    target = setting.target(torch.tensor([unit.label]), predicted)
+    certificate = setting.smoothed(scores).certify(
+        images,
+        target,
+        n_samples=n_samples,
+        alpha=c.alpha,
+        seed=c.seed,
+        confidence=c.confidence,
+        guarantee=c.guarantee,
+        observed_samples=c.n_samples if c.observed_samples is None else c.observed_samples,
+        method=c.method,
+        stop_when=c.stop_when,
+        moments=c.moments,
+        features=c.maps == "keep",
+        functionals=setting.functionals,
+        sample_ids=[unit.id],
+        watch=watch,
+    )
+    return Row.certified(unit, int(predicted[0]), int(target[0]), certificate, keep=c.maps == "keep")
+
+
+@contextlib.contextmanager
+def limited_threads(threads: int) -> Iterator[None]:
+    """So many for torch and for linear algebra alike."""
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        with threadpoolctl.threadpool_limits(limits=threads):
+            yield
+    finally:
+        torch.set_num_threads(before)
