@@ -21,7 +21,18 @@ from attricert.runs.asked import Asked
 from attricert.runs.rows import CERTIFIED, Row, certificate_of
 from attricert.runs.store import RESULTS, Part, Store
 
-__all__ = ["Summary", "certificates", "certified", "gather", "load", "merge", "statement", "stream", "summary", "write_results"]
+__all__ = [
+    "Summary",
+    "certificates",
+    "certified",
+    "gather",
+    "load",
+    "merge",
+    "statement",
+    "stream",
+    "summary",
+    "write_results",
+]
 
 _ABOUT = ("id", "status", "reason", "label", "prediction", "target")
 _CHUNK_BYTES = 256 * 2**20  # of maps in memory at once

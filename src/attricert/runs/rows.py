@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -153,9 +152,7 @@ def certificate_of(
     if len(statements) != 1:
         raise IntegrityError(f"rows make {len(statements)} different statements; a run makes one")
     fields: dict[str, Any] = {
-        name: np.array(facts[column])
-        for column, (_, name) in _EVIDENCE.items()
-        if facts[column][0] is not None
+        name: np.array(facts[column]) for column, (_, name) in _EVIDENCE.items() if facts[column][0] is not None
     }
     if facts[_SHARED][0] is not None:
         fields[_SHARED] = np.array(facts[_SHARED][0], dtype=np.float64)

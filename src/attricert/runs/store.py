@@ -134,7 +134,9 @@ class Store:
         if any_seed:
             manifest = manifest.with_seed(store.manifest.config.seed)
         if changed := store.manifest.differences(manifest):
-            rule = f"holds a run of something else ({'; '.join(changed)}); choose another folder, or resume it as it was"
+            rule = (
+                f"holds a run of something else ({'; '.join(changed)}); choose another folder, or resume it as it was"
+            )
             raise ArgumentError("out", str(folder), rule)
         if created or not (folder / CONFIG).exists():
             text = yaml.safe_dump({**store.manifest.config.to_dict(), **asked}, sort_keys=False)

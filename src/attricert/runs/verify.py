@@ -54,7 +54,7 @@ def verify(
 ) -> list[Check]:
     """Check a run.
 
-    In order: config and manifest agree; model, code and data have the manifest's fingerprints; every row has its digest,
+    In order: config and manifest agree; model, code, data have the manifest's fingerprints; every row has its digest,
     and is there once; ``results.parquet`` follows from the evidence; some inputs, sampled again with the run's seed,
     give the same evidence, and with another seed evidence that agrees with it within Monte-Carlo error.
 
@@ -78,7 +78,9 @@ def verify(
 
     check("config", lambda: _config(store))
     check("fingerprints of model, code and data", lambda: _fingerprints(store))
-    check(f"digests of rows ({len(store.table(['position']))} of {store.manifest.inputs} inputs)", lambda: _digests(store))
+    check(
+        f"digests of rows ({len(store.table(['position']))} of {store.manifest.inputs} inputs)", lambda: _digests(store)
+    )
     check("certificates from evidence", lambda: _results(store))
     check(f"{sample} inputs sampled again, same seed", lambda: _again(store, sample, chance, same=True))
     check(f"{sample} inputs sampled again, other seeds", lambda: _again(store, sample, chance, same=False))
@@ -159,7 +161,8 @@ def _sampled_again(row: Row, items: Items, worker: Worker, method: str, *, same:
         return
     now = worker.certify(Unit(position, str(row.facts["id"]), image, label), lambda _: None)
     if failed != (now.facts["status"] != CERTIFIED):
-        yield f"{row.facts['status']} ({row.facts['reason']}), sampled again {now.facts['status']} ({now.facts['reason']})"
+        then, found = (f"{facts['status']} ({facts['reason']})" for facts in (row.facts, now.facts))
+        yield f"{then}, sampled again {found}"
     elif failed:
         return
     elif row.facts["input"] != now.facts["input"]:
@@ -222,4 +225,3 @@ def _agree(then: Row, now: Row, method: str) -> Iterator[str]:
 def _evidence(row: Row, method: str) -> Evidence:
     columns: dict[str, Sequence[Any]] = {name: [row.facts.get(name)] for name in SCHEMA.names}
     return certificate_of(columns, [row.arrays], method).evidence
-

@@ -11,7 +11,6 @@ from typing import final
 
 import threadpoolctl
 import torch
-from torch import Tensor
 
 from attricert.certificates import Certificate
 from attricert.errors import ArgumentError, AttributionWarning, IntegrityError, ModelModeWarning
@@ -72,7 +71,8 @@ class Worker:
             self._setting = Setting.load(job.config, device)
         found = model_digest(self._setting.model)
         if found != job.weights:
-            raise IntegrityError(f"{job.config.model}: a worker's copy has SHA-256 {found}, the run's has {job.weights}")
+            text = f"a worker's copy has SHA-256 {found}, the run's has {job.weights}"
+            raise IntegrityError(f"{job.config.model}: {text}")
 
     def certify(self, unit: Unit, watch: Watch) -> Row:
         """The input's row; an exception of model or attribution becomes part of it."""
@@ -110,9 +110,7 @@ def rehearse(setting: Setting, unit: Unit) -> None:
         return
 
 
-def _certified(
-    setting: Setting, unit: Unit, n_samples: int, watch: Glance | None
-) -> Row:
+def _certified(setting: Setting, unit: Unit, n_samples: int, watch: Glance | None) -> Row:
     c = setting.config
     images = unit.image[None].to(setting.device)
     scores = setting.scores(images)
