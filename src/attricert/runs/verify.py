@@ -204,22 +204,25 @@ def _agree(then: Row, now: Row, method: str) -> Iterator[str]:
             yield f"{name} is {then.facts[name]}, sampled again {now.facts[name]}"
     one, two = (_evidence(row, method) for row in (then, now))
     n = float(min(one.n_samples[0], two.n_samples[0])) / (2 if one.statement.antithetic else 1)
-    bound = one.statement.bound
-    spreads = [float(e.spread[0]) if e.spread is not None else bound**2 for e in (one, two)]
-    error = np.sqrt(2 * max(spreads) / n)
+    error = np.sqrt(2 * max(_variance(one), _variance(two)) / n)
     gap = abs(float(one.norm[0] - two.norm[0]))
     if gap > _ERRORS * error:
         yield f"norm is {one.norm[0]:.6g}, with other draws {two.norm[0]:.6g}: {gap / error:.1f} standard errors apart"
-    if one.spread is not None and one.reach is not None and two.reach is not None:
-        # (v.(g - m))^2 is at most reach^2 and its mean at most the spread.
-        error = np.sqrt(2 * max(float(one.reach[0]), float(two.reach[0])) ** 2 * max(spreads) / n)
-        gap = abs(spreads[0] - spreads[1])
-        if gap > _ERRORS * error:
-            yield f"spread is {spreads[0]:.6g}, with other draws {spreads[1]:.6g}"
+    if one.spread is not None and two.spread is not None and two.reach is not None:
+        # (v.(g - m))^2 is at most reach^2, and its mean at most the spread. Reach and spread are those sampled now.
+        error = float(two.reach[0]) * np.sqrt(2 * float(two.spread[0]) / n)
+        if abs(float(one.spread[0] - two.spread[0])) > _ERRORS * error:
+            yield f"spread is {one.spread[0]:.6g}, with other draws {two.spread[0]:.6g}"
     if one.label_mass is not None and two.label_mass is not None and one.label is not None and two.label is not None:
         gap = abs(float(one.label_mass[0] - two.label_mass[0]))
         if one.label[0] == two.label[0] and gap > _ERRORS * np.sqrt(0.5 / n):
             yield f"label_mass is {one.label_mass[0]:.6g}, with other draws {two.label_mass[0]:.6g}"
+
+
+def _variance(evidence: Evidence) -> float:
+    """At least that of u.g: at most lambda, and E (u.g)^2 - (u.h)^2 is at most M^2 - c^2."""
+    rest = evidence.statement.bound**2 - float(evidence.norm[0]) ** 2
+    return rest if evidence.spread is None else min(rest, float(evidence.spread[0]))
 
 
 def _evidence(row: Row, method: str) -> Evidence:
