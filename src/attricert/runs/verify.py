@@ -197,19 +197,19 @@ def _agree(then: Row, now: Row, method: str) -> Iterator[str]:
     """Draws of another seed give other numbers, but none that chance does not explain.
 
     Bounds that two samples of equal size give for the same quantity differ by no more than the means they come from do,
-    or hardly; these by a few standard errors of the larger of both variances.
+    or hardly; these by a few standard errors.
     """
     for name in ("prediction", "target"):
         if then.facts[name] != now.facts[name]:
             yield f"{name} is {then.facts[name]}, sampled again {now.facts[name]}"
     one, two = (_evidence(row, method) for row in (then, now))
     n = float(min(one.n_samples[0], two.n_samples[0])) / (2 if one.statement.antithetic else 1)
-    error = np.sqrt(2 * max(_variance(one), _variance(two)) / n)
+    error = np.sqrt(2 * _variance(two) / n)  # from what was sampled now: the other is what is being judged
     gap = abs(float(one.norm[0] - two.norm[0]))
     if gap > _ERRORS * error:
         yield f"norm is {one.norm[0]:.6g}, with other draws {two.norm[0]:.6g}: {gap / error:.1f} standard errors apart"
     if one.spread is not None and two.spread is not None and two.reach is not None:
-        # (v.(g - m))^2 is at most reach^2, and its mean at most the spread. Reach and spread are those sampled now.
+        # (v.(g - m))^2 is at most reach^2, and its mean at most the spread.
         error = float(two.reach[0]) * np.sqrt(2 * float(two.spread[0]) / n)
         if abs(float(one.spread[0] - two.spread[0])) > _ERRORS * error:
             yield f"spread is {one.spread[0]:.6g}, with other draws {two.spread[0]:.6g}"
