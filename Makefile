@@ -17,7 +17,7 @@ demo: $(READY)   ## certify eight real digits, offline; pictures in attricert-de
 	$(BIN)/attricert demo
 
 test: lint       ## style, types, import contract, and all tests
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 lint: $(READY)   ## style, types, import contract
 	$(BIN)/ruff check .

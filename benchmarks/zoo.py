@@ -73,7 +73,7 @@ def table(data: str, cards: Sequence[Mapping[str, Any]]) -> str:
     lines = [
         f"## {TITLES[data]}",
         "",
-        f"{attacked['inputs']} test images attacked at eps = {attacked['eps']} with {attacked['restarts']} restarts, "
+        f"{attacked['inputs']} test images attacked at eps = {attacked['eps']} (restarts: {attacked['restarts']}), "
         f"{certified['inputs']} certified.",
         "",
         f"| model | test accuracy | cosine | top-{TOP[data]} | Kendall's tau | certified max_eps({COSINE}) |",

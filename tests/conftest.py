@@ -1,6 +1,7 @@
 """What tests share: reference values, the zoo model, real digits."""
 
 import json
+import os
 from pathlib import Path
 
 import hypothesis
@@ -10,6 +11,10 @@ import torch
 
 with jaxtyping.install_import_hook("attricert", "shape_checks.checker"):
     import attricert as ac
+
+# Several test processes share the cores.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)
 
 # Repeatable: the same cases in every run, however slow the machine.
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
