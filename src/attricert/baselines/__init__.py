@@ -1,0 +1,9 @@
+"""Other people's certificates for attribution maps, in their own terms, to compare with.
+
+>>> smoothing = baselines.CenterSmoothing(ac.Saliency(model), sigma=0.125)
+>>> smoothing.certify(x, y, eps=[0.1, 0.2]).eps_out
+"""
+
+from attricert.baselines.center_smoothing import CenterCertificate, Centers, CenterSmoothing
+
+__all__ = ["CenterCertificate", "CenterSmoothing", "Centers"]
