@@ -61,7 +61,8 @@ class Part:
         if self.maps.exists():
             try:
                 with safe_open(self.maps, framework="numpy") as file:
-                    for key in file.keys():  # noqa: SIM118 (not a mapping)
+                    names = file.keys()
+                    for key in names:
                         position, _, name = key.partition(".")
                         if int(position) in found:
                             found[int(position)][name] = file.get_tensor(key)
