@@ -122,7 +122,8 @@ def forge(run, change, honest_digest):
     (part,) = store.parts()
     rows = part.rows()
     if honest_digest:
-        part.write([Row({**rows[0].facts, **change}, rows[0].arrays), *rows[1:]], store.manifest.digest)
+        facts = {name: value for name, value in rows[0].facts.items() if name != "digest"}
+        part.write([Row({**facts, **change}, rows[0].arrays), *rows[1:]], store.manifest.digest)
     else:
         table = part.table().to_pylist()
         table[0].update(change)
@@ -239,6 +240,15 @@ def test_tampering_is_found(run, capsys, name):
     assert not found["passed"]
     (problems,) = [check["problems"] for check in found["checks"] if where in check["what"]]
     assert any(what in problem for problem in problems), found
+
+
+def test_merging_does_not_launder_what_was_tampered_with(run, capsys):
+    assert main([*CERTIFY, "--out", "clean", "--shard", "1/2"]) == 0
+    forge(run, {"norm": 0.99}, honest_digest=False)
+    assert main(["merge", "clean", "--sources", "run"]) == 0
+    capsys.readouterr()
+    found = printed(capsys, "verify", "clean", "--sample", "0", "--json", code=1)
+    assert "mnist:test:0: its row, or the manifest, is not as it was written" in found["checks"][2]["problems"]
 
 
 def test_other_weights_are_found(run, capsys, monkeypatch):

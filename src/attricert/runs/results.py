@@ -115,7 +115,7 @@ def merge(store: Store, sources: Sequence[Path]) -> None:
     """Take over the parts of other folders with the same run; what is here already is left as it is.
 
     Raises:
-        ArgumentError: another folder holds something else.
+        ArgumentError: another folder holds something else, or somebody is working on such a shard here.
     """
     for folder in sources:
         other = Store.open(folder)
@@ -125,7 +125,9 @@ def merge(store: Store, sources: Sequence[Path]) -> None:
         for part in other.parts():
             rows = [row for row in part.rows() if row.facts["position"] not in known]
             if rows:
-                store.append(rows, part.path.stem.rpartition("-")[0])
+                shard = part.path.stem.rpartition("-")[0]
+                with store.writing(shard):
+                    store.append(rows, shard)
                 known |= {row.facts["position"] for row in rows}
 
 

@@ -81,7 +81,8 @@ class Part:
         arrays = {f"{row.facts['position']}.{name}": array for row in rows for name, array in row.arrays.items()}
         if arrays:
             write_atomically(self.maps, save({key: np.ascontiguousarray(value) for key, value in arrays.items()}))
-        table = pa.Table.from_pylist([{**row.facts, "digest": row.digest(run)} for row in rows], schema=SCHEMA)
+        # A row that was stored before keeps its digest: whoever changed it must not get it renewed by a copy.
+        table = pa.Table.from_pylist([{"digest": row.digest(run), **row.facts} for row in rows], schema=SCHEMA)
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink)
         write_atomically(self.path, bytes(sink.getvalue()))
