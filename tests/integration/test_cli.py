@@ -14,7 +14,7 @@ from PIL import Image
 
 import attricert as ac
 from attricert.cli.main import main
-from attricert.cli.output import shown
+from attricert.report import shown
 
 CERTIFY = ["certify", "--model", "mnist-standard", "--data", "mnist:test[0:3]", "--radius", "3.5", "--n-samples", "300"]
 

@@ -16,10 +16,10 @@ from jsonargparse import ArgumentParser
 from attricert import checks, runs
 from attricert.attacks import Sandwich, Strong, sandwich
 from attricert.cli.arguments import add_options
-from attricert.cli.output import save_figure, show_json, show_table, shown
+from attricert.cli.output import show_json, show_table
 from attricert.errors import ArgumentError
 from attricert.files import write_atomically
-from attricert.report import both_sides, to_parquet
+from attricert.report import both_sides, save_figure, shown, to_parquet
 
 __all__ = ["Options", "configure", "run"]
 

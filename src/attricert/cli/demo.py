@@ -13,9 +13,9 @@ from attricert import datasets, models
 from attricert.attributions import Saliency
 from attricert.bounding import Normalize
 from attricert.cli.arguments import add_options
-from attricert.cli.output import describe, save_figure, show_json, show_rows, shown, subjects
+from attricert.cli.output import describe, show_json, show_rows, subjects
 from attricert.noise import Gaussian, UniformBall
-from attricert.report import curves, maps, rows_of
+from attricert.report import curves, maps, rows_of, save_figure, shown
 from attricert.smoothed import SmoothedAttribution
 
 __all__ = ["Options", "configure", "run"]

@@ -11,7 +11,7 @@ from typing import final
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
-from attricert.cli.output import shown
+from attricert.report import shown
 from attricert.runs import State
 from attricert.runs.running import Report
 

@@ -11,7 +11,20 @@ from typing import NoReturn
 from jsonargparse import ArgumentParser, Namespace
 
 from attricert import __version__
-from attricert.cli import attack, certificates, certify, data, demo, merge, models, plan, status, train, verify
+from attricert.cli import (
+    attack,
+    certificates,
+    certify,
+    data,
+    demo,
+    merge,
+    models,
+    plan,
+    reproduce,
+    status,
+    train,
+    verify,
+)
 from attricert.errors import AttricertError
 
 __all__ = ["main"]
@@ -28,6 +41,7 @@ _COMMANDS = {
     "data": data,
     "models": models,
     "train": train,
+    "reproduce": reproduce,
 }
 
 

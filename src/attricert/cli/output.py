@@ -7,12 +7,9 @@ import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from decimal import ROUND_FLOOR, Decimal
-from io import BytesIO
-from pathlib import Path
+from decimal import Decimal
 from typing import Any
 
-from matplotlib.figure import Figure
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -20,15 +17,14 @@ from torch import Tensor
 
 from attricert.certificates import Statement
 from attricert.datasets import Labelled
-from attricert.files import write_atomically
-from attricert.report import COSINE, MAX_EPS
+from attricert.report import COSINE, MAX_EPS, shown
 from attricert.runs import Store, Summary
 from attricert.runs.rows import CERTIFIED
 
 _FEW = 50  # inputs that are shown one by one
 _KIND = {"sound": "sound lower bounds", "printed": "the paper's printed formula (NOT lower bounds)"}
 
-__all__ = ["describe", "save_figure", "show_json", "show_rows", "show_run", "show_table", "shown", "subjects"]
+__all__ = ["describe", "show_json", "show_rows", "show_run", "show_table", "subjects"]
 
 
 def subjects(data: Labelled, predicted: Tensor, target: Tensor) -> dict[str, Sequence[Any]]:
@@ -39,11 +35,6 @@ def subjects(data: Labelled, predicted: Tensor, target: Tensor) -> dict[str, Seq
         "prediction": predicted.tolist(),
         "target": target.tolist(),
     }
-
-
-def shown(value: float | Decimal, digits: int = 4) -> str:
-    """A lower bound, rounded down."""
-    return str(Decimal(value).quantize(Decimal(10) ** -digits, rounding=ROUND_FLOOR))
 
 
 def show_run(store: Store, rows: Sequence[Mapping[str, Any]], found: Summary, terms: Statement | None) -> None:
@@ -144,13 +135,6 @@ def show_table(rows: Sequence[Mapping[str, str]], title: str, caption: str = "")
     for row in rows:
         table.add_row(*row.values())
     Console(width=None if sys.stdout.isatty() else 160).print(table)
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """A PNG file."""
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=130)
-    write_atomically(path, buffer.getvalue())
 
 
 def show_json(value: Any) -> None:

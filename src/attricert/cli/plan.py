@@ -13,9 +13,10 @@ from jsonargparse import ArgumentParser
 
 from attricert import checks
 from attricert.cli.arguments import add_options
-from attricert.cli.output import show_json, show_table, shown
+from attricert.cli.output import show_json, show_table
 from attricert.noise import Gaussian, Noise, UniformBall
 from attricert.proving import Forecast
+from attricert.report import shown
 from attricert.runs.loading import load_attribution, load_data, load_model
 from attricert.smoothed import SmoothedAttribution
 
@@ -40,6 +41,7 @@ class Options:
         cosine: cosine similarity that it should keep.
         attribution: saliency, abs-saliency, input-x-gradient, integrated-gradients, or path.py:factory where
             factory(model) returns a callable (inputs, target) -> attributions.
+        n_steps: nodes on the path of integrated-gradients, one gradient each.
         noise: gaussian or uniform.
         scales: sigmas (or radii) to try; by default a range around what the target needs.
         inputs: how many of the first inputs to draw the pilot for.
@@ -55,6 +57,7 @@ class Options:
     eps: float
     cosine: float
     attribution: str = "saliency"
+    n_steps: int = 50
     noise: str = "gaussian"
     scales: tuple[float, ...] | None = None
     inputs: int = 4
@@ -76,6 +79,7 @@ def run(**values: Any) -> int:
     checks.positive("eps", options.eps)
     checks.fraction("cosine", options.cosine)
     checks.count("inputs", options.inputs, 1)
+    checks.count("n_steps", options.n_steps, 1)
     checks.count("n_pilot", options.n_pilot, _PILOT)
     checks.count("n_samples", options.n_samples, _FEWEST)
     checks.known("noise", options.noise, _FAMILIES)
@@ -84,7 +88,7 @@ def run(**values: Any) -> int:
     data = data.slice(0, min(options.inputs, len(data)))
     with torch.no_grad():
         target = model(data.images).argmax(dim=1)
-    attribution = load_attribution(options.attribution, model)
+    attribution = load_attribution(options.attribution, model, options.n_steps)
     rows = []
     for scale in _scales(options, data.images[0].numel()):
         smoothed = SmoothedAttribution(attribution, _FAMILIES[options.noise](scale))

@@ -1,6 +1,22 @@
 """Tables, files and pictures of results."""
 
-from attricert.report.figures import both_sides, curves, maps
+from attricert.report.figures import both_sides, curves, maps, save_figure
 from attricert.report.results import ABSTAINS, COSINE, MAX_EPS, rows_of, to_parquet
+from attricert.report.tables import Column, rounded, shown, to_csv, to_markdown
 
-__all__ = ["ABSTAINS", "COSINE", "MAX_EPS", "both_sides", "curves", "maps", "rows_of", "to_parquet"]
+__all__ = [
+    "ABSTAINS",
+    "COSINE",
+    "MAX_EPS",
+    "Column",
+    "both_sides",
+    "curves",
+    "maps",
+    "rounded",
+    "rows_of",
+    "save_figure",
+    "shown",
+    "to_csv",
+    "to_markdown",
+    "to_parquet",
+]

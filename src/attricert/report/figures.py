@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -10,8 +12,9 @@ from matplotlib.figure import Figure
 
 from attricert.attacks import Sandwich
 from attricert.certificates import Certificate
+from attricert.files import write_atomically
 
-__all__ = ["both_sides", "curves", "maps"]
+__all__ = ["both_sides", "curves", "maps", "save_figure"]
 
 Array = npt.NDArray[np.floating]
 
@@ -88,3 +91,10 @@ def both_sides(certificate: Certificate, attacked: Sandwich, names: Sequence[str
     figure.supxlabel("eps: $\\ell_2$ size of the perturbation, in input units", fontsize=9)
     figure.supylabel("cosine similarity of the smoothed map", fontsize=9)
     return figure
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """A PNG file."""
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=130)
+    write_atomically(path, buffer.getvalue())

@@ -37,6 +37,7 @@ class Config:
         data: a data set slice such as mnist:test[0:100], or a folder of images.
         attribution: saliency, abs-saliency, input-x-gradient, integrated-gradients, or path.py:factory where
             factory(model) returns a callable (inputs, target) -> attributions.
+        n_steps: nodes on the path of integrated-gradients, one gradient each.
         target: class to explain: predicted, label, or a number.
         noise: uniform (on an l2 ball) or gaussian.
         radius: l2 radius of uniform noise, in input units.
@@ -56,6 +57,7 @@ class Config:
         method: sound, or printed (the paper's formula; not a bound).
         antithetic: sample in pairs (a, -a).
         stop_when: eps and cosine; stop sampling an input as soon as this claim is decided.
+        skip_label: do not certify the prediction on the same draws, which takes a share of alpha.
         maps: keep, or drop: maps and intervals of single features, four numbers an entry, are by far the most of what
             a run stores.
         seed: seed of the keyed streams; by default a fresh secret one, which the written config records.
@@ -68,6 +70,7 @@ class Config:
     model: str
     data: str
     attribution: str = "saliency"
+    n_steps: int = 50
     target: str = "predicted"
     noise: str = "uniform"
     radius: float | None = None
@@ -85,6 +88,7 @@ class Config:
     method: str = "sound"
     antithetic: bool = False
     stop_when: tuple[float, float] | None = None
+    skip_label: bool = False
     maps: str = "keep"
     seed: int | None = None
     device: str = "cpu"
@@ -95,6 +99,7 @@ class Config:
         checks.known("method", self.method, METHODS)
         checks.known("maps", self.maps, _MAPS)
         checks.count("threads", self.threads, 1)
+        checks.count("n_steps", self.n_steps, 1)
         _noise(self)
         _bound(self)
 
@@ -135,7 +140,7 @@ class Setting:
         where = load_device(config.device if device is None else device)
         model = load_model(config.model).to(where)
         functionals = load_array("functionals", config.functionals)
-        return cls(config, model, load_attribution(config.attribution, model), functionals, where)
+        return cls(config, model, load_attribution(config.attribution, model, config.n_steps), functionals, where)
 
     def scores(self, images: Tensor) -> Tensor:
         """The model's outputs, on the CPU."""

@@ -17,13 +17,31 @@ from attricert.attributions import Attribution, InputXGradient, IntegratedGradie
 from attricert.datasets import Items, Labelled
 from attricert.errors import ArgumentError, UnknownNameError
 
-__all__ = ["load_array", "load_attribution", "load_data", "load_device", "load_items", "load_model", "source_of"]
+__all__ = [
+    "input_shape",
+    "load_array",
+    "load_attribution",
+    "load_data",
+    "load_device",
+    "load_items",
+    "load_model",
+    "source_of",
+]
+    "input_shape",
+    "load_array",
+    "load_attribution",
+    "load_data",
+    "load_device",
+    "load_items",
+    "load_model",
+    "source_of",
+]
 
-_ATTRIBUTIONS: dict[str, Callable[[nn.Module], Attribution]] = {
-    "saliency": Saliency,
-    "abs-saliency": lambda model: Saliency(model, abs=True),
-    "input-x-gradient": InputXGradient,
-    "integrated-gradients": IntegratedGradients,
+_ATTRIBUTIONS: dict[str, Callable[[nn.Module, int], Attribution]] = {
+    "saliency": lambda model, _: Saliency(model),
+    "abs-saliency": lambda model, _: Saliency(model, abs=True),
+    "input-x-gradient": lambda model, _: InputXGradient(model),
+    "integrated-gradients": lambda model, n_steps: IntegratedGradients(model, n_steps=n_steps),
 }
 
 
@@ -37,19 +55,19 @@ def load_model(name: str) -> nn.Module:
     return model_in_eval(model)
 
 
-def load_attribution(name: str, model: nn.Module) -> Attribution:
-    """An attribution by name, or what path.py:factory(model) returns."""
+def load_attribution(name: str, model: nn.Module, n_steps: int) -> Attribution:
+    """An attribution by name, or what path.py:factory(model) returns; n_steps is for integrated gradients."""
     if not _is_code(name):
         if name not in _ATTRIBUTIONS:
             raise UnknownNameError("attribution", name, _ATTRIBUTIONS)
-        return _ATTRIBUTIONS[name](model)
+        return _ATTRIBUTIONS[name](model, n_steps)
     attribution: Attribution = _factory("attribution", name)(model)
     return attribution
 
 
 def load_data(spec: str, model: str) -> Labelled:
     """A data set slice or a folder of images, fit for the model if it is one of the zoo."""
-    expected = _input_shape(model)
+    expected = input_shape(model)
     data = datasets.parse(spec, channels=expected[0] if expected else None)
     shape = tuple(data.images.shape[1:])
     if expected is not None and shape != expected:
@@ -59,7 +77,7 @@ def load_data(spec: str, model: str) -> Labelled:
 
 def load_items(spec: str, model: str) -> Items:
     """The same, read item by item."""
-    expected = _input_shape(model)
+    expected = input_shape(model)
     return datasets.items(spec, channels=expected[0] if expected else None)
 
 
@@ -89,8 +107,8 @@ def load_device(name: str) -> torch.device:
     return device
 
 
-def _input_shape(model: str) -> tuple[int, ...] | None:
-    """What a zoo model takes."""
+def input_shape(model: str) -> tuple[int, ...] | None:
+    """Of what a zoo model takes; None for others."""
     return None if _is_code(model) else tuple(models.card(model).facts["input_shape"])
 
 

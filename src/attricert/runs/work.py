@@ -130,6 +130,7 @@ def _certified(setting: Setting, unit: Unit, n_samples: int, watch: Glance | Non
         moments=c.moments,
         features=c.maps == "keep",
         functionals=setting.functionals,
+        label=not c.skip_label,
         sample_ids=[unit.id],
         watch=watch,
     )

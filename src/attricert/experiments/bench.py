@@ -1,0 +1,146 @@
+"""Where experiments are done: runs and single measurements, each done once and kept."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar, final
+
+from attricert import runs
+from attricert._version import __version__
+from attricert.certificates import Certificate
+from attricert.errors import IntegrityError
+from attricert.models import card
+from attricert.runs.running import Report
+from attricert.runs.work import limited_threads
+
+__all__ = ["Bench", "Certified", "Job"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One measurement: what it is of decides its result. Subclasses add fields of plain values.
+
+    Args:
+        model: a zoo model's name.
+    """
+
+    model: str
+
+    @property
+    def key(self) -> str:
+        """Everything that decides the result, as text."""
+        facts = {"weights": card(self.model).facts["sha256"], "version": __version__}
+        return json.dumps({**dataclasses.asdict(self), **facts}, sort_keys=True)
+
+
+J = TypeVar("J", bound=Job)
+
+
+@final
+@dataclass(frozen=True)
+class Certified:
+    """What a run has certified.
+
+    Args:
+        store: the run.
+        facts: a row each, as stored: ``id``, ``position``, ``target``, ...
+        certificate: of these inputs, in this order.
+    """
+
+    store: runs.Store
+    facts: Sequence[Mapping[str, Any]]
+    certificate: Certificate
+
+
+@final
+@dataclass(frozen=True)
+class Bench:
+    """A folder with everything that was measured so far; experiments that need the same run share it.
+
+    Args:
+        folder: for results; runs are in its ``runs/``, single measurements in its ``measured/``.
+        workers: processes.
+        report: told how far a run is.
+        say: told what is being done.
+    """
+
+    folder: Path
+    workers: int = 1
+    report: Report = lambda _: None
+    say: Callable[[str], None] = lambda _: None
+
+    def certify(self, config: runs.Config, method: str = "sound") -> Certified:
+        """The run of a config: made, finished, or as it is there."""
+        scale = config.radius if config.noise == "uniform" else config.sigma
+        name = f"{config.model}-{config.noise}-{scale!r}"
+        self.say(f"{name}, {config.data}")
+        executor = runs.Inline() if self.workers == 1 else runs.Processes(self.workers)
+        store = runs.certify(config, self.folder / "runs" / name, executor=executor, report=self.report)
+        rows, certificate = runs.certified(store)
+        if len(rows) < store.manifest.inputs:
+            raise IntegrityError(f"{name}: {store.manifest.inputs - len(rows)} inputs failed; see attricert status")
+        return Certified(store, [row.facts for row in rows], Certificate(certificate.evidence, method))
+
+    def measure(self, name: str, function: Callable[[J], dict[str, Any]], jobs: Sequence[J]) -> list[dict[str, Any]]:
+        """What the function gives for each job; those that were done before are not done again.
+
+        Args:
+            name: of the file in ``measured/`` that keeps them, a line each.
+            function: top-level, so that processes can import it; returns plain values.
+            jobs: in the order of the results.
+        """
+        path = self.folder / "measured" / f"{name}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        known = dict(_lines(path))
+        todo = [job for job in jobs if job.key not in known]
+        self.say(f"{name}: {len(jobs) - len(todo)} of {len(jobs)} measured before")
+        with path.open("a", encoding="utf-8") as file:
+            for done, (job, found) in enumerate(self._each(function, todo), 1):
+                known[job.key] = found
+                file.write(json.dumps({"job": job.key, "found": found}) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+                self.say(f"{name}: {done} of {len(todo)}")
+        return [known[job.key] for job in jobs]
+
+    def _each(self, function: Callable[[J], dict[str, Any]], jobs: Sequence[J]) -> Iterator[tuple[J, dict[str, Any]]]:
+        """As they get done."""
+        one = partial(_on_one_thread, function)
+        if self.workers == 1 or len(jobs) < 2:
+            yield from ((job, one(job)) for job in jobs)
+            return
+        spawn = multiprocessing.get_context("spawn")
+        with concurrent.futures.ProcessPoolExecutor(self.workers, mp_context=spawn) as pool:
+            waiting = {pool.submit(one, job): job for job in jobs}
+            try:
+                for future in concurrent.futures.as_completed(waiting):
+                    yield waiting[future], future.result()
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _on_one_thread(function: Callable[[J], dict[str, Any]], job: J) -> dict[str, Any]:
+    """So that the same sums come out whoever does it."""
+    with limited_threads(1):
+        return function(job)
+
+
+def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What was kept; a last line that was cut off is not."""
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    whole, _, rest = content.rpartition(b"\n")
+    if rest:
+        os.truncate(path, len(content) - len(rest))
+    for line in whole.splitlines():
+        entry = json.loads(line)
+        yield entry["job"], entry["found"]

@@ -1,0 +1,67 @@
+"""Tables as CSV (every digit) and as Markdown (bounds rounded to the safe side)."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from typing import Any, final
+
+__all__ = ["Column", "rounded", "shown", "to_csv", "to_markdown"]
+
+_ROUNDING = {"down": ROUND_FLOOR, "up": ROUND_CEILING, "nearest": ROUND_HALF_EVEN}
+
+
+@final
+@dataclass(frozen=True)
+class Column:
+    """A column of a table for people.
+
+    Args:
+        name: key of the rows.
+        title: heading.
+        digits: after the point, for numbers that are not integers.
+        rounding: ``"down"`` for lower bounds, ``"up"`` for upper ones, ``"nearest"`` for all else.
+    """
+
+    name: str
+    title: str
+    digits: int = 4
+    rounding: str = "nearest"
+
+
+def rounded(value: float | Decimal, digits: int, rounding: str) -> str:
+    """A number with so many digits after the point."""
+    exact = Decimal(value)
+    if not exact.is_finite():
+        return str(float(exact))
+    return str(exact.quantize(Decimal(10) ** -digits, rounding=_ROUNDING[rounding]))
+
+
+def shown(value: float | Decimal, digits: int = 4) -> str:
+    """A lower bound, rounded down."""
+    return rounded(value, digits, "down")
+
+
+def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Comma-separated values with all digits; None is empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def to_markdown(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> str:
+    """A table in Markdown; None is a dash."""
+    lines = [[column.title for column in columns], ["---" for _ in columns]]
+    lines += [[_cell(row[column.name], column) for column in columns] for row in rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _cell(value: Any, column: Column) -> str:
+    if value is None:
+        return "-"
+    return rounded(value, column.digits, column.rounding) if isinstance(value, float) else str(value)
