@@ -77,17 +77,15 @@ class Bench:
     report: Report = lambda _: None
     say: Callable[[str], None] = lambda _: None
 
-    def certify(self, config: runs.Config, method: str = "sound") -> Certified:
-        """The run of a config: made, finished, or as it is there."""
-        scale = config.radius if config.noise == "uniform" else config.sigma
-        name = f"{config.model}-{config.noise}-{scale!r}"
+    def certify(self, name: str, config: runs.Config) -> Certified:
+        """The run of a config, under this name: made, finished, or as it is there."""
         self.say(f"{name}, {config.data}")
         executor = runs.Inline() if self.workers == 1 else runs.Processes(self.workers)
         store = runs.certify(config, self.folder / "runs" / name, executor=executor, report=self.report)
         rows, certificate = runs.certified(store)
         if len(rows) < store.manifest.inputs:
             raise IntegrityError(f"{name}: {store.manifest.inputs - len(rows)} inputs failed; see attricert status")
-        return Certified(store, [row.facts for row in rows], Certificate(certificate.evidence, method))
+        return Certified(store, [row.facts for row in rows], certificate)
 
     def measure(self, name: str, function: Callable[[J], dict[str, Any]], jobs: Sequence[J]) -> list[dict[str, Any]]:
         """What the function gives for each job; those that were done before are not done again.

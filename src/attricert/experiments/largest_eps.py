@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
@@ -15,6 +16,7 @@ from attricert.certificates import Certificate, Facts, Geometry
 from attricert.experiments.base import Experiment, Result
 from attricert.experiments.bench import Bench, Certified
 from attricert.experiments.paper import SOURCE, published
+from attricert.models import card
 from attricert.noise import UniformBall
 from attricert.report import Column, rounded
 
@@ -88,11 +90,14 @@ class LargestEps(Experiment):
     @staticmethod
     def dimension(model: str) -> int:
         """Of its inputs."""
-        return int(np.prod(runs.input_shape(model)))
+        return math.prod(card(model).facts["input_shape"])
 
     def certified(self, bench: Bench, model: str, radius: float) -> Mapping[str, Certified]:
         """What is compared."""
-        uniform, gaussian = (bench.certify(self.config(model, radius, noise)) for noise in ("uniform", "gaussian"))
+        uniform, gaussian = (
+            bench.certify(f"{model}-{noise}-{radius}", self.config(model, radius, noise))
+            for noise in ("uniform", "gaussian")
+        )
         printed = dataclasses.replace(uniform, certificate=Certificate(uniform.certificate.evidence, "printed"))
         return {"printed": printed, "sound": uniform, "variance": gaussian}
 
@@ -101,8 +106,8 @@ class LargestEps(Experiment):
         rows = [row for model in self.models for radius in self.radii for row in self._rows(bench, model, radius)]
         rows.sort(key=lambda row: (self.models.index(row["model"]), -row["cosine"]))
         d = self.dimension(self.models[0])
-        title = f"{self.table.capitalize()}: largest eps, SmoothIG, {self.data}, d = {d:,}"
-        return Result(title, rows, _COLUMNS, _figure(rows, self.models, self.thresholds), self._notes(rows, d))
+        title = f"{self.table.replace('table', 'Table ')}: largest eps, SmoothIG, {self.data}, d = {d:,}"
+        return Result(title, rows, _COLUMNS, _figure(rows, self.models, self.thresholds), tuple(self._notes(rows, d)))
 
     def _rows(self, bench: Bench, model: str, radius: float) -> Iterator[dict[str, Any]]:
         found = self.certified(bench, model, radius)

@@ -3,7 +3,6 @@
 from attricert.runs.asked import Asked
 from attricert.runs.config import Config, Setting
 from attricert.runs.executors import Executor, Inline, Processes, Ray
-from attricert.runs.loading import input_shape
 from attricert.runs.manifest import Manifest
 from attricert.runs.results import Summary, certificates, certified, load, merge, statement, summary, write_results
 from attricert.runs.running import Shard, State, certify
@@ -27,7 +26,6 @@ __all__ = [
     "certificates",
     "certified",
     "certify",
-    "input_shape",
     "load",
     "merge",
     "statement",

@@ -18,16 +18,6 @@ from attricert.datasets import Items, Labelled
 from attricert.errors import ArgumentError, UnknownNameError
 
 __all__ = [
-    "input_shape",
-    "load_array",
-    "load_attribution",
-    "load_data",
-    "load_device",
-    "load_items",
-    "load_model",
-    "source_of",
-]
-    "input_shape",
     "load_array",
     "load_attribution",
     "load_data",
@@ -67,7 +57,7 @@ def load_attribution(name: str, model: nn.Module, n_steps: int) -> Attribution:
 
 def load_data(spec: str, model: str) -> Labelled:
     """A data set slice or a folder of images, fit for the model if it is one of the zoo."""
-    expected = input_shape(model)
+    expected = _input_shape(model)
     data = datasets.parse(spec, channels=expected[0] if expected else None)
     shape = tuple(data.images.shape[1:])
     if expected is not None and shape != expected:
@@ -77,7 +67,7 @@ def load_data(spec: str, model: str) -> Labelled:
 
 def load_items(spec: str, model: str) -> Items:
     """The same, read item by item."""
-    expected = input_shape(model)
+    expected = _input_shape(model)
     return datasets.items(spec, channels=expected[0] if expected else None)
 
 
@@ -107,7 +97,7 @@ def load_device(name: str) -> torch.device:
     return device
 
 
-def input_shape(model: str) -> tuple[int, ...] | None:
+def _input_shape(model: str) -> tuple[int, ...] | None:
     """Of what a zoo model takes; None for others."""
     return None if _is_code(model) else tuple(models.card(model).facts["input_shape"])
 
