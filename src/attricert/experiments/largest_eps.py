@@ -64,8 +64,8 @@ class LargestEps(Experiment):
     inputs: int = 100
     radii: tuple[float, ...] = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5)
     thresholds: tuple[float, ...] = (0.9, 0.8)
-    n_samples: int = 2_500
-    n_steps: int = 3
+    n_samples: int = 1_500
+    n_steps: int = 2
     alpha: float = 1e-3
     seed: int = 0
 
