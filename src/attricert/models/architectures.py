@@ -7,7 +7,9 @@ from typing import final
 
 from torch import Tensor, nn
 
-__all__ = ["ARCHITECTURES", "Residual", "cifar_resnet", "mnist_cnn"]
+from attricert import checks
+
+__all__ = ["ARCHITECTURES", "Rescaled", "Residual", "cifar_resnet", "efficientnet_lite0", "mnist_cnn"]
 
 
 def mnist_cnn() -> nn.Sequential:
@@ -71,4 +73,37 @@ def cifar_resnet() -> nn.Sequential:
     )
 
 
-ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {"mnist_cnn": mnist_cnn, "cifar_resnet": cifar_resnet}
+@final
+class Rescaled(nn.Module):
+    """A network that takes (255 x - 127) / 128, for inputs x in [0, 1].
+
+    Args:
+        network: of inputs in [-127 / 128, 1].
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Whatever the network gives, of the same rows."""
+        result: Tensor = self.network((255 * x - 127) / 128)
+        return result
+
+
+def efficientnet_lite0() -> Rescaled:
+    """EfficientNet-Lite0 (Tan and Le 2019; no squeeze-and-excitation, ReLU6); (n, 3, 224, 224) to (n, 1000) logits.
+
+    Inputs are RGB in [0, 1]. From the package efficientnet-lite-pytorch, 4.7 million weights.
+    """
+    checks.extra("efficientnet_lite_pytorch", "imagenet")
+    from efficientnet_lite_pytorch import EfficientNet
+
+    return Rescaled(EfficientNet.from_name("efficientnet-lite0"))
+
+
+ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {
+    "mnist_cnn": mnist_cnn,
+    "cifar_resnet": cifar_resnet,
+    "efficientnet_lite0": efficientnet_lite0,
+}

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, final
 
+import torch
 import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
-from torch import nn
+from torch import Tensor, nn
 
 from attricert import checks
 from attricert.errors import IntegrityError
@@ -31,6 +34,8 @@ class Card:
 
     Args:
         facts: ``name``, ``architecture``, ``input_shape``, ``classes``, ``sha256``, recipe, accuracies, licences.
+            Weights lie beside the card, or in an installed package: then ``package`` (as it is imported), ``file`` in
+            it, ``part`` of the model that they are for, and our ``extra`` that installs it.
         text: the description in Markdown.
     """
 
@@ -54,7 +59,7 @@ class Card:
 
 def names() -> tuple[str, ...]:
     """Names that `load` knows."""
-    return tuple(sorted(path.stem for path in _FOLDER.glob("*.safetensors")))
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.md") if path.stem != "README"))
 
 
 def card(name: str) -> Card:
@@ -67,19 +72,39 @@ def load(name: str) -> nn.Module:
     """A zoo model in eval mode; its inputs are in [0, 1].
 
     Raises:
+        ArgumentError: its weights come from a package that is not installed.
         IntegrityError: the weights are not those that the card names.
     """
     facts = card(name).facts
-    path = _FOLDER / f"{name}.safetensors"
-    content = path.read_bytes()
+    path = _weights(name, facts)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise IntegrityError(f"{path}: cannot be read ({error})") from None
     if sha256(content) != facts["sha256"]:
         raise IntegrityError(f"{path.name}: SHA-256 is {sha256(content)}, its card says {facts['sha256']}")
     model = ARCHITECTURES[facts["architecture"]]()
     try:
-        model.load_state_dict(load_tensors(content))
-    except (SafetensorError, RuntimeError) as error:
+        model.get_submodule(facts.get("part", "")).load_state_dict(_tensors(path.suffix, content))
+    except (SafetensorError, pickle.UnpicklingError, EOFError, RuntimeError) as error:
         raise IntegrityError(f"{path.name}: does not hold the weights of {facts['architecture']} ({error})") from None
     return model.eval().requires_grad_(False)
+
+
+def _weights(name: str, facts: Mapping[str, Any]) -> Path:
+    """Where a model's weights are: beside its card, or in the package that the card names."""
+    if "package" not in facts:
+        return _FOLDER / f"{name}.safetensors"
+    checks.extra(facts["package"], facts["extra"])
+    return Path(str(resources.files(facts["package"]) / facts["file"]))
+
+
+def _tensors(suffix: str, content: bytes) -> Mapping[str, Tensor]:
+    """A state dict; of torch's own files only tensors are unpickled, and no code is run."""
+    if suffix == ".safetensors":
+        return load_tensors(content)
+    tensors: Mapping[str, Tensor] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    return tensors
 
 
 def save(model: nn.Module, folder: Path, facts: Mapping[str, Any], text: str) -> None:
