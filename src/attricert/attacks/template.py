@@ -25,8 +25,6 @@ __all__ = ["Attack", "Attacked", "Candidates"]
 Candidates = Generator[Maps, Maps, Maps]
 """Yields perturbed inputs, is sent the best admitted so far, and returns them."""
 
-_CHECK_DRAWS = 256  # by which candidates are compared
-
 
 @final
 @dataclass(frozen=True)
@@ -83,6 +81,7 @@ class Attack(ABC):
         data_range: tuple[float, float] | None = (0.0, 1.0),
         start: Tensor | None = None,
         n_samples: int = 10_000,
+        n_compared: int = 256,
         seed: int | None = None,
         progress: bool | Tick = False,
     ) -> Attacked:
@@ -98,6 +97,7 @@ class Attack(ABC):
             data_range: smallest and largest value an input may have; None for any.
             start: perturbed inputs to try first, shape of inputs.
             n_samples: fresh draws by which what was found is judged, where the map is smoothed.
+            n_compared: draws by which candidates are compared with each other, where the map is smoothed.
             seed: of the keyed streams; None takes a fresh one.
             progress: True for a bar over candidates, or a function told of each.
 
@@ -106,12 +106,13 @@ class Attack(ABC):
         """
         problem = problem_of(what, inputs, target, eps, classifier, keep_label, data_range, seed)
         checks.count("n_samples", n_samples, 2)
+        checks.count("n_compared", n_compared, 1)
         with reporting(progress, self.proposals, "attacking") as tick:
-            best = self._best(problem, start, tick)
+            best = self._best(problem, start, n_compared, tick)
         return _judged(problem, self.loss, best, n_samples)
 
-    def _best(self, problem: Problem, start: Tensor | None, tick: Tick) -> Maps:
-        view = problem.view("check", _CHECK_DRAWS)
+    def _best(self, problem: Problem, start: Tensor | None, n_compared: int, tick: Tick) -> Maps:
+        view = problem.view("check", n_compared)
         clean = view.maps(problem.inputs, problem.target)
         best, lowest = problem.inputs, self.loss.score(clean, clean)
         candidates = _first(start, self.candidates(problem)) if start is not None else self.candidates(problem)

@@ -26,13 +26,17 @@ __all__ = ["Bench", "Certified", "Job"]
 
 @dataclass(frozen=True)
 class Job:
-    """One measurement: what it is of decides its result. Subclasses add fields of plain values.
+    """One measurement on one input: what it is of decides its result. Subclasses add fields of plain values.
 
     Args:
         model: a zoo model's name.
+        data: a slice that is one input, such as mnist:test[3:4].
+        seed: of the keyed streams.
     """
 
     model: str
+    data: str
+    seed: int
 
     @property
     def key(self) -> str:
