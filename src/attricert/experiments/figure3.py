@@ -145,8 +145,8 @@ class Pictures(Experiment):
             f"Attacks on the top {_TOP} entries, eps = {self.eps}, {self.restarts} restarts of {self.steps} steps, "
             f"label and pixel range kept; integrated gradients with {self.n_steps} nodes; smoothed over a ball of "
             f"radius {', '.join(map(str, self.radii))} with {self.n_samples:,} draws. Plain and smoothed map are "
-            "attacked each in its own right; the picture shows the plain map's attack. The cosine of smoothed maps is corrected for "
-            "the sampling error of both."
+            "attacked each in its own right; the picture shows the plain map's attack. The cosine of smoothed "
+            "maps is corrected for the sampling error of both."
         )
 
 

@@ -167,8 +167,8 @@ class Study(Experiment):
         )
         yield (
             "*Asymptotic* is the paper's C.1 (quantiles of a generalized chi-square, by inverting the test); it takes "
-            "the mean for normal with uncorrelated entries. *Finite-sample*: betting along the direction of a pilot of a "
-            "tenth of the draws, and for the upper end the distance of a mean of bounded vectors (theory 5)."
+            "the mean for normal with uncorrelated entries. *Finite-sample*: betting along the direction of a pilot of "
+            "a tenth of the draws, and for the upper end the distance of a mean of bounded vectors (theory 5)."
         )
         yield f"*Paper*: {SOURCE}; its curves are not transcribed."
 
