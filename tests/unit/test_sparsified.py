@@ -78,22 +78,29 @@ def test_everything_against_plain_loops():
     assert found.k == 2
 
 
+def possible(low, high, k):
+    """Every set that can be the top k somewhere within these limits."""
+    d = len(low)
+    return [
+        set(inside)
+        for inside in combinations(range(d), k)
+        if min(high[list(inside)]) >= max((low[j] for j in range(d) if j not in inside), default=-1)
+    ]
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_the_overlap_is_the_least_that_the_limits_allow(seed):
-    """Brute force over all sets that can be the top k somewhere within the limits, and all ways to break ties at x."""
+    """Brute force over all sets that can be the top k, and all ways to break ties at x."""
     rng = np.random.default_rng(seed)
-    d, n = int(rng.integers(1, 8)), 30
+    d, n, alpha = int(rng.integers(1, 8)), 200, 0.5
     ones = Ones(rng.integers(0, n + 1, d), n)
     for k in range(1, d + 1):
+        here = possible(*ones.limits(0.0, alpha), k)
         for shift in (0.0, 0.2, 0.6, 1.5):
-            low, high = ones.limits(shift, 0.5)
-            possible = [
-                set(inside)
-                for inside in combinations(range(d), k)
-                if min(high[list(inside)]) >= max((low[j] for j in range(d) if j not in inside), default=-1)
-            ]
-            least = min(len(here & there) for here in top_sets(ones.counts, k) for there in possible)
-            assert ones.overlap(k, shift, 0.5) == least / k
+            there = possible(*ones.limits(shift, alpha), k)
+            assert ones.overlap(k, shift, alpha) == min(len(a & b) for a in top_sets(ones.counts, k) for b in there) / k
+            assert ones.population(k, shift, alpha) <= min(len(a & b) for a in here for b in there) / k
+            assert ones.population(k, shift, alpha) <= ones.overlap(k, shift, alpha)
 
 
 def test_half_spaces_attain_the_bound():
@@ -105,7 +112,7 @@ def test_half_spaces_attain_the_bound():
     eps = np.array([0.0, 0.15, 0.4, 0.65, 0.8, 0.95, 1.25, 1.4])
     found = smoothing.certify(x, k=3, eps=eps, seed=0)
     truth = [len(top(pairs_expected(0, sigma), 3) & top(pairs_expected(e, sigma), 3)) / 3 for e in eps]
-    assert found.overlap[0].tolist() == truth
+    assert found.overlap[0].tolist() == found.population[0].tolist() == truth
     assert len(set(truth)) == 4
     # control: a shift of 0.9 eps promises too much
     ones = Ones(np.rint(found.maps[0].numpy() * N).astype(np.int64), N)

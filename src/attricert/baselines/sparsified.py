@@ -21,10 +21,14 @@ what finitely many copies of x~ would show. Why it holds, but for a chance of al
    2k - j + 1 or worse; and an entry that is in is not smaller at x~ than one that is out. So the overlap is at least j
    if the lower limit of rank j exceeds the upper limit of rank 2k - j + 1, or if there is no such rank. Nothing that
    depends on the limits alone can be sharper.
+
+Our own certificates are about the top k of an expectation at x too. For that claim, from the same limits: theory 4
+(rankings), without a bound on the move in l2.
 """
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,6 +45,7 @@ from attricert import checks
 from attricert.arguments import samples
 from attricert.attributions import Attribution, Targets
 from attricert.bounding import Normalize
+from attricert.certificates.ranking import Ranking
 from attricert.confidence import upper_proportion
 from attricert.errors import ArgumentError, AttributionWarning
 from attricert.noise import Gaussian
@@ -60,14 +65,15 @@ _ROUNDING = 1e-12  # of limits, absolute
 class SparsifiedCertificate:
     """How much of the top k is certain to stay.
 
-    Each input's overlaps hold, but for the chance alpha, all at once: between the k largest entries of its map here and
-    the k largest of the *expected* map at every x~ within eps of it.
+    Each input's overlaps hold, but for the chance alpha, all at once, and for every x~ within eps of it.
 
     Args:
         maps: shares of copies in which an entry is among the largest, float64, of the inputs' shape.
         k: how many features.
         eps: l2 sizes of the perturbation.
-        overlap: lower bounds on the share of the k features that are in both.
+        overlap: lower bounds on the share of k features that are among the k largest of the map *seen* here and of the
+            expected map at x~: the authors' claim.
+        population: the same for the *expected* maps at x and at x~: the claim of `Certificate.top_k`.
         calls: attributions computed for each input.
     """
 
@@ -75,6 +81,7 @@ class SparsifiedCertificate:
     k: int
     eps: Float[np.ndarray, " e"]
     overlap: Float[np.ndarray, "batch e"]
+    population: Float[np.ndarray, "batch e"]
     calls: Int[np.ndarray, " batch"]
 
 
@@ -151,11 +158,13 @@ class SparsifiedSmoothGrad:
         if lost:
             text = f"{lost} of {self.n_samples * len(batch)} sampled attributions held NaN or inf; they count as zero"
             warnings.warn(text, AttributionWarning, stacklevel=2)
+        shifts = [float(e) for e in sizes / self.sigma]
         return SparsifiedCertificate(
             maps=torch.from_numpy(np.stack([ones.share for ones in found])).reshape(inputs.shape),
             k=k,
             eps=sizes,
-            overlap=np.array([[ones.overlap(k, float(e) / self.sigma, self.alpha) for e in sizes] for ones in found]),
+            overlap=np.array([[ones.overlap(k, shift, self.alpha) for shift in shifts] for ones in found]),
+            population=np.array([[ones.population(k, shift, self.alpha) for shift in shifts] for ones in found]),
             calls=np.full(len(batch), self.n_samples, dtype=np.int64),
         )
 
@@ -195,13 +204,18 @@ class Ones:
         return 1 - missing, _highest(self.counts, self.n, shift, alpha / (2 * len(self.counts)))
 
     def overlap(self, k: int, shift: float, alpha: float) -> float:
-        """Certified overlap of the top k, as a share of k."""
+        """Certified overlap of the top k seen at x and the one expected at x~, as a share of k."""
         low, high = self.limits(shift, alpha)
         order = np.argsort(-self.counts)
         rivals = high[order[k : 2 * k]][::-1]
         # Where fewer than k others are left, the first have no rival.
         pairs = low[order[k - len(rivals) : k]] > rivals
         return float((k - len(rivals) + pairs.sum()) / k)
+
+    def population(self, k: int, shift: float, alpha: float) -> float:
+        """Certified overlap of the top k expected at x and the one expected at x~, as a share of k."""
+        here, anywhere = self.limits(0.0, alpha), self.limits(shift, alpha)
+        return Ranking(*here, *anywhere, moved=math.inf).overlap(k) / k
 
 
 def sparsified(rows: Float[Tensor, "n d"], tau: float) -> Bool[Tensor, "n d"]:
