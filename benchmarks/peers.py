@@ -1,16 +1,31 @@
 """The field side by side: same model, images, noise level and confidence; what each method costs and what it certifies.
 
-Center smoothing (Kumar and Goldstein 2021; angular and cosine distance; its default of a million draws, and as many as
-we take), Captum's NoiseTunnel (SmoothGrad: no certificate), and our certificates under uniform and Gaussian noise.
+Captum's NoiseTunnel (SmoothGrad: no certificate); our certificates under uniform and Gaussian noise; sparsified
+SmoothGrad (Levine et al. 2019); center smoothing (Kumar and Goldstein 2021) with as many draws as we take, and with its
+default of a million. Each runs in a process of its own, of which the peak of resident memory is taken.
 
-Usage: python benchmarks/peers.py [inputs]
+What "certified" is about, at every x~ within eps of x:
+
+- *cosine*: the mean map at x and at x~, both expectations. Of center smoothing: its centers at x and at one x~ chosen
+  without knowing the draws.
+- *top-100*: the 100 largest absolute entries of a map at x and at x~, both expectations; the share that is in both. The
+  map is the mean of normalized saliency with entries clipped, the mean of its absolute values, or the chance that an
+  entry is among the share tau of largest absolute values (sparsified SmoothGrad).
+- *top-100 seen*: the same, with the 100 largest that the draws at x show, in place of those expected there.
+
+Usage: python benchmarks/peers.py [inputs] [quick]      quick leaves out what takes a million draws
 """
 
 from __future__ import annotations
 
+import multiprocessing
+import resource
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import final
 
 import captum.attr
 import numpy as np
@@ -18,77 +33,135 @@ import numpy.typing as npt
 import torch
 
 import attricert as ac
-from attricert.baselines import CenterSmoothing
+from attricert.baselines import CenterSmoothing, SparsifiedSmoothGrad
 
-MODEL, SIGMA, EPS, SAMPLES = "mnist-standard", 0.125, (0.02, 0.05, 0.1), 10_000
+MODEL, SIGMA, EPS, SAMPLES, K = "mnist-standard", 0.125, (0.02, 0.05, 0.1), 10_000, 100
+MAX_ENTRY = 0.15  # single features are certified of maps with entries clipped here
 DEFAULT = 1_000_000  # center smoothing's draws for a certificate
+FEW = SAMPLES // 3  # for each of its three stages
+ALPHA = 0.01  # what is left to chance by center smoothing at its defaults, but for 2^-30
+TOP = f"top-{K}"
 
 Array = npt.NDArray[np.float64]
-# Attribution calls an input, and certified cosines, shape (inputs, eps); None where nothing is certified.
-Found = tuple[float, Array | None]
 
 
-def methods(inputs: int) -> dict[str, Callable[[], Found]]:
-    """What is compared."""
-    model, x = ac.models.load(MODEL), ac.datasets.load("mnist", "sample").images[:inputs]
-    with torch.no_grad():
-        target = model(x).argmax(dim=1)
-    saliency = ac.Saliency(model)
-    alpha = CenterSmoothing(saliency, SIGMA).alpha
+@final
+@dataclass(frozen=True)
+class Found:
+    """Attribution calls an input, and what is certified: names, and values of shape (inputs, eps)."""
 
-    def center(distance: str, n_cert: int, n_pred: int) -> Found:
-        smoothing = CenterSmoothing(saliency, SIGMA, distance=distance, n_cert=n_cert, n_pred=n_pred)
-        found = smoothing.certify(x, target, eps=EPS, seed=0)
-        return float(found.calls.mean()), found.cosine
+    calls: float
+    certified: dict[str, Array]
 
-    def ours(noise: ac.UniformBall | ac.Gaussian) -> Found:
-        smoothed = ac.SmoothedAttribution(saliency, noise)
-        certificate = smoothed.certify(x, target, n_samples=SAMPLES, alpha=alpha, seed=0, features=False, label=False)
-        return SAMPLES, certificate.cosine(EPS)
 
-    def tunnel() -> Found:
-        noisy = captum.attr.NoiseTunnel(captum.attr.Saliency(model))
-        for image, index in zip(x, target, strict=True):
+@final
+@dataclass(frozen=True)
+class Cost:
+    """Of one input: calls and seconds. Of the process: MiB."""
+
+    calls: float
+    seconds: float
+    memory: float
+
+
+@final
+class Setting:
+    """What all methods are given."""
+
+    def __init__(self, inputs: int) -> None:
+        self.model, self.x = ac.models.load(MODEL), ac.datasets.load("mnist", "sample").images[:inputs]
+        with torch.no_grad():
+            self.target = self.model(self.x).argmax(dim=1)
+
+    @property
+    def energy(self) -> float:
+        """Radius of the ball whose noise has the same variance."""
+        return float(SIGMA * (self.x[0].numel() + 2) ** 0.5)
+
+    def tunnel(self) -> Found:
+        noisy = captum.attr.NoiseTunnel(captum.attr.Saliency(self.model))
+        for image, index in zip(self.x, self.target, strict=True):
             settings = {"nt_type": "smoothgrad", "nt_samples": SAMPLES, "nt_samples_batch_size": 128, "stdevs": SIGMA}
             noisy.attribute(image[None], target=int(index), abs=False, **settings)
-        return SAMPLES, None
+        return Found(SAMPLES, {})
 
-    energy = SIGMA * (x[0].numel() + 2) ** 0.5  # radius of the ball whose noise has the same variance
-    few = SAMPLES // 3
-    return {
-        "Captum NoiseTunnel (SmoothGrad)": tunnel,
-        f"ours, UniformBall({energy:.3g})": lambda: ours(ac.UniformBall(energy)),
-        f"ours, Gaussian({SIGMA})": lambda: ours(ac.Gaussian(SIGMA)),
-        "center smoothing, angular, as many calls as ours": lambda: center("angular", few, few),
-        "center smoothing, angular, its defaults": lambda: center("angular", DEFAULT, SAMPLES),
-        "center smoothing, 1 - cos, its defaults": lambda: center("cosine", DEFAULT, SAMPLES),
-    }
+    def cosine(self, noise: ac.UniformBall | ac.Gaussian) -> Found:
+        smoothed = ac.SmoothedAttribution(ac.Saliency(self.model), noise)
+        settings = {"n_samples": SAMPLES, "alpha": ALPHA, "seed": 0, "features": False, "label": False}
+        return Found(SAMPLES, {"cosine": smoothed.certify(self.x, self.target, **settings).cosine(EPS)})
+
+    def top(self, *, absolute: bool) -> Found:
+        bound, saliency = ac.Normalize(max_entry=MAX_ENTRY), ac.Saliency(self.model, abs=absolute)
+        smoothed = ac.SmoothedAttribution(saliency, ac.Gaussian(SIGMA), bound)
+        found = smoothed.certify(self.x, self.target, n_samples=SAMPLES, alpha=ALPHA, seed=0, label=False)
+        return Found(SAMPLES, {TOP: found.top_k(K, EPS, absolute=True)})
+
+    def sparsified(self, tau: float) -> Found:
+        smoothing = SparsifiedSmoothGrad(ac.Saliency(self.model), SIGMA, tau=tau, n_samples=SAMPLES, alpha=ALPHA)
+        found = smoothing.certify(self.x, self.target, k=K, eps=EPS, seed=0)
+        return Found(float(found.calls.mean()), {TOP: found.population, f"{TOP} seen": found.overlap})
+
+    def center(self, distance: str, n_cert: int, n_pred: int) -> Found:
+        saliency = ac.Saliency(self.model)
+        smoothing = CenterSmoothing(saliency, SIGMA, distance=distance, n_cert=n_cert, n_pred=n_pred)
+        found = smoothing.certify(self.x, self.target, eps=EPS, seed=0)
+        return Found(float(found.calls.mean()), {"cosine": found.cosine})
 
 
-def row(name: str, calls: float, seconds: float, cosine: Array | None) -> str:
-    """A line of the table; the cosine is rounded down."""
-    certified: Sequence[str] = ["nothing"] * len(EPS)
-    if cosine is not None:
-        certified = [f"{np.floor(1e4 * mean) / 1e4:.4f}" for mean in cosine.mean(axis=0)]
-    return f"| {name} | {calls:,.0f} | {seconds:.2f} | {' | '.join(certified)} |"
+REFERENCE = f"ours, Gaussian({SIGMA})"
+METHODS: dict[str, Callable[[Setting], Found]] = {
+    "Captum NoiseTunnel (SmoothGrad)": Setting.tunnel,
+    "ours, UniformBall, equal energy": lambda s: s.cosine(ac.UniformBall(s.energy)),
+    REFERENCE: lambda s: s.cosine(ac.Gaussian(SIGMA)),
+    f"{REFERENCE}, clipped": lambda s: s.top(absolute=False),
+    f"{REFERENCE}, absolute, clipped": lambda s: s.top(absolute=True),
+    "sparsified SmoothGrad, tau = 0.1": lambda s: s.sparsified(0.1),
+    "sparsified SmoothGrad, tau = 0.2": lambda s: s.sparsified(0.2),
+    "center smoothing, angular, as many calls as ours": lambda s: s.center("angular", FEW, FEW),
+    "center smoothing, angular, its defaults": lambda s: s.center("angular", DEFAULT, SAMPLES),
+    "center smoothing, 1 - cos, its defaults": lambda s: s.center("cosine", DEFAULT, SAMPLES),
+}
+LONG = "its defaults"
+
+
+def measured(name: str, inputs: int) -> tuple[Cost, dict[str, Array]]:
+    """Cost, and means over the inputs of what is certified."""
+    setting = Setting(inputs)
+    start = time.perf_counter()
+    found = METHODS[name](setting)
+    seconds = (time.perf_counter() - start) / inputs
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return Cost(found.calls, seconds, memory), {what: values.mean(axis=0) for what, values in found.certified.items()}
+
+
+def alone(name: str, inputs: int) -> tuple[Cost, dict[str, Array]]:
+    """`measured` in a process of its own."""
+    with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(measured, name, inputs).result()
+
+
+def rows(name: str, cost: Cost, by: Cost, certified: dict[str, Array]) -> Iterator[str]:
+    """Lines of the table; what is certified is rounded down."""
+    ratios = (cost.calls / by.calls, cost.seconds / by.seconds, cost.memory / by.memory)
+    costs = [f"{cost.calls:,.0f}", f"{cost.seconds:.2f}", f"{cost.memory:.0f}", *(f"{ratio:.2f}" for ratio in ratios)]
+    for what, values in certified.items() or [("nothing", None)]:
+        cells = ["-"] * len(EPS) if values is None else [f"{np.floor(1e4 * value) / 1e4:.4f}" for value in values]
+        yield f"| {' | '.join([name, what, *cells, *costs])} |"
 
 
 def main() -> None:
-    """The table, and the ratios."""
+    """The table."""
     inputs = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    print(f"{inputs} MNIST test digits, {MODEL}, saliency, sigma = {SIGMA}; mean certified cosine, -1 says nothing")
-    print(f"| method | calls an input | seconds an input | {' | '.join(f'eps = {eps}' for eps in EPS)} |")
-    print("|---|---|---|" + "---|" * len(EPS))
-    kept: dict[str, tuple[float, float]] = {}
-    for name, method in methods(inputs).items():
-        start = time.perf_counter()
-        calls, cosine = method()
-        kept[name] = calls, (time.perf_counter() - start) / inputs
-        print(row(name, *kept[name], cosine), flush=True)
-    gaussian = kept[f"ours, Gaussian({SIGMA})"]
-    for name, (calls, seconds) in kept.items():
-        ratios = f"{calls / gaussian[0]:.1f} times the calls, {seconds / gaussian[1]:.1f} times the time"
-        print(f"{name}, by ours (Gaussian): {ratios}")
+    names = [name for name in METHODS if not (sys.argv[2:] == ["quick"] and name.endswith(LONG))]
+    print(f"{inputs} MNIST test digits, {MODEL}, saliency, sigma = {SIGMA}, alpha = {ALPHA:.3g}; means, and")
+    print(f"ratios to {REFERENCE}. A cosine of -1 says nothing.")
+    heads = ["method", "certified", *(f"eps = {eps}" for eps in EPS), "calls an input", "seconds an input", "peak MiB"]
+    print(f"| {' | '.join([*heads, 'calls', 'time', 'memory'])} |")
+    print("|---" * (len(heads) + 3) + "|", flush=True)
+    reference = alone(REFERENCE, inputs)
+    for name in names:
+        cost, certified = reference if name == REFERENCE else alone(name, inputs)
+        print("\n".join(rows(name, cost, reference[0], certified)), flush=True)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,11 @@
 
 >>> smoothing = baselines.CenterSmoothing(ac.Saliency(model), sigma=0.125)
 >>> smoothing.certify(x, y, eps=[0.1, 0.2]).eps_out
+>>> sparsified = baselines.SparsifiedSmoothGrad(ac.Saliency(model), sigma=0.125)
+>>> sparsified.certify(x, y, k=100, eps=[0.1, 0.2]).overlap
 """
 
 from attricert.baselines.center_smoothing import CenterCertificate, Centers, CenterSmoothing
+from attricert.baselines.sparsified import SparsifiedCertificate, SparsifiedSmoothGrad
 
-__all__ = ["CenterCertificate", "CenterSmoothing", "Centers"]
+__all__ = ["CenterCertificate", "CenterSmoothing", "Centers", "SparsifiedCertificate", "SparsifiedSmoothGrad"]
