@@ -165,16 +165,19 @@ def test_figure_3(shared):
     assert titles == list(figure3._PICTURES.values())
 
 
+REPEATED = montecarlo.Repeated(
+    model=MODEL, data="mnist:test[0:1]", seed=0, radius=3.5, n_steps=1, pool=300, counts=(100, 1_600),
+    repeats=60, alpha=0.1,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def found():
+    """Intervals of a small study."""
+    return montecarlo.repeat(REPEATED)
+
+
 class TestMonteCarlo:
-    JOB = montecarlo.Repeated(
-        model=MODEL, data="mnist:test[0:1]", seed=0, radius=3.5, n_steps=1, pool=300, counts=(100, 1_600),
-        repeats=60, alpha=0.1,
-    )  # fmt: skip
-
-    @pytest.fixture(scope="class")
-    def found(self):
-        return montecarlo.repeat(self.JOB)
-
     def test_truth_is_the_norm_of_the_pools_mean(self, found, model):
         smoothed = ac.SmoothedAttribution(ac.IntegratedGradients(model, n_steps=1), ac.UniformBall(3.5))
         x = ac.datasets.load("mnist", "sample").images[:1]
@@ -242,7 +245,7 @@ class TestMeasure:
         assert CALLS == [0, 0, 0, 0, 7, 0]
 
     def test_processes_give_the_same(self, tmp_path):
-        jobs = [dataclasses.replace(TestMonteCarlo.JOB, data=data, repeats=2) for data in slices("mnist", 2)]
+        jobs = [dataclasses.replace(REPEATED, data=data, repeats=2) for data in slices("mnist", 2)]
         one, two = (Bench(tmp_path / str(n), n).measure("montecarlo", montecarlo.repeat, jobs) for n in (1, 2))
         assert one == two
 

@@ -145,11 +145,11 @@ class LargestEps(Experiment):
         )
         above = [row for row in rows if row["paper"] is not None and row["paper"] > row["ceiling"]]
         for row in {row["radius"]: row for row in above}.values():
-            allowed = (1 / row["cosine"] ** 2 - 1) ** 0.5 / 2
+            allowed = " and ".join(f"{math.sqrt(1 / t**2 - 1) / 2:.3f} at T = {t}" for t in self.thresholds)
             yield (
                 f"At r = {row['radius']} the paper has eps = {row['paper']}: a shift that loses p = "
-                f"{row['paper_lost_mass']:.3f} of the mass, where its theorem allows at most sqrt(1/T^2 - 1) / 2 = "
-                f"{allowed:.3f} at T = {row['cosine']}, whatever the model (docs/errata.md, 4)."
+                f"{row['paper_lost_mass']:.3f} of the mass. Its theorem allows at most sqrt(1/T^2 - 1) / 2, which is "
+                f"{allowed}, whatever the model (docs/errata.md, 4)."
             )
 
 
