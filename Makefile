@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test lint format bench soundness faults train clean
+.PHONY: help demo test lint format bench soundness faults reproduce train clean
 help:            ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
 
@@ -38,6 +38,9 @@ soundness: $(READY)  ## attack certificates by the thousand, within an hour; goe
 faults: $(READY) ## kill workers of a real run, and the run itself, at random; in runs/faults/
 	rm -rf runs/faults
 	$(BIN)/python tests/faults/campaign.py runs/faults
+
+reproduce: $(READY)  ## a small part of each of the paper's tables, in runs/reproduce-quick/; full: attricert reproduce all
+	$(BIN)/attricert reproduce all --quick --workers 2
 
 train: $(READY)  ## make the zoo's models anew, in runs/models/
 	$(BIN)/attricert train --recipe recipes/mnist-standard.yaml --out runs/models

@@ -15,9 +15,10 @@ from attricert import experiments
 from attricert.baselines import CenterSmoothing
 from attricert.certificates import Certificate
 from attricert.cli.main import main
-from attricert.errors import ArgumentError
+from attricert.errors import ArgumentError, IntegrityError
 from attricert.experiments import Bench, bench, figure3, montecarlo, paper, table4, table5, table8, table9
 from attricert.experiments.bench import Job
+from attricert.experiments.journal import Journal
 from attricert.experiments.subject import slices
 from attricert.report import Column, rounded, shown, to_csv, to_markdown
 
@@ -235,6 +236,18 @@ class TestMeasure:
         assert [one["square"] for one in Bench(tmp_path).measure("squares", square, jobs)] == [0, 1, 4]
         assert CALLS == [0, 1, 2, 2]
         assert len([json.loads(line) for line in path.read_text().splitlines()]) == 3
+
+    def test_a_line_that_is_no_result(self, tmp_path, jobs):
+        Bench(tmp_path).measure("squares", square, jobs)
+        path = tmp_path / "measured" / "squares.jsonl"
+        path.write_text("nonsense\n" + path.read_text())
+        with pytest.raises(IntegrityError, match="squares.jsonl, line 1: not a result"):
+            Bench(tmp_path).measure("squares", square, jobs)
+
+    def test_one_process_at_a_time(self, tmp_path, jobs):
+        with Journal(tmp_path / "measured" / "squares.jsonl").writing(), pytest.raises(ArgumentError, match="another"):
+            Bench(tmp_path).measure("squares", square, jobs)
+        assert not CALLS
 
     def test_anything_that_decides_the_result_is_in_the_key(self, tmp_path, jobs, monkeypatch):
         Bench(tmp_path).measure("squares", square, jobs[:1])

@@ -6,7 +6,6 @@ import concurrent.futures
 import dataclasses
 import json
 import multiprocessing
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +16,7 @@ from attricert import runs
 from attricert._version import __version__
 from attricert.certificates import Certificate
 from attricert.errors import IntegrityError
+from attricert.experiments.journal import Journal
 from attricert.models import card
 from attricert.runs.running import Report
 from attricert.runs.work import limited_threads
@@ -99,17 +99,14 @@ class Bench:
             function: top-level, so that processes can import it; returns plain values.
             jobs: in the order of the results.
         """
-        path = self.folder / "measured" / f"{name}.jsonl"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        known = dict(_lines(path))
-        todo = [job for job in jobs if job.key not in known]
-        self.say(f"{name}: {len(jobs) - len(todo)} of {len(jobs)} measured before")
-        with path.open("a", encoding="utf-8") as file:
+        journal = Journal(self.folder / "measured" / f"{name}.jsonl")
+        with journal.writing():
+            known = journal.read()
+            todo = [job for job in jobs if job.key not in known]
+            self.say(f"{name}: {len(jobs) - len(todo)} of {len(jobs)} measured before")
             for done, (job, found) in enumerate(self._each(function, todo), 1):
+                journal.append(job.key, found)
                 known[job.key] = found
-                file.write(json.dumps({"job": job.key, "found": found}) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
                 self.say(f"{name}: {done} of {len(todo)}")
         return [known[job.key] for job in jobs]
 
@@ -133,16 +130,3 @@ def _on_one_thread(function: Callable[[J], dict[str, Any]], job: J) -> dict[str,
     """So that the same sums come out whoever does it."""
     with limited_threads(1):
         return function(job)
-
-
-def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What was kept; a last line that was cut off is not."""
-    if not path.exists():
-        return
-    content = path.read_bytes()
-    whole, _, rest = content.rpartition(b"\n")
-    if rest:
-        os.truncate(path, len(content) - len(rest))
-    for line in whole.splitlines():
-        entry = json.loads(line)
-        yield entry["job"], entry["found"]
