@@ -14,6 +14,7 @@ from attricert import checks
 from attricert.cli.arguments import add_options
 from attricert.cli.display import displaying
 from attricert.cli.output import show_json
+from attricert.errors import ArgumentError
 from attricert.experiments import FULL, QUICK, Bench
 
 __all__ = ["Options", "configure", "run"]
@@ -67,7 +68,11 @@ def run(**values: Any) -> int:
     known = QUICK if options.quick else FULL
     names = list(known) if options.what == _ALL else [options.what]
     # All settings are looked at before anything is done.
+    if options.models is not None and options.what == _ALL:
+        raise ArgumentError("models", " ".join(options.models), "goes with one table; they are of different data")
     experiments = {name: known[name].adjusted(_settings(options)) for name in names}
+    for experiment in experiments.values():
+        experiment.check()
     folder = Path(options.out or ("runs/reproduce-quick" if options.quick else "runs/reproduce"))
     results, failed = {}, False
     with displaying() as report:

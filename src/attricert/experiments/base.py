@@ -15,6 +15,7 @@ from attricert.errors import ArgumentError
 from attricert.experiments.bench import Bench
 from attricert.files import write_atomically
 from attricert.report import Column, save_figure, to_csv, to_markdown
+from attricert.runs.loading import load_data, load_model
 
 __all__ = ["Experiment", "Result"]
 
@@ -53,15 +54,18 @@ class Result:
         save_figure(self.figure, folder / f"{name}.png")
 
 
-@dataclass(frozen=True)
 class Experiment(ABC):
-    """One of the paper's tables or figures; subclasses have the settings that it needs as fields.
+    """One of the paper's tables or figures; subclasses are dataclasses that have the settings it needs as fields.
 
     Attributes:
         about: in one line, what it shows.
+        data: the data set.
+        models: zoo models.
     """
 
     about: ClassVar[str]
+    data: str
+    models: tuple[str, ...]
 
     @abstractmethod
     def run(self, bench: Bench) -> Result:
@@ -70,8 +74,18 @@ class Experiment(ABC):
     @final
     def adjusted(self, settings: Mapping[str, Any]) -> Experiment:
         """With other settings."""
+        if not dataclasses.is_dataclass(self):
+            raise TypeError(f"{type(self).__name__} must be a dataclass")
         known = [field.name for field in dataclasses.fields(self)]
         for name, value in settings.items():
             if name not in known:
                 raise ArgumentError(name, value, f"is no setting of this experiment, which has {', '.join(known)}")
-        return dataclasses.replace(self, **settings)
+        changed: Experiment = dataclasses.replace(self, **settings)
+        return changed
+
+    @final
+    def check(self) -> None:
+        """That all models can be loaded, and take this data."""
+        for model in self.models:
+            load_model(model)
+            load_data(f"{self.data}:test[0:1]", model)

@@ -90,13 +90,14 @@ class Pictures(Experiment):
 
     Args:
         models: zoo models.
-        inputs: the first so many MNIST test digits.
+        inputs: the first so many.
         radii: of the ball, one.
         eps: l2 size of the attacks.
         n_steps: nodes of integrated gradients.
         n_samples: draws for a smoothed map.
         steps: of each attack.
         restarts: of each attack.
+        data: data set, of whose test split the first inputs are taken.
         seed: of the keyed streams.
     """
 
@@ -110,6 +111,7 @@ class Pictures(Experiment):
     n_samples: int = 2_000
     steps: int = 100
     restarts: int = 3
+    data: str = "mnist"
     seed: int = 0
 
     def run(self, bench: Bench) -> Result:
@@ -119,7 +121,7 @@ class Pictures(Experiment):
             Drawn(model=model, data=data, radius=radius, **settings)
             for model in self.models
             for radius in self.radii
-            for data in slices("mnist", self.inputs)
+            for data in slices(self.data, self.inputs)
         ]
         found = bench.measure("figure3", draw, jobs)
         rows = [

@@ -113,13 +113,14 @@ class Study(Experiment):
 
     Args:
         models: zoo models.
-        inputs: the first so many MNIST test digits.
+        inputs: the first so many.
         radii: of the ball, one.
         n_steps: nodes of integrated gradients.
         pool: maps that are drawn once and sampled from.
         counts: N.
         repeats: samples of each size.
         alpha: chance of failure of an interval, half at each end.
+        data: data set, of whose test split the first inputs are taken.
         seed: of the keyed streams.
     """
 
@@ -133,17 +134,18 @@ class Study(Experiment):
     counts: tuple[int, ...] = (100, 300, 1_000, 3_000, 10_000)
     repeats: int = 400
     alpha: float = 0.05
+    data: str = "mnist"
     seed: int = 0
 
     def run(self, bench: Bench) -> Result:
         """Sample again and again."""
         rows = [row for model in self.models for radius in self.radii for row in self._rows(bench, model, radius)]
-        title = "Monte-Carlo study: intervals for the norm of the smoothed map, SmoothIG, MNIST"
+        title = f"Monte-Carlo study: intervals for the norm of the smoothed map, SmoothIG, {self.data}"
         return Result(title, rows, _COLUMNS, _figure(rows, self.alpha), tuple(self._notes()))
 
     def _rows(self, bench: Bench, model: str, radius: float) -> Iterator[dict[str, Any]]:
         settings = {name: getattr(self, name) for name in ("seed", "n_steps", "pool", "counts", "repeats", "alpha")}
-        jobs = [Repeated(model=model, data=data, radius=radius, **settings) for data in slices("mnist", self.inputs)]
+        jobs = [Repeated(model=model, data=data, radius=radius, **settings) for data in slices(self.data, self.inputs)]
         found = bench.measure("montecarlo", repeat, jobs)
         norm = np.array([one["norm"] for one in found])[:, None]
         for i, n in enumerate(self.counts):

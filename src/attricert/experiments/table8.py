@@ -102,6 +102,7 @@ class AttackedEps(Experiment):
         draws: noisy copies for a gradient.
         n_compared: draws by which an input's attacks are compared.
         n_judged: fresh draws by which the best of them is judged.
+        data: data set, of whose test split the first inputs are taken.
         seed: of the keyed streams.
     """
 
@@ -118,6 +119,7 @@ class AttackedEps(Experiment):
     draws: int = 4
     n_compared: int = 32
     n_judged: int = 300
+    data: str = "mnist"
     seed: int = 0
 
     def run(self, bench: Bench) -> Result:
@@ -138,7 +140,7 @@ class AttackedEps(Experiment):
         five = table5.FULL
         return LargestEps(
             five.table,
-            five.data,
+            self.data,
             self.models,
             self.inputs,
             self.radii,
@@ -153,7 +155,7 @@ class AttackedEps(Experiment):
         jobs = {
             bound: [
                 self._job(model, one.store.manifest.config, data, float(size))
-                for data, size in zip(slices(self._largest.data, self.inputs), eps[bound], strict=True)
+                for data, size in zip(slices(self.data, self.inputs), eps[bound], strict=True)
                 if size > 0
             ]
             for bound, one in certified.items()

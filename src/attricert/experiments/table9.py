@@ -109,13 +109,14 @@ class SmallestRadius(Experiment):
 
     Args:
         models: zoo models.
-        inputs: the first so many MNIST test digits.
+        inputs: the first so many.
         eps: l2 sizes.
         thresholds: T.
         norm_at: radius at which the closed form takes the norm; it holds that norm fixed, whatever comes out.
         n_samples: draws for a certificate, at each of at most twelve steps of a search.
         n_steps: nodes of integrated gradients.
         alpha: probability that an input's answer fails.
+        data: data set, of whose test split the first inputs are taken.
         seed: of the keyed streams.
     """
 
@@ -129,19 +130,20 @@ class SmallestRadius(Experiment):
     n_samples: int = 1_500
     n_steps: int = 2
     alpha: float = 1e-3
+    data: str = "mnist"
     seed: int = 0
 
     def run(self, bench: Bench) -> Result:
         """Search."""
         rows = [self._row(bench, model, eps, t) for model in self.models for t in self.thresholds for eps in self.eps]
-        title = "Table 9: smallest radius that certifies T at eps, SmoothIG, MNIST"
+        title = f"Table 9: smallest radius that certifies T at eps, SmoothIG, {self.data}"
         return Result(title, rows, _COLUMNS, _figure(rows), tuple(self._notes()))
 
     def _row(self, bench: Bench, model: str, eps: float, cosine: float) -> dict[str, Any]:
         settings = {name: getattr(self, name) for name in ("seed", "norm_at", "n_samples", "n_steps", "alpha")}
         jobs = [
             Searched(model=model, data=data, eps=eps, cosine=cosine, **settings)
-            for data in slices("mnist", self.inputs)
+            for data in slices(self.data, self.inputs)
         ]
         found = bench.measure("table9", search, jobs)
         return {
@@ -149,7 +151,7 @@ class SmallestRadius(Experiment):
             "eps": eps,
             "cosine": cosine,
             "inputs": self.inputs,
-            "paper": published("table9", "mnist", model.partition("-")[2], eps, cosine),
+            "paper": published("table9", self.data, model.partition("-")[2], eps, cosine),
             **{name: _mean([one[name] for one in found]) for name in ("printed", "sound", "uniform", "gaussian")},
             **{name: sum(one[name] for one in found) for name in ("printed_holds", "sound_holds")},
             **{f"{name}_found": sum(one[name] is not None for one in found) for name in ("uniform", "gaussian")},
