@@ -1,0 +1,85 @@
+"""The results in reproduction/: they follow from the evidence beside them, which is of this package's models."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+import attricert as ac
+from attricert import runs
+from attricert.certificates import Certificate
+from attricert.experiments import table5, table8
+from attricert.experiments.largest_eps import BOUNDS
+from attricert.runs.manifest import model_digest
+from attricert.runs.verify import verify
+
+FOLDER = Path(__file__).parents[2] / "reproduction"
+
+pytestmark = pytest.mark.filterwarnings("ignore::attricert.errors.NotABoundWarning")
+
+
+def rows(name):
+    return list(csv.DictReader((FOLDER / f"{name}.csv").read_text().splitlines()))
+
+
+def certificate(model, noise, radius):
+    return runs.load(FOLDER / "runs" / f"{model}-{noise}-{radius}")
+
+
+def test_table_5_follows_from_its_runs():
+    found = rows("table5")
+    full = table5.FULL
+    assert len(found) == len(full.models) * len(full.radii) * len(full.thresholds) == 42
+    for model in full.models:
+        for radius in full.radii:
+            uniform, gaussian = (certificate(model, noise, radius) for noise in ("uniform", "gaussian"))
+            assert len(uniform) == len(gaussian) == full.inputs == 100
+            bounds = {
+                "sound": uniform,
+                "printed": Certificate(uniform.evidence, "printed"),
+                "variance": gaussian,
+            }
+            for row in (r for r in found if (r["model"], float(r["radius"])) == (model, radius)):
+                for bound, one in bounds.items():
+                    assert float(row[bound]) == pytest.approx(one.max_eps(float(row["cosine"])).mean(), rel=1e-9)
+
+
+def test_the_runs_are_of_these_models_and_settings():
+    full = table5.FULL
+    digests = {model: model_digest(ac.models.load(model)) for model in full.models}
+    for model in full.models:
+        for radius in full.radii:
+            for noise in ("uniform", "gaussian"):
+                manifest = runs.Store.open(FOLDER / "runs" / f"{model}-{noise}-{radius}").manifest
+                assert manifest.config == full.config(model, radius, noise)
+                assert manifest.weights_sha256 == digests[model]
+
+
+@pytest.mark.parametrize("name", ["mnist-igr-gaussian-2.0", "mnist-standard-uniform-0.5"])
+def test_a_run_can_be_verified(name):
+    assert [check.problems for check in verify(FOLDER / "runs" / name, sample=1, seed=0) if not check.passed] == []
+
+
+def test_table_8_follows_from_its_measurements():
+    """And no attack came below T where a bound is claimed."""
+    text = (FOLDER / "measured" / "table8.jsonl").read_text()
+    measured = [json.loads(line) for line in text.splitlines()]
+    found, full = rows("table8"), table8.FULL
+    assert len(found) == len(full.models) * len(full.radii) * len(BOUNDS)
+    assert len(measured) == sum(int(row["inputs"]) for row in found)
+    for row in found:
+        sound = row["bound"] != BOUNDS["printed"]
+        noise = "gaussian" if row["bound"] == BOUNDS["variance"] else "uniform"
+        one = certificate(row["model"], noise, float(row["radius"]))
+        eps = (one if sound else Certificate(one.evidence, "printed")).max_eps(full.cosine)
+        here = {
+            entry["found"]["cosine"]
+            for entry in measured
+            if (entry["job"]["model"], entry["job"]["noise"]) == (row["model"], noise)
+            and entry["job"]["eps"] in set(eps)
+        }
+        assert len(here) == int(row["inputs"]) == 100
+        assert float(row["smallest"]) == min(here)
+        if sound:
+            assert min(here) >= full.cosine
