@@ -103,7 +103,9 @@ def _finite(pool: Array, chosen: npt.NDArray[np.int64], mean: Array, alpha: floa
     seen = values[pilot]
     problem = Problem(-1.0, 1.0, alpha, len(main), float(seen.mean()), float(seen.var(ddof=1)), len(pilot))
     low = max(Betting.start(problem).update(values[main]).lower(), 0.0)
-    return low, float(np.linalg.norm(mean)) + float(mean_distance(len(chosen), alpha, 1.0))
+    # Where the lower end holds, so does E ||g - h||^2 <= 1 - low^2, which also bounds the largest eigenvalue.
+    distance = mean_distance(len(chosen), alpha, 1.0, norm=low, spread=1 - low**2)
+    return low, float(np.linalg.norm(mean)) + float(distance)
 
 
 @final
