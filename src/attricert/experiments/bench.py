@@ -6,6 +6,7 @@ import concurrent.futures
 import dataclasses
 import json
 import multiprocessing
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,9 +16,10 @@ from typing import Any, TypeVar, final
 from attricert import runs
 from attricert._version import __version__
 from attricert.certificates import Certificate
-from attricert.errors import IntegrityError
+from attricert.errors import IntegrityError, NotABoundWarning
 from attricert.experiments.journal import Journal
 from attricert.models import card
+from attricert.runs.interrupts import deaf_children, terminable
 from attricert.runs.running import Report
 from attricert.runs.work import limited_threads
 
@@ -100,7 +102,7 @@ class Bench:
             jobs: in the order of the results.
         """
         journal = Journal(self.folder / "measured" / f"{name}.jsonl")
-        with journal.writing():
+        with journal.writing(), terminable():
             known = journal.read()
             todo = [job for job in jobs if job.key not in known]
             self.say(f"{name}: {len(jobs) - len(todo)} of {len(jobs)} measured before")
@@ -116,17 +118,21 @@ class Bench:
         if self.workers == 1 or len(jobs) < 2:
             yield from ((job, one(job)) for job in jobs)
             return
-        spawn = multiprocessing.get_context("spawn")
+        spawn, others = multiprocessing.get_context("spawn"), set(multiprocessing.active_children())
         with concurrent.futures.ProcessPoolExecutor(self.workers, mp_context=spawn) as pool:
-            waiting = {pool.submit(one, job): job for job in jobs}
+            with deaf_children():
+                waiting = {pool.submit(one, job): job for job in jobs}
             try:
                 for future in concurrent.futures.as_completed(waiting):
                     yield waiting[future], future.result()
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+            except BaseException:
+                for child in set(multiprocessing.active_children()) - others:
+                    child.kill()  # what they are at would not be kept
+                raise
 
 
 def _on_one_thread(function: Callable[[J], dict[str, Any]], job: J) -> dict[str, Any]:
     """So that the same sums come out whoever does it."""
-    with limited_threads(1):
+    with limited_threads(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotABoundWarning)  # the tables say so
         return function(job)

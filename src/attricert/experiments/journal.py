@@ -32,13 +32,12 @@ class Journal:
     def writing(self) -> Iterator[None]:
         """Keep other processes from it."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        lock = self.path.with_suffix(".lock")
+        lock = self.path.parent / f".lock-{self.path.stem}"
         try:
             with filelock.FileLock(lock, timeout=0):
                 yield
         except filelock.Timeout:
             raise ArgumentError("out", str(self.path), "another process is measuring this") from None
-        lock.unlink(missing_ok=True)
 
     def read(self) -> dict[str, dict[str, Any]]:
         """What was found, by job; a last line that was cut off is taken away."""

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["deferred_interrupts", "terminable"]
+__all__ = ["deaf_children", "deferred_interrupts", "terminable"]
 
 _BOTH = (signal.SIGINT, signal.SIGTERM)
 
@@ -21,6 +21,13 @@ def terminable() -> Iterator[None]:
         raise KeyboardInterrupt
 
     with _handling((signal.SIGTERM,), interrupt):
+        yield
+
+
+@contextlib.contextmanager
+def deaf_children() -> Iterator[None]:
+    """Processes that are started in here do not hear Ctrl-C, which is for the process that writes."""
+    with _handling((signal.SIGINT,), signal.SIG_IGN):
         yield
 
 

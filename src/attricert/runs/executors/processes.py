@@ -17,6 +17,7 @@ import torch
 from attricert import checks
 from attricert.errors import AttricertError
 from attricert.runs.executors.base import ATTEMPTS, Executor, lost
+from attricert.runs.interrupts import deaf_children
 from attricert.runs.rows import Row, Unit
 from attricert.runs.work import Job, Progress, Watch, Worker, limited_threads
 
@@ -116,7 +117,8 @@ class _Seat:
         if self._hired is None:
             pipe, theirs = _SPAWN.Pipe()
             process = _SPAWN.Process(target=_serve, args=(theirs, self.job, self._device()), daemon=True)
-            process.start()
+            with deaf_children():
+                process.start()
             theirs.close()  # so that the worker's death ends the conversation
             self._hired, self._begun = (process, pipe), False
         # A worker that has just died is found out on listening.
@@ -175,7 +177,7 @@ def _speaking(seats: list[_Seat]) -> list[_Seat]:
 
 def _serve(pipe: Connection, job: Job, device: str) -> None:
     """A worker's life: load, then a row for every unit until the pipe is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that writes
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # also where no handler could be set before
     # The pipe is gone: so is the run, and nobody is left to tell.
     with contextlib.suppress(EOFError, OSError), limited_threads(job.config.threads):
         try:
