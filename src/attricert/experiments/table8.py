@@ -28,7 +28,7 @@ _COLUMNS = (
     Column("bound", "eps of"),
     Column("eps", "mean eps", rounding="down"),
     Column("inputs", "inputs attacked"),
-    Column("smallest", "smallest cosine found", rounding="down"),
+    Column("smallest", "smallest cosine found"),
     Column("mean", "mean of each input's smallest"),
     Column("error", "largest standard error", 5, "up"),
     Column("below", "inputs below T"),
