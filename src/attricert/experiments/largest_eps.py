@@ -171,7 +171,12 @@ def _figure(rows: Sequence[Mapping[str, Any]], models: Sequence[str], thresholds
                 ax.plot(radii, [row[bound] for row in here], style, marker=".", label=label)
             ax.set_title(f"{model}, T = {rounded(t, 1, 'nearest')}", fontsize=9)
             ax.set_ylim(0, 1.05 * max(row[bound] for row in rows if row["cosine"] == t for bound in BOUNDS) or None)
-    figure.legend(*axes[0][0].get_legend_handles_labels(), fontsize=8, loc="outside upper center", ncols=3)
+    figure.legend(
+        *axes[0][0].get_legend_handles_labels(),
+        fontsize=8,
+        loc="outside upper center",
+        ncols=3 if len(models) > 1 else 1,
+    )
     figure.supxlabel("r: radius of the ball, in input units", fontsize=9)
     figure.supylabel("mean largest eps", fontsize=9)
     return figure

@@ -215,7 +215,9 @@ def _figure(rows: Sequence[Mapping[str, Any]], models: Sequence[str], cosine: fl
         ax.set_title(model, fontsize=9)
     axes[0].set_ylabel("smallest cosine found")
     figure.supxlabel("r: radius of the ball, in input units", fontsize=9)
-    figure.legend(*axes[0].get_legend_handles_labels(), fontsize=8, loc="outside upper center", ncols=3)
+    figure.legend(
+        *axes[0].get_legend_handles_labels(), fontsize=8, loc="outside upper center", ncols=3 if len(models) > 1 else 1
+    )
     return figure
 
 
