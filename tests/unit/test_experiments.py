@@ -168,7 +168,7 @@ def test_figure_3(shared):
 
 REPEATED = montecarlo.Repeated(
     model=MODEL, data="mnist:test[0:1]", seed=0, radius=3.5, n_steps=1, pool=300, counts=(100, 1_600),
-    repeats=60, alpha=0.1,
+    repeats=60, alpha=0.1, max_norm=None,
 )  # fmt: skip
 
 
@@ -193,6 +193,17 @@ class TestMonteCarlo:
     def test_asymptotic_width_falls_with_the_root_of_n(self, found):
         few, many = (np.subtract(ends["high"], ends["low"]).mean() for ends in found["asymptotic"])
         assert few / many == pytest.approx(4, rel=0.1)
+
+    def test_where_maps_differ_in_length_the_asymptotic_interval_fails_and_ours_does_not(self):
+        """Their entries are correlated: all grow together (errata 5)."""
+        found = montecarlo.repeat(dataclasses.replace(REPEATED, max_norm=5.0, counts=(1_000,)))
+        covers = {
+            law: np.mean([low <= found["norm"] <= high for low, high in zip(ends["low"], ends["high"], strict=True)])
+            for law in ("asymptotic", "finite")
+            for ends in found[law]
+        }
+        assert covers["finite"] >= 0.9
+        assert covers["asymptotic"] < 0.8
 
     def test_an_interval_that_is_too_narrow_is_seen_not_to_cover(self, found):
         """The control: a tenth of the asymptotic interval around its middle."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from attricert.attributions import IntegratedGradients
-from attricert.bounding import Normalize
+from attricert.bounding import Clip, Normalize
 from attricert.confidence import Betting, Problem, mean_distance, norm_interval
 from attricert.experiments.base import Experiment, Result
 from attricert.experiments.bench import Bench, Job
@@ -29,6 +30,7 @@ Array = npt.NDArray[np.float64]
 
 _COLUMNS = (
     Column("model", "model"),
+    Column("law", "maps"),
     Column("n", "N"),
     Column("asymptotic_width", "t2 - t1, asymptotic", 5, "up"),
     Column("asymptotic_covers", "covers", 3),
@@ -54,6 +56,7 @@ class Repeated(Job):
         counts: N.
         repeats: samples of each size.
         alpha: chance of failure of an interval, half at each end.
+        max_norm: M of maps that are clipped and given in units of it; None for normalized maps.
     """
 
     radius: float
@@ -62,6 +65,7 @@ class Repeated(Job):
     counts: tuple[int, ...]
     repeats: int
     alpha: float
+    max_norm: float | None
 
 
 def repeat(job: Repeated) -> dict[str, Any]:
@@ -87,12 +91,13 @@ def repeat(job: Repeated) -> dict[str, Any]:
 
 
 def _pool(job: Repeated) -> Array:
-    """Normalized maps of noisy copies."""
+    """Maps of noisy copies, of norm at most 1."""
     on = subject(job)
-    sampler = Sampler(IntegratedGradients(on.model, n_steps=job.n_steps), UniformBall(job.radius), Normalize())
+    bound = Normalize() if job.max_norm is None else Clip(job.max_norm)
+    sampler = Sampler(IntegratedGradients(on.model, n_steps=job.n_steps), UniformBall(job.radius), bound)
     stream = Stream(job.seed, on.id, "pool")
     draws = sampler.draws(on.inputs[0], on.target[0], stream, 0, job.pool)
-    return np.concatenate([part.values.double().numpy() for part in draws])
+    return np.concatenate([part.values.double().numpy() for part in draws]) / bound.limit
 
 
 def _finite(pool: Array, chosen: npt.NDArray[np.int64], mean: Array, alpha: float) -> tuple[float, float]:
@@ -122,6 +127,7 @@ class Study(Experiment):
         counts: N.
         repeats: samples of each size.
         alpha: chance of failure of an interval, half at each end.
+        max_norm: M of the maps that are clipped instead of normalized.
         data: data set, of whose test split the first inputs are taken.
         seed: of the keyed streams.
     """
@@ -129,29 +135,41 @@ class Study(Experiment):
     about: ClassVar[str] = "intervals for the norm: width and coverage"
 
     models: tuple[str, ...] = ("mnist-standard", "mnist-ig-norm", "mnist-igr")
-    inputs: int = 5
+    inputs: int = 3
     radii: tuple[float, ...] = (3.5,)
     n_steps: int = 2
     pool: int = 5_000
     counts: tuple[int, ...] = (100, 300, 1_000, 3_000, 10_000)
-    repeats: int = 400
+    repeats: int = 300
     alpha: float = 0.05
+    max_norm: float = 5.0
     data: str = "mnist"
     seed: int = 0
 
     def run(self, bench: Bench) -> Result:
         """Sample again and again."""
-        rows = [row for model in self.models for radius in self.radii for row in self._rows(bench, model, radius)]
+        cells = itertools.product(self.models, self.radii, (None, self.max_norm))
+        rows = [row for cell in cells for row in self._rows(bench, *cell)]
         title = f"Monte-Carlo study: intervals for the norm of the smoothed map, SmoothIG, {self.data}"
         return Result(title, rows, _COLUMNS, _figure(rows, self.alpha), tuple(self._notes()))
 
-    def _rows(self, bench: Bench, model: str, radius: float) -> Iterator[dict[str, Any]]:
+    def _rows(self, bench: Bench, model: str, radius: float, max_norm: float | None) -> Iterator[dict[str, Any]]:
         settings = {name: getattr(self, name) for name in ("seed", "n_steps", "pool", "counts", "repeats", "alpha")}
-        jobs = [Repeated(model=model, data=data, radius=radius, **settings) for data in slices(self.data, self.inputs)]
+        jobs = [
+            Repeated(model=model, data=data, radius=radius, max_norm=max_norm, **settings)
+            for data in slices(self.data, self.inputs)
+        ]
+        law = "normalized" if max_norm is None else f"clipped at {max_norm}"
         found = bench.measure("montecarlo", repeat, jobs)
         norm = np.array([one["norm"] for one in found])[:, None]
         for i, n in enumerate(self.counts):
-            row: dict[str, Any] = {"model": model, "radius": radius, "n": n, "intervals": norm.size * self.repeats}
+            row: dict[str, Any] = {
+                "model": model,
+                "radius": radius,
+                "law": law,
+                "n": n,
+                "intervals": norm.size * self.repeats,
+            }
             for law in _LAWS:
                 low, high = (np.array([one[law][i][end] for one in found]) for end in ("low", "high"))
                 row[f"{law}_width"] = float((high - low).mean())
@@ -164,8 +182,9 @@ class Study(Experiment):
         error = math.sqrt(self.alpha * (1 - self.alpha) / (self.inputs * self.repeats))
         yield (
             f"{self.inputs} digits, {self.repeats} samples of each size a digit, drawn with replacement from "
-            f"{self.pool:,} normalized maps (integrated gradients with {self.n_steps} nodes, ball of radius "
-            f"{', '.join(map(str, self.radii))}): the law sampled from is that pool's, so the true norm is known. "
+            f"{self.pool:,} maps (integrated gradients with {self.n_steps} nodes, ball of radius "
+            f"{', '.join(map(str, self.radii))}; normalized, or clipped at M = {self.max_norm} and in units of M): the law "
+            "sampled from is that pool's, so the true norm is known. "
             f"alpha = {self.alpha}, half at each end: an interval should cover in {1 - self.alpha} of the cases "
             f"(standard error {error:.4f}), its lower end, which is all that certificates use, in {1 - self.alpha / 2}."
         )
@@ -178,19 +197,21 @@ class Study(Experiment):
 
 
 def _figure(rows: Sequence[Mapping[str, Any]], alpha: float) -> Figure:
-    figure = Figure(figsize=(9, 3.8), layout="constrained")
-    width, covers = figure.subplots(1, 2)
-    for k, model in enumerate(dict.fromkeys(row["model"] for row in rows)):
-        here = [row for row in rows if row["model"] == model]
-        n = [row["n"] for row in here]
-        for law, style in zip(_LAWS, ("--", "-"), strict=True):
-            label = f"{model}, {'asymptotic' if law == 'asymptotic' else 'finite-sample'}"
-            width.plot(n, [row[f"{law}_width"] for row in here], f"C{k}{style}", marker=".", label=label)
-            covers.plot(n, [row[f"{law}_covers"] for row in here], f"C{k}{style}", marker=".")
-    width.set(xscale="log", yscale="log", xlabel="N", ylabel="t2 - t1, mean")
-    covers.axhline(1 - alpha, color="gray", linestyle=":", linewidth=1)
-    covers.set(xscale="log", xlabel="N", ylabel="share of intervals that hold the norm", ylim=(None, 1.01))
-    width.legend(fontsize=7)
+    laws = list(dict.fromkeys(row["law"] for row in rows))
+    figure = Figure(figsize=(9, 3.4 * len(laws)), layout="constrained")
+    axes = figure.subplots(len(laws), 2, squeeze=False)
+    for law, (width, covers) in zip(laws, axes, strict=True):
+        for k, model in enumerate(dict.fromkeys(row["model"] for row in rows)):
+            here = [row for row in rows if (row["model"], row["law"]) == (model, law)]
+            n = [row["n"] for row in here]
+            for kind, style in zip(_LAWS, ("--", "-"), strict=True):
+                label = f"{model}, {'asymptotic' if kind == 'asymptotic' else 'finite-sample'}"
+                width.plot(n, [row[f"{kind}_width"] for row in here], f"C{k}{style}", marker=".", label=label)
+                covers.plot(n, [row[f"{kind}_covers"] for row in here], f"C{k}{style}", marker=".")
+        width.set(xscale="log", yscale="log", xlabel="N", ylabel="t2 - t1, mean", title=f"maps {law}")
+        covers.axhline(1 - alpha, color="gray", linestyle=":", linewidth=1)
+        covers.set(xscale="log", xlabel="N", ylabel="share of intervals that hold the norm", ylim=(0, 1.03))
+    axes[0][0].legend(fontsize=7)
     return figure
 
 
