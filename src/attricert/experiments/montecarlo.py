@@ -183,8 +183,8 @@ class Study(Experiment):
         yield (
             f"{self.inputs} digits, {self.repeats} samples of each size a digit, drawn with replacement from "
             f"{self.pool:,} maps (integrated gradients with {self.n_steps} nodes, ball of radius "
-            f"{', '.join(map(str, self.radii))}; normalized, or clipped at M = {self.max_norm} and in units of M): the law "
-            "sampled from is that pool's, so the true norm is known. "
+            f"{', '.join(map(str, self.radii))}; normalized, or clipped at M = {self.max_norm} and in units of M): the "
+            "law sampled from is that pool's, so the true norm is known. "
             f"alpha = {self.alpha}, half at each end: an interval should cover in {1 - self.alpha} of the cases "
             f"(standard error {error:.4f}), its lower end, which is all that certificates use, in {1 - self.alpha / 2}."
         )
