@@ -205,6 +205,15 @@ class TestMonteCarlo:
         assert covers["finite"] >= 0.9
         assert covers["asymptotic"] < 0.8
 
+    def test_table_and_picture_have_both_kinds_of_maps(self, tmp_path):
+        settings = {"models": (MODEL,), "inputs": 1, "n_steps": 1}
+        small = dataclasses.replace(montecarlo.QUICK.adjusted(settings), pool=50, counts=(20, 40), repeats=3)
+        result = small.run(Bench(tmp_path))
+        kinds = ["normalized", "clipped at 5.0"]
+        assert [(row["maps"], row["n"]) for row in result.rows] == [(kind, n) for kind in kinds for n in (20, 40)]
+        assert [ax.get_title() for ax in result.figure.axes[::2]] == [f"maps {kind}" for kind in kinds]
+        assert [len(line.get_xdata()) for line in result.figure.axes[2].lines] == [2, 2]
+
     def test_an_interval_that_is_too_narrow_is_seen_not_to_cover(self, found):
         """The control: a tenth of the asymptotic interval around its middle."""
         ends = found["asymptotic"][1]

@@ -30,7 +30,7 @@ Array = npt.NDArray[np.float64]
 
 _COLUMNS = (
     Column("model", "model"),
-    Column("law", "maps"),
+    Column("maps", "maps"),
     Column("n", "N"),
     Column("asymptotic_width", "t2 - t1, asymptotic", 5, "up"),
     Column("asymptotic_covers", "covers", 3),
@@ -159,14 +159,14 @@ class Study(Experiment):
             Repeated(model=model, data=data, radius=radius, max_norm=max_norm, **settings)
             for data in slices(self.data, self.inputs)
         ]
-        law = "normalized" if max_norm is None else f"clipped at {max_norm}"
+        maps = "normalized" if max_norm is None else f"clipped at {max_norm}"
         found = bench.measure("montecarlo", repeat, jobs)
         norm = np.array([one["norm"] for one in found])[:, None]
         for i, n in enumerate(self.counts):
             row: dict[str, Any] = {
                 "model": model,
                 "radius": radius,
-                "law": law,
+                "maps": maps,
                 "n": n,
                 "intervals": norm.size * self.repeats,
             }
@@ -197,18 +197,18 @@ class Study(Experiment):
 
 
 def _figure(rows: Sequence[Mapping[str, Any]], alpha: float) -> Figure:
-    laws = list(dict.fromkeys(row["law"] for row in rows))
-    figure = Figure(figsize=(9, 3.4 * len(laws)), layout="constrained")
-    axes = figure.subplots(len(laws), 2, squeeze=False)
-    for law, (width, covers) in zip(laws, axes, strict=True):
+    kinds = list(dict.fromkeys(row["maps"] for row in rows))
+    figure = Figure(figsize=(9, 3.4 * len(kinds)), layout="constrained")
+    axes = figure.subplots(len(kinds), 2, squeeze=False)
+    for maps, (width, covers) in zip(kinds, axes, strict=True):
         for k, model in enumerate(dict.fromkeys(row["model"] for row in rows)):
-            here = [row for row in rows if (row["model"], row["law"]) == (model, law)]
+            here = [row for row in rows if (row["model"], row["maps"]) == (model, maps)]
             n = [row["n"] for row in here]
-            for kind, style in zip(_LAWS, ("--", "-"), strict=True):
-                label = f"{model}, {'asymptotic' if kind == 'asymptotic' else 'finite-sample'}"
-                width.plot(n, [row[f"{kind}_width"] for row in here], f"C{k}{style}", marker=".", label=label)
-                covers.plot(n, [row[f"{kind}_covers"] for row in here], f"C{k}{style}", marker=".")
-        width.set(xscale="log", yscale="log", xlabel="N", ylabel="t2 - t1, mean", title=f"maps {law}")
+            for law, style in zip(_LAWS, ("--", "-"), strict=True):
+                label = f"{model}, {'asymptotic' if law == 'asymptotic' else 'finite-sample'}"
+                width.plot(n, [row[f"{law}_width"] for row in here], f"C{k}{style}", marker=".", label=label)
+                covers.plot(n, [row[f"{law}_covers"] for row in here], f"C{k}{style}", marker=".")
+        width.set(xscale="log", yscale="log", xlabel="N", ylabel="t2 - t1, mean", title=f"maps {maps}")
         covers.axhline(1 - alpha, color="gray", linestyle=":", linewidth=1)
         covers.set(xscale="log", xlabel="N", ylabel="share of intervals that hold the norm", ylim=(0, 1.03))
     axes[0][0].legend(fontsize=7)
