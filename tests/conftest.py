@@ -9,8 +9,9 @@ import jaxtyping
 import pytest
 import torch
 
-with jaxtyping.install_import_hook("attricert", "shape_checks.checker"):
-    import attricert as ac
+jaxtyping.install_import_hook("attricert", "shape_checks.checker")  # for good: most modules are imported later
+
+import attricert as ac
 
 # Several test processes share the cores.
 if "PYTEST_XDIST_WORKER" in os.environ:

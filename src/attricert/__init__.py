@@ -7,29 +7,40 @@
 >>> certificate.max_eps(cosine=0.9)
 """
 
-from attricert import attacks, datasets, metrics, models, runs
+from typing import TYPE_CHECKING
+
 from attricert._version import __version__
-from attricert.attributions import Attribution, InputXGradient, IntegratedGradients, Saliency, wrap
-from attricert.bounding import Clip, Normalize
-from attricert.certificates import Certificate, Evidence
-from attricert.errors import (
-    ArgumentError,
-    AttributionWarning,
-    AttricertError,
-    IntegrityError,
-    ModelModeWarning,
-    NotABoundWarning,
-    UnavailableError,
-    UnknownNameError,
-)
-from attricert.noise import Gaussian, UniformBall
-from attricert.smoothed import SmoothedAttribution
+from attricert.lazy import lazily
+
+if TYPE_CHECKING:
+    from attricert import attacks, certificates, datasets, metrics, models, runs
+    from attricert.attributions import ATTRIBUTIONS, Attribution, InputXGradient, IntegratedGradients, Saliency, wrap
+    from attricert.bounding import BOUNDS, Bound, Clip, Normalize
+    from attricert.certificates import Certificate, Evidence
+    from attricert.confidence import CONFIDENCE_BOUNDS, LowerBound
+    from attricert.errors import (
+        ArgumentError,
+        AttributionWarning,
+        AttricertError,
+        IntegrityError,
+        ModelModeWarning,
+        NotABoundWarning,
+        UnavailableError,
+        UnknownNameError,
+    )
+    from attricert.noise import NOISES, Gaussian, Noise, UniformBall
+    from attricert.smoothed import SmoothedAttribution
 
 __all__ = [
+    "ATTRIBUTIONS",
+    "BOUNDS",
+    "CONFIDENCE_BOUNDS",
+    "NOISES",
     "ArgumentError",
     "Attribution",
     "AttributionWarning",
     "AttricertError",
+    "Bound",
     "Certificate",
     "Clip",
     "Evidence",
@@ -37,7 +48,9 @@ __all__ = [
     "InputXGradient",
     "IntegratedGradients",
     "IntegrityError",
+    "LowerBound",
     "ModelModeWarning",
+    "Noise",
     "Normalize",
     "NotABoundWarning",
     "Saliency",
@@ -47,9 +60,33 @@ __all__ = [
     "UnknownNameError",
     "__version__",
     "attacks",
+    "certificates",
     "datasets",
     "metrics",
     "models",
     "runs",
     "wrap",
 ]
+
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "attributions": ("ATTRIBUTIONS", "Attribution", "InputXGradient", "IntegratedGradients", "Saliency", "wrap"),
+        "bounding": ("BOUNDS", "Bound", "Clip", "Normalize"),
+        "certificates": ("Certificate", "Evidence"),
+        "confidence": ("CONFIDENCE_BOUNDS", "LowerBound"),
+        "errors": (
+            "ArgumentError",
+            "AttributionWarning",
+            "AttricertError",
+            "IntegrityError",
+            "ModelModeWarning",
+            "NotABoundWarning",
+            "UnavailableError",
+            "UnknownNameError",
+        ),
+        "noise": ("NOISES", "Gaussian", "Noise", "UniformBall"),
+        "smoothed": ("SmoothedAttribution",),
+    },
+    ("attacks", "certificates", "datasets", "metrics", "models", "runs"),
+)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
-from typing import Any, cast, final
+from dataclasses import dataclass, field, fields
+from typing import final
 
 import torch
 from jaxtyping import Float
@@ -12,30 +12,38 @@ from torch import Tensor
 
 from attricert import checks
 from attricert.errors import ArgumentError
+from attricert.registry import Registry
 
-__all__ = ["Bound", "Clip", "Normalize"]
+__all__ = ["BOUNDS", "Bound", "Clip", "Normalize"]
 
 # Below TINY the square of an entry underflows and a computed norm may be too small; above HUGE it overflows.
 _TINY, _HUGE = 1e-140, 1e140
 
 
+@dataclass(frozen=True, repr=False)
 class Bound(ABC):
-    """Maps each attribution g to a vector of l2 norm at most `limit`; what is not finite becomes zero."""
+    """Maps each attribution g to a vector of l2 norm at most M; what is not finite becomes zero.
+
+    Args:
+        max_norm: M > 0, the guaranteed l2 bound, in units of the bounded attribution. A constant of the model: choosing
+            it from the input under test voids the certificate.
+        max_entry: clip each entry to [-max_entry, max_entry] afterwards, > 0; part of the certified function, and a
+            constant of the model. Few draws then suffice for sharp per-feature certificates. None: no clipping.
+    """
+
+    max_norm: float
+    max_entry: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 1e-60 <= checks.positive("max_norm", self.max_norm) <= 1e60:
+            raise ArgumentError("max_norm", self.max_norm, "must be from 1e-60 to 1e60; rescale the attribution")
+        if self.max_entry is not None:
+            checks.positive("max_entry", self.max_entry)
 
     @property
-    @abstractmethod
-    def limit(self) -> float:
-        """M, the guaranteed l2 bound, in units of the bounded attribution."""
-
-    @property
-    @abstractmethod
-    def max_entry(self) -> float | None:
-        """What every entry is clipped to, in absolute value; None for no clipping."""
-
-    @property
-    def entry_limit(self) -> float:
+    def entry_bound(self) -> float:
         """The guaranteed bound of every entry, in absolute value."""
-        return self.limit if self.max_entry is None else min(self.limit, self.max_entry)
+        return self.max_norm if self.max_entry is None else min(self.max_norm, self.max_entry)
 
     @abstractmethod
     def factor(self, norm: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
@@ -59,64 +67,34 @@ class Bound(ABC):
         return values if self.max_entry is None else values.clamp_(-self.max_entry, self.max_entry)
 
     def __repr__(self) -> str:
-        settings = {field.name: getattr(self, field.name) for field in fields(cast("Any", self))}
+        settings = {field.name: getattr(self, field.name) for field in fields(self) if field.repr}
         inside = ", ".join(f"{name}={value!r}" for name, value in settings.items() if value is not None)
         return f"{type(self).__name__}({inside})"
 
 
+BOUNDS: Registry[Bound] = Registry("bound")
+"""Words for structural bounds; the first is the default."""
+
+
+@BOUNDS.register("normalize")
 @final
 @dataclass(frozen=True, repr=False)
 class Normalize(Bound):
-    """g / ||g||, and zero stays zero: M = 1. Only the direction of each sampled map counts.
+    """g / ||g||, and zero stays zero: M = 1. Only the direction of each sampled map counts."""
 
-    Args:
-        max_entry: clip each entry to [-max_entry, max_entry] afterwards, > 0; part of the certified function, and a
-            constant of the model. Few draws then suffice for sharp per-feature certificates. None: no clipping.
-    """
-
-    max_entry: float | None = None
-
-    def __post_init__(self) -> None:
-        _check_entry(self.max_entry)
-
-    @property
-    def limit(self) -> float:
-        """Always 1."""
-        return 1.0
+    max_norm: float = field(default=1.0, init=False, repr=False)
 
     def factor(self, norm: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
         """1 / ||g||."""
         return 1.0 / norm
 
 
+@BOUNDS.register("clip")
 @final
 @dataclass(frozen=True, repr=False)
 class Clip(Bound):
-    """g * min(1, M/||g||).
-
-    Args:
-        max_norm: M > 0, a constant of the model; choosing it from the input under test voids the certificate.
-        max_entry: as for `Normalize`.
-    """
-
-    max_norm: float
-    max_entry: float | None = None
-
-    def __post_init__(self) -> None:
-        if not 1e-60 <= checks.positive("max_norm", self.max_norm) <= 1e60:
-            raise ArgumentError("max_norm", self.max_norm, "must be from 1e-60 to 1e60; rescale the attribution")
-        _check_entry(self.max_entry)
-
-    @property
-    def limit(self) -> float:
-        """M."""
-        return self.max_norm
+    """g * min(1, M/||g||)."""
 
     def factor(self, norm: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
         """min(1, M/||g||)."""
         return torch.clamp(self.max_norm / norm, max=1.0)
-
-
-def _check_entry(max_entry: float | None) -> None:
-    if max_entry is not None:
-        checks.positive("max_entry", max_entry)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar, final
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, final
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
+else:  # certificates are read without torch
+    Tensor = Any
 
 __all__ = ["Moments", "no_moments"]
 
@@ -60,6 +63,6 @@ class Moments(Generic[A]):
 
 def no_moments(like: Tensor, *, variances: bool = False) -> Moments[Tensor]:
     """No rows yet, for rows with as many entries as ``like``, on its device (on the CPU where that has no float64)."""
-    device = torch.device("cpu") if like.device.type == "mps" else like.device
-    zero = torch.zeros(like.numel(), dtype=torch.float64, device=device)
+    like = like.cpu() if like.device.type == "mps" else like
+    zero = like.double().new_zeros(like.numel())
     return Moments(0, zero, zero if variances else None)

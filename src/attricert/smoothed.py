@@ -270,7 +270,7 @@ class SmoothedAttribution:
         batch = samples(inputs, target, None)
         statement = self._statement(inputs, n_samples, alpha, seed, confidence, guarantee, None, ("norm",), ())
         # What would do for the largest possible norm, M, by total variation.
-        geometry = Geometry(statement, "sound", Facts.of_norm(np.array([self.bound.limit])))
+        geometry = Geometry(statement, "sound", Facts.of_norm(np.array([self.bound.max_norm])))
         most = float(geometry.max_eps(np.array([cosine]))[0])
         if most == 0.0 and not isinstance(self.noise, Gaussian):
             return np.full(len(inputs), np.inf)  # averages of so few draws prove nothing, whatever the radius
@@ -328,8 +328,8 @@ class SmoothedAttribution:
         return Statement(
             noise=self.noise,
             dimension=inputs[0].numel(),
-            bound=self.bound.limit,
-            entry_bound=self.bound.entry_limit,
+            bound=self.bound.max_norm,
+            entry_bound=self.bound.entry_bound,
             bound_name=repr(self.bound),
             nonnegative=is_nonnegative(self.attribution),
             alpha=alpha,

@@ -221,7 +221,7 @@ def test_max_entry_is_part_of_the_bound():
     assert torch.allclose(ac.Normalize(max_entry=0.7)(rows), expected)
     assert repr(ac.Normalize(max_entry=0.7)) == "Normalize(max_entry=0.7)"
     assert repr(ac.Clip(2.0)) == "Clip(max_norm=2.0)"
-    assert (ac.Normalize(0.7).entry_limit, ac.Clip(0.5).entry_limit) == (0.7, 0.5)
+    assert (ac.Normalize(0.7).entry_bound, ac.Clip(0.5).entry_bound) == (0.7, 0.5)
 
 
 def test_higher_moments_of_tiny_maps_do_not_underflow():

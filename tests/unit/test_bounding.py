@@ -14,7 +14,7 @@ def test_normalize_gives_unit_norm_and_keeps_direction():
 def test_clip_shortens_long_rows_only():
     rows = torch.tensor([[3.0, 4.0], [0.3, 0.4]], dtype=torch.float64)
     assert torch.allclose(ac.Clip(1.0)(rows), torch.tensor([[0.6, 0.8], [0.3, 0.4]], dtype=torch.float64))
-    assert ac.Clip(1.5).limit == 1.5
+    assert ac.Clip(1.5).max_norm == 1.5
 
 
 @pytest.mark.parametrize("bound", [ac.Normalize(), ac.Clip(0.1)])
@@ -25,7 +25,7 @@ def test_zero_and_nonfinite_rows_become_zero_and_nothing_else_does(bound):
     )
     out = bound(rows)
     assert out[:5].abs().max() == 0
-    assert out[5, 0] == bound.limit
+    assert out[5, 0] == bound.max_norm
 
 
 @pytest.mark.parametrize("bad", [0, -2.0, float("nan")])

@@ -1,6 +1,7 @@
 """Attribution methods: ``g(inputs, target) -> attributions`` of the inputs' shape."""
 
 from attricert.attributions.base import (
+    ATTRIBUTIONS,
     Attribution,
     Classifier,
     Targets,
@@ -14,6 +15,7 @@ from attricert.attributions.integrated import IntegratedGradients, integrate
 from attricert.attributions.wrapped import Wrapped, wrap
 
 __all__ = [
+    "ATTRIBUTIONS",
     "Attribution",
     "Classifier",
     "InputXGradient",

@@ -11,8 +11,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from attricert.errors import ArgumentError, ModelModeWarning
+from attricert.registry import Registry
 
 __all__ = [
+    "ATTRIBUTIONS",
     "Attribution",
     "Classifier",
     "Targets",
@@ -42,6 +44,10 @@ class Attribution(Protocol):
     def __call__(self, inputs: Tensor, target: Targets) -> Tensor:
         """Attributions of the inputs' shape."""
         ...
+
+
+ATTRIBUTIONS: Registry[Attribution] = Registry("attribution")
+"""Words for attributions, made from a model and perhaps parameters; the first is the default."""
 
 
 def is_nonnegative(attribution: Attribution) -> bool:

@@ -8,11 +8,19 @@ from typing import final
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attricert.attributions.base import Targets, differentiable_gradient, input_gradient, model_in_eval
+from attricert.attributions.base import (
+    ATTRIBUTIONS,
+    Targets,
+    differentiable_gradient,
+    input_gradient,
+    model_in_eval,
+)
 
 __all__ = ["InputXGradient", "Saliency"]
 
 
+@ATTRIBUTIONS.register("abs-saliency", abs=True)
+@ATTRIBUTIONS.register("saliency", abs=False)
 @final
 @dataclass(frozen=True)
 class Saliency:
@@ -51,6 +59,7 @@ class Saliency:
         return gradient.abs() if self.abs else gradient
 
 
+@ATTRIBUTIONS.register("input-x-gradient")
 @final
 @dataclass(frozen=True)
 class InputXGradient:

@@ -12,12 +12,19 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attricert import checks
-from attricert.attributions.base import Targets, differentiable_gradient, input_gradient, model_in_eval
+from attricert.attributions.base import (
+    ATTRIBUTIONS,
+    Targets,
+    differentiable_gradient,
+    input_gradient,
+    model_in_eval,
+)
 from attricert.errors import ArgumentError
 
 __all__ = ["IntegratedGradients", "integrate"]
 
 
+@ATTRIBUTIONS.register("integrated-gradients")
 @final
 @dataclass(frozen=True)
 class IntegratedGradients:

@@ -3,12 +3,13 @@
 from attricert.confidence.betting import Betting
 from attricert.confidence.bounded import excess, maurer_upper, stake, upper_mean
 from attricert.confidence.hilbert import mean_distance
-from attricert.confidence.means import EmpiricalBernstein, Hoeffding, LowerBound, Problem
+from attricert.confidence.means import CONFIDENCE_BOUNDS, EmpiricalBernstein, Hoeffding, LowerBound, Problem
 from attricert.confidence.proportions import least_for_majority, lower_proportion, upper_proportion
 from attricert.confidence.quadratic_forms import cdf as quadratic_form_cdf
 from attricert.confidence.quadratic_forms import norm_interval
 
 __all__ = [
+    "CONFIDENCE_BOUNDS",
     "Betting",
     "EmpiricalBernstein",
     "Hoeffding",

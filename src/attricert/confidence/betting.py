@@ -9,7 +9,7 @@ from typing import ClassVar, final
 import numpy as np
 import numpy.typing as npt
 
-from attricert.confidence.means import LowerBound, Problem
+from attricert.confidence.means import CONFIDENCE_BOUNDS, LowerBound, Problem
 
 __all__ = ["Betting"]
 
@@ -20,6 +20,7 @@ _GROUP = 32
 _LARGEST_STAKE = 0.9  # of what a single worst draw could lose
 
 
+@CONFIDENCE_BOUNDS.register("betting")
 @final
 @dataclass(frozen=True)
 class Betting(LowerBound):

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from attricert.moments import Moments
+from attricert.registry import Registry
 
-__all__ = ["EmpiricalBernstein", "Hoeffding", "LowerBound", "Problem"]
+__all__ = ["CONFIDENCE_BOUNDS", "EmpiricalBernstein", "Hoeffding", "LowerBound", "Problem"]
 
 Array = npt.NDArray[np.float64]
 
@@ -50,7 +51,12 @@ class Problem:
 
 
 class LowerBound(ABC):
-    """Immutable state of a bound that holds with probability >= 1 - alpha; `update` gives the next state."""
+    """Immutable state of a bound that holds with probability >= 1 - alpha; `update` gives the next state.
+
+    Draws are independent, and lie in [low, high] of the `Problem`; these and alpha are all that validity may rest on. All
+    else there is a guess. The state must not depend on how the draws are cut into pieces. A subclass that is registered
+    in `CONFIDENCE_BOUNDS` can be asked for by its word.
+    """
 
     anytime: ClassVar[bool]
     """Whether the bound holds at all draw counts at once, so that sampling may stop when it is good enough."""
@@ -69,6 +75,11 @@ class LowerBound(ABC):
         """The lower bound on the mean; at least the smallest possible draw."""
 
 
+CONFIDENCE_BOUNDS: Registry[LowerBound] = Registry("confidence")
+"""Words for confidence bounds on means."""
+
+
+@CONFIDENCE_BOUNDS.register("hoeffding")
 @final
 @dataclass(frozen=True)
 class Hoeffding(LowerBound):
@@ -95,6 +106,7 @@ class Hoeffding(LowerBound):
         return max(p.low, float(m.mean[0]) - (p.high - p.low) * math.sqrt(math.log(1 / p.alpha) / (2 * m.count)))
 
 
+@CONFIDENCE_BOUNDS.register("bernstein")
 @final
 @dataclass(frozen=True)
 class EmpiricalBernstein(LowerBound):

@@ -97,7 +97,7 @@ def _pool(job: Repeated) -> Array:
     sampler = Sampler(IntegratedGradients(on.model, n_steps=job.n_steps), UniformBall(job.radius), bound)
     stream = Stream(job.seed, on.id, "pool")
     draws = sampler.draws(on.inputs[0], on.target[0], stream, 0, job.pool)
-    return np.concatenate([part.values.double().numpy() for part in draws]) / bound.limit
+    return np.concatenate([part.values.double().numpy() for part in draws]) / bound.max_norm
 
 
 def _finite(pool: Array, chosen: npt.NDArray[np.int64], mean: Array, alpha: float) -> tuple[float, float]:

@@ -1,8 +1,13 @@
 """Tables, files and pictures of results."""
 
-from attricert.report.figures import both_sides, curves, maps, save_figure
-from attricert.report.results import ABSTAINS, COSINE, MAX_EPS, rows_of, to_parquet
-from attricert.report.tables import Column, rounded, shown, to_csv, to_markdown
+from typing import TYPE_CHECKING
+
+from attricert.lazy import lazily
+
+if TYPE_CHECKING:
+    from attricert.report.figures import both_sides, curves, maps, save_figure
+    from attricert.report.results import ABSTAINS, COSINE, MAX_EPS, rows_of, to_parquet
+    from attricert.report.tables import Column, rounded, shown, to_csv, to_markdown
 
 __all__ = [
     "ABSTAINS",
@@ -20,3 +25,12 @@ __all__ = [
     "to_markdown",
     "to_parquet",
 ]
+
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "figures": ("both_sides", "curves", "maps", "save_figure"),
+        "results": ("ABSTAINS", "COSINE", "MAX_EPS", "rows_of", "to_parquet"),
+        "tables": ("Column", "rounded", "shown", "to_csv", "to_markdown"),
+    },
+)
