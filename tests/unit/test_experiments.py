@@ -11,15 +11,15 @@ import torch
 from scipy import special
 
 import attricert as ac
-from attricert import experiments
-from attricert.baselines import CenterSmoothing
 from attricert.certificates import Certificate
 from attricert.cli.main import main
 from attricert.errors import ArgumentError, IntegrityError
-from attricert.experiments import Bench, bench, figure3, montecarlo, paper, table4, table5, table8, table9
-from attricert.experiments.bench import Job
-from attricert.experiments.journal import Journal
-from attricert.experiments.subject import slices
+from attricert.lab import experiments
+from attricert.lab.baselines import CenterSmoothing
+from attricert.lab.experiments import Bench, bench, figure3, montecarlo, paper, table4, table5, table8, table9
+from attricert.lab.experiments.bench import Job
+from attricert.lab.experiments.journal import Journal
+from attricert.lab.experiments.subject import slices
 from attricert.report import Column, rounded, shown, to_csv, to_markdown
 
 pytestmark = pytest.mark.filterwarnings("ignore::attricert.errors.NotABoundWarning")  # they print the paper's formula

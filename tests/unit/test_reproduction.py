@@ -9,8 +9,8 @@ import pytest
 import attricert as ac
 from attricert import runs
 from attricert.certificates import Certificate
-from attricert.experiments import table5, table8
-from attricert.experiments.largest_eps import BOUNDS
+from attricert.lab.experiments import table5, table8
+from attricert.lab.experiments.largest_eps import BOUNDS
 from attricert.runs.manifest import model_digest
 from attricert.runs.verify import verify
 
