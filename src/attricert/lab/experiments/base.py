@@ -7,13 +7,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, final
+from typing import Any, TypeVar, final
 
 from matplotlib.figure import Figure
 
 from attricert.errors import ArgumentError
 from attricert.files import write_atomically
-from attricert.lab.experiments.bench import Bench
+from attricert.lab.experiments.bench import Bench, Measurement
+from attricert.lab.experiments.subject import slices
 from attricert.report import Column, save_figure, to_csv, to_markdown
 from attricert.runs.loading import load_data, load_model
 
@@ -54,18 +55,24 @@ class Result:
         save_figure(self.figure, folder / f"{name}.png")
 
 
-class Experiment(ABC):
-    """One of the paper's tables or figures; subclasses are dataclasses that have the settings it needs as fields.
+M = TypeVar("M", bound=Measurement)
 
-    Attributes:
-        about: in one line, what it shows.
-        data: the data set.
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment(ABC):
+    """One of the paper's tables or figures; subclasses are dataclasses that add the settings it needs.
+
+    Args:
         models: zoo models.
+        inputs: how many, from the first of the test split on.
+        data: data set.
+        seed: of the keyed streams.
     """
 
-    about: ClassVar[str]
-    data: str
     models: tuple[str, ...]
+    inputs: int
+    data: str = "mnist"
+    seed: int = 0
 
     @abstractmethod
     def run(self, bench: Bench) -> Result:
@@ -74,14 +81,18 @@ class Experiment(ABC):
     @final
     def adjusted(self, settings: Mapping[str, Any]) -> Experiment:
         """With other settings."""
-        if not dataclasses.is_dataclass(self):
-            raise TypeError(f"{type(self).__name__} must be a dataclass")
         known = [field.name for field in dataclasses.fields(self)]
         for name, value in settings.items():
             if name not in known:
                 raise ArgumentError(name, value, f"is no setting of this experiment, which has {', '.join(known)}")
-        changed: Experiment = dataclasses.replace(self, **settings)
-        return changed
+        return dataclasses.replace(self, **settings)
+
+    @final
+    def measurements(self, kind: type[M], **cell: Any) -> list[M]:
+        """One of each input: of this cell of the table, all else as the fields of the same name are here."""
+        known = {field.name for field in dataclasses.fields(self)}
+        shared = {field.name: getattr(self, field.name) for field in dataclasses.fields(kind) if field.name in known}
+        return [kind(**{**shared, **cell, "data": data}) for data in slices(self.data, self.inputs)]
 
     @final
     def check(self) -> None:

@@ -23,11 +23,11 @@ from attricert.runs.interrupts import deaf_children, terminable
 from attricert.runs.running import Report
 from attricert.runs.work import limited_threads
 
-__all__ = ["Bench", "Certified", "Job"]
+__all__ = ["Bench", "Certified", "Measurement"]
 
 
-@dataclass(frozen=True)
-class Job:
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
     """One measurement on one input: what it is of decides its result. Subclasses add fields of plain values.
 
     Args:
@@ -47,7 +47,7 @@ class Job:
         return json.dumps({**dataclasses.asdict(self), **facts}, sort_keys=True)
 
 
-J = TypeVar("J", bound=Job)
+M = TypeVar("M", bound=Measurement)
 
 
 @final
@@ -93,7 +93,7 @@ class Bench:
             raise IntegrityError(f"{name}: {store.manifest.inputs - len(rows)} inputs failed; see attricert status")
         return Certified(store, [row.facts for row in rows], certificate)
 
-    def measure(self, name: str, function: Callable[[J], dict[str, Any]], jobs: Sequence[J]) -> list[dict[str, Any]]:
+    def measure(self, name: str, function: Callable[[M], dict[str, Any]], jobs: Sequence[M]) -> list[dict[str, Any]]:
         """What the function gives for each job; those that were done before are not done again.
 
         Args:
@@ -112,7 +112,7 @@ class Bench:
                 self.say(f"{name}: {done} of {len(todo)}")
         return [known[job.key] for job in jobs]
 
-    def _each(self, function: Callable[[J], dict[str, Any]], jobs: Sequence[J]) -> Iterator[tuple[J, dict[str, Any]]]:
+    def _each(self, function: Callable[[M], dict[str, Any]], jobs: Sequence[M]) -> Iterator[tuple[M, dict[str, Any]]]:
         """As they get done."""
         one = partial(_on_one_thread, function)
         if self.workers == 1 or len(jobs) < 2:
@@ -131,7 +131,7 @@ class Bench:
                 raise
 
 
-def _on_one_thread(function: Callable[[J], dict[str, Any]], job: J) -> dict[str, Any]:
+def _on_one_thread(function: Callable[[M], dict[str, Any]], job: M) -> dict[str, Any]:
     """So that the same sums come out whoever does it."""
     with limited_threads(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotABoundWarning)  # the tables say so

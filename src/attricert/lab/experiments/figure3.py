@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import numpy as np
 from torch import Tensor
@@ -12,13 +12,13 @@ from torch import Tensor
 from attricert import attacks, metrics
 from attricert.attributions import IntegratedGradients
 from attricert.lab.experiments.base import Experiment, Result
-from attricert.lab.experiments.bench import Bench, Job
-from attricert.lab.experiments.subject import slices, subject
+from attricert.lab.experiments.bench import Bench, Measurement
+from attricert.lab.experiments.subject import subject
 from attricert.noise import UniformBall
 from attricert.report import Column, maps
 from attricert.smoothed import SmoothedAttribution
 
-__all__ = ["FULL", "QUICK", "Drawn", "Pictures", "draw"]
+__all__ = ["FULL", "QUICK", "AttackedMaps", "Pictures", "draw"]
 
 _COLUMNS = (
     Column("model", "model"),
@@ -39,13 +39,11 @@ _PICTURES = {
 _TOP = 100
 
 
-@final
-@dataclass(frozen=True)
-class Drawn(Job):
-    """One input's maps.
+@dataclass(frozen=True, kw_only=True)
+class _Settings:
+    """Of the figure, and of each of its measurements.
 
     Args:
-        radius: of the ball.
         eps: l2 size of the attacks.
         n_steps: nodes of integrated gradients.
         n_samples: draws for a smoothed map.
@@ -53,15 +51,26 @@ class Drawn(Job):
         restarts: of each attack.
     """
 
+    eps: float = 1.0
+    n_steps: int = 10
+    n_samples: int = 2_000
+    steps: int = 100
+    restarts: int = 3
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class AttackedMaps(_Settings, Measurement):
+    """One input's maps.
+
+    Args:
+        radius: of the ball.
+    """
+
     radius: float
-    eps: float
-    n_steps: int
-    n_samples: int
-    steps: int
-    restarts: int
 
 
-def draw(job: Drawn) -> dict[str, Any]:
+def draw(job: AttackedMaps) -> dict[str, Any]:
     """Attack the plain map and the smoothed one, each in its own right; the label and the pixel range are kept."""
     on = subject(job)
     plain = IntegratedGradients(on.model, n_steps=job.n_steps)
@@ -84,45 +93,22 @@ def _values(tensor: Tensor) -> list[list[float]]:
 
 
 @final
-@dataclass(frozen=True)
-class Pictures(Experiment):
+@dataclass(frozen=True, kw_only=True)
+class Pictures(_Settings, Experiment):
     """What an attack does to a plain map, and what to a smoothed one.
 
     Args:
-        models: zoo models.
-        inputs: the first so many.
         radii: of the ball, one.
-        eps: l2 size of the attacks.
-        n_steps: nodes of integrated gradients.
-        n_samples: draws for a smoothed map.
-        steps: of each attack.
-        restarts: of each attack.
-        data: data set, of whose test split the first inputs are taken.
-        seed: of the keyed streams.
     """
-
-    about: ClassVar[str] = "attributions before and after an attack"
 
     models: tuple[str, ...] = ("mnist-standard",)
     inputs: int = 6
     radii: tuple[float, ...] = (3.5,)
-    eps: float = 1.0
-    n_steps: int = 10
-    n_samples: int = 2_000
-    steps: int = 100
-    restarts: int = 3
-    data: str = "mnist"
-    seed: int = 0
 
     def run(self, bench: Bench) -> Result:
         """Attack and draw."""
-        settings = {name: getattr(self, name) for name in ("seed", "eps", "n_steps", "n_samples", "steps", "restarts")}
-        jobs = [
-            Drawn(model=model, data=data, radius=radius, **settings)
-            for model in self.models
-            for radius in self.radii
-            for data in slices(self.data, self.inputs)
-        ]
+        cells = [{"model": model, "radius": radius} for model in self.models for radius in self.radii]
+        jobs = [job for cell in cells for job in self.measurements(AttackedMaps, **cell)]
         found = bench.measure("figure3", draw, jobs)
         rows = [
             {

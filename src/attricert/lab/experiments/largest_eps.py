@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -39,35 +39,26 @@ _COLUMNS = (
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LargestEps(Experiment):
     """Mean over inputs of the largest certified eps, for SmoothIG.
 
     Args:
         table: name of the paper's table.
-        data: data set.
-        models: zoo models.
-        inputs: the first so many of the test split.
         radii: of the ball, in input units; the Gaussian has sigma = r / sqrt(d + 2), the same energy.
         thresholds: T.
         n_samples: draws for a certificate, pilot included.
         n_steps: nodes of integrated gradients.
         alpha: probability that an input's certificate fails.
-        seed: of the keyed streams.
     """
 
-    about: ClassVar[str] = "largest certified eps against the smoothing radius"
-
     table: str
-    data: str
-    models: tuple[str, ...]
     inputs: int = 100
     radii: tuple[float, ...] = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5)
     thresholds: tuple[float, ...] = (0.9, 0.8)
     n_samples: int = 1_500
     n_steps: int = 2
     alpha: float = 1e-3
-    seed: int = 0
 
     def config(self, model: str, radius: float, noise: str) -> runs.Config:
         """The run of one cell."""

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,15 +16,15 @@ from attricert.attributions import IntegratedGradients
 from attricert.bounding import Clip, Normalize
 from attricert.confidence import Betting, Problem, mean_distance, norm_interval
 from attricert.lab.experiments.base import Experiment, Result
-from attricert.lab.experiments.bench import Bench, Job
+from attricert.lab.experiments.bench import Bench, Measurement
 from attricert.lab.experiments.paper import SOURCE
-from attricert.lab.experiments.subject import slices, subject
+from attricert.lab.experiments.subject import subject
 from attricert.noise import UniformBall
 from attricert.report import Column
 from attricert.sampling import Sampler
 from attricert.streams import Stream
 
-__all__ = ["FULL", "QUICK", "Repeated", "Study", "repeat"]
+__all__ = ["FULL", "QUICK", "IntervalStudy", "RepeatedIntervals", "repeat"]
 
 Array = npt.NDArray[np.float64]
 
@@ -44,31 +44,40 @@ _COLUMNS = (
 _LAWS = ("asymptotic", "finite")
 
 
-@final
-@dataclass(frozen=True)
-class Repeated(Job):
-    """Intervals from many samples of one input's maps.
+@dataclass(frozen=True, kw_only=True)
+class _Settings:
+    """Of the study, and of each of its measurements.
 
     Args:
-        radius: of the ball.
         n_steps: nodes of integrated gradients.
         pool: maps that are drawn once; the law sampled from is uniform on them, so its mean is known exactly.
         counts: N.
         repeats: samples of each size.
         alpha: chance of failure of an interval, half at each end.
+    """
+
+    n_steps: int = 2
+    pool: int = 5_000
+    counts: tuple[int, ...] = (100, 300, 1_000, 3_000, 10_000)
+    repeats: int = 300
+    alpha: float = 0.05
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class RepeatedIntervals(_Settings, Measurement):
+    """Intervals from many samples of one input's maps.
+
+    Args:
+        radius: of the ball.
         max_norm: M of maps that are clipped and given in units of it; None for normalized maps.
     """
 
     radius: float
-    n_steps: int
-    pool: int
-    counts: tuple[int, ...]
-    repeats: int
-    alpha: float
     max_norm: float | None
 
 
-def repeat(job: Repeated) -> dict[str, Any]:
+def repeat(job: RepeatedIntervals) -> dict[str, Any]:
     """For each N: the ends of every interval; and the true norm."""
     pool = _pool(job)
     truth = float(np.linalg.norm(pool.mean(axis=0)))
@@ -90,7 +99,7 @@ def repeat(job: Repeated) -> dict[str, Any]:
     return {"norm": truth, **ends}
 
 
-def _pool(job: Repeated) -> Array:
+def _pool(job: RepeatedIntervals) -> Array:
     """Maps of noisy copies, of norm at most 1."""
     on = subject(job)
     bound = Normalize() if job.max_norm is None else Clip(job.max_norm)
@@ -114,37 +123,19 @@ def _finite(pool: Array, chosen: npt.NDArray[np.int64], mean: Array, alpha: floa
 
 
 @final
-@dataclass(frozen=True)
-class Study(Experiment):
+@dataclass(frozen=True, kw_only=True)
+class IntervalStudy(_Settings, Experiment):
     """How wide intervals for the norm are, and how often they hold it.
 
     Args:
-        models: zoo models.
-        inputs: the first so many.
         radii: of the ball, one.
-        n_steps: nodes of integrated gradients.
-        pool: maps that are drawn once and sampled from.
-        counts: N.
-        repeats: samples of each size.
-        alpha: chance of failure of an interval, half at each end.
         max_norm: M of the maps that are clipped instead of normalized.
-        data: data set, of whose test split the first inputs are taken.
-        seed: of the keyed streams.
     """
-
-    about: ClassVar[str] = "intervals for the norm: width and coverage"
 
     models: tuple[str, ...] = ("mnist-standard", "mnist-ig-norm", "mnist-igr")
     inputs: int = 3
     radii: tuple[float, ...] = (3.5,)
-    n_steps: int = 2
-    pool: int = 5_000
-    counts: tuple[int, ...] = (100, 300, 1_000, 3_000, 10_000)
-    repeats: int = 300
-    alpha: float = 0.05
     max_norm: float = 5.0
-    data: str = "mnist"
-    seed: int = 0
 
     def run(self, bench: Bench) -> Result:
         """Sample again and again."""
@@ -154,11 +145,7 @@ class Study(Experiment):
         return Result(title, rows, _COLUMNS, _figure(rows, self.alpha), tuple(self._notes()))
 
     def _rows(self, bench: Bench, model: str, radius: float, max_norm: float | None) -> Iterator[dict[str, Any]]:
-        settings = {name: getattr(self, name) for name in ("seed", "n_steps", "pool", "counts", "repeats", "alpha")}
-        jobs = [
-            Repeated(model=model, data=data, radius=radius, max_norm=max_norm, **settings)
-            for data in slices(self.data, self.inputs)
-        ]
+        jobs = self.measurements(RepeatedIntervals, model=model, radius=radius, max_norm=max_norm)
         maps = "normalized" if max_norm is None else f"clipped at {max_norm}"
         found = bench.measure("montecarlo", repeat, jobs)
         norm = np.array([one["norm"] for one in found])[:, None]
@@ -215,5 +202,5 @@ def _figure(rows: Sequence[Mapping[str, Any]], alpha: float) -> Figure:
     return figure
 
 
-FULL = Study()
+FULL = IntervalStudy()
 QUICK = replace(FULL, models=("mnist-standard",), inputs=1, pool=500, counts=(100, 1_000), repeats=50)

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from attricert import datasets, models
-from attricert.lab.experiments.bench import Job
+from attricert.lab.experiments.bench import Measurement
 
 __all__ = ["Subject", "slices", "subject"]
 
@@ -34,8 +34,8 @@ class Subject:
     id: str
 
 
-def subject(job: Job) -> Subject:
-    """Load what a job is of."""
+def subject(job: Measurement) -> Subject:
+    """Load what a measurement is of."""
     model, data = _model(job.model), datasets.parse(job.data)
     inputs = data.images[:1]
     with torch.no_grad():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,14 +12,14 @@ from matplotlib.figure import Figure
 from attricert.attributions import Saliency
 from attricert.lab.baselines import CenterSmoothing
 from attricert.lab.experiments.base import Experiment, Result
-from attricert.lab.experiments.bench import Bench, Job
+from attricert.lab.experiments.bench import Bench, Measurement
 from attricert.lab.experiments.paper import SOURCE, published
-from attricert.lab.experiments.subject import slices, subject
+from attricert.lab.experiments.subject import subject
 from attricert.noise import Gaussian, UniformBall
 from attricert.report import Column
 from attricert.smoothed import SmoothedAttribution
 
-__all__ = ["FULL", "QUICK", "Centers", "Compared", "compare"]
+__all__ = ["FULL", "QUICK", "CenterComparison", "ComparedInput", "compare"]
 
 _COLUMNS = (
     Column("model", "model"),
@@ -35,27 +35,36 @@ _COLUMNS = (
 )
 
 
-@final
-@dataclass(frozen=True)
-class Compared(Job):
-    """Both methods on one input.
+@dataclass(frozen=True, kw_only=True)
+class _Settings:
+    """Of the table, and of each of its measurements.
 
     Args:
-        eps: l2 size of the perturbation.
-        sigma: of the noise.
         n_pred: draws of center smoothing for its center.
         n_cert: for its certificate.
         n_samples: of ours.
     """
 
+    n_pred: int = 10_000
+    n_cert: int = 1_000_000
+    n_samples: int = 10_000
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class ComparedInput(_Settings, Measurement):
+    """Both methods on one input.
+
+    Args:
+        eps: l2 size of the perturbation.
+        sigma: of the noise.
+    """
+
     eps: float
     sigma: float
-    n_pred: int
-    n_cert: int
-    n_samples: int
 
 
-def compare(job: Compared) -> dict[str, Any]:
+def compare(job: ComparedInput) -> dict[str, Any]:
     """What each certifies, at center smoothing's own alpha."""
     on = subject(job)
     saliency = Saliency(on.model)
@@ -84,33 +93,19 @@ def compare(job: Compared) -> dict[str, Any]:
 
 
 @final
-@dataclass(frozen=True)
-class Centers(Experiment):
+@dataclass(frozen=True, kw_only=True)
+class CenterComparison(_Settings, Experiment):
     """Center smoothing with distance 1 - cos, whose relaxed triangle inequality has the factor 2.
 
     Args:
-        models: zoo models.
-        inputs: the first so many.
         eps: l2 sizes eps_1.
         h: eps_1 / sigma.
-        n_pred: draws for a center.
-        n_cert: draws for a certificate.
-        n_samples: of ours.
-        data: data set, of whose test split the first inputs are taken.
-        seed: of the keyed streams.
     """
-
-    about: ClassVar[str] = "center smoothing beside our certificates"
 
     models: tuple[str, ...] = ("mnist-ig-norm",)
     inputs: int = 20
     eps: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5)
     h: float = 1.0
-    n_pred: int = 10_000
-    n_cert: int = 1_000_000
-    n_samples: int = 10_000
-    data: str = "mnist"
-    seed: int = 0
 
     def run(self, bench: Bench) -> Result:
         """Measure, and put the means side by side."""
@@ -119,11 +114,7 @@ class Centers(Experiment):
         return Result(title, rows, _COLUMNS, _figure(rows), tuple(self._notes()))
 
     def _row(self, bench: Bench, model: str, eps: float) -> dict[str, Any]:
-        settings = {name: getattr(self, name) for name in ("seed", "n_pred", "n_cert", "n_samples")}
-        jobs = [
-            Compared(model=model, data=data, eps=eps, sigma=eps / self.h, **settings)
-            for data in slices(self.data, self.inputs)
-        ]
+        jobs = self.measurements(ComparedInput, model=model, eps=eps, sigma=eps / self.h)
         found = bench.measure("table4", compare, jobs)
         # 1 - cos is at most 2: beyond that nothing is said.
         eps_out = np.minimum([one["eps_out"] for one in found], 2.0)
@@ -166,5 +157,5 @@ def _figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-FULL = Centers()
+FULL = CenterComparison()
 QUICK = replace(FULL, inputs=1, eps=(0.1, 0.5), n_pred=2_000, n_cert=10_000, n_samples=2_000)

@@ -8,5 +8,5 @@ from attricert.lab.experiments.largest_eps import LargestEps
 
 __all__ = ["FULL", "QUICK"]
 
-FULL = LargestEps("table5", "mnist", ("mnist-standard", "mnist-ig-norm", "mnist-igr"))
+FULL = LargestEps(table="table5", data="mnist", models=("mnist-standard", "mnist-ig-norm", "mnist-igr"))
 QUICK = replace(FULL, inputs=2, radii=(0.5, 2.0, 3.5), n_samples=600)

@@ -8,5 +8,5 @@ from attricert.lab.experiments.largest_eps import LargestEps
 
 __all__ = ["FULL", "QUICK"]
 
-FULL = LargestEps("table7", "photographs", ("imagenet-efficientnet-lite0",), inputs=20)
+FULL = LargestEps(table="table7", data="photographs", models=("imagenet-efficientnet-lite0",), inputs=20)
 QUICK = replace(FULL, inputs=1, radii=(3.5,), n_samples=200)

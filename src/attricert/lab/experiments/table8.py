@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from attricert import attacks, runs
 from attricert.attributions import IntegratedGradients
 from attricert.lab.experiments import table5
 from attricert.lab.experiments.base import Experiment, Result
-from attricert.lab.experiments.bench import Bench, Job
+from attricert.lab.experiments.bench import Bench, Measurement
 from attricert.lab.experiments.largest_eps import BOUNDS, LargestEps
-from attricert.lab.experiments.subject import slices, subject
+from attricert.lab.experiments.subject import subject
 from attricert.noise import Gaussian, UniformBall
 from attricert.report import Column
 from attricert.smoothed import SmoothedAttribution
 
-__all__ = ["FULL", "QUICK", "Attacked", "AttackedEps", "attack"]
+__all__ = ["FULL", "QUICK", "AttackedEps", "AttackedInput", "attack"]
 
 _COLUMNS = (
     Column("model", "model"),
@@ -35,35 +36,44 @@ _COLUMNS = (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Settings:
+    """Of the table, and of each of its measurements.
+
+    Args:
+        n_steps: nodes of integrated gradients; Table 5's, with which the table shares its runs.
+        attacks: on each input, restarts of PGD on the cosine.
+        steps: of each attack.
+        draws: noisy copies for a gradient.
+        n_compared: draws by which an input's attacks are compared.
+        n_judged: fresh draws by which the best of them is judged.
+    """
+
+    n_steps: int = table5.FULL.n_steps
+    attacks: int = 20
+    steps: int = 3
+    draws: int = 4
+    n_compared: int = 32
+    n_judged: int = 300
+
+
 @final
-@dataclass(frozen=True)
-class Attacked(Job):
+@dataclass(frozen=True, kw_only=True)
+class AttackedInput(_Settings, Measurement):
     """Attacks on one input's smoothed map.
 
     Args:
         noise: uniform or gaussian.
         scale: radius or sigma.
-        n_steps: nodes of integrated gradients.
         eps: l2 size.
-        attacks: restarts of PGD on the cosine.
-        steps: of each.
-        draws: noisy copies for a gradient.
-        n_compared: draws by which the attacks are compared.
-        n_judged: fresh draws by which the best of them is judged.
     """
 
     noise: str
     scale: float
-    n_steps: int
     eps: float
-    attacks: int
-    steps: int
-    draws: int
-    n_compared: int
-    n_judged: int
 
 
-def attack(job: Attacked) -> dict[str, Any]:
+def attack(job: AttackedInput) -> dict[str, Any]:
     """The smallest cosine, its standard error, and the size of the perturbation."""
     on = subject(job)
     noise = UniformBall(job.scale) if job.noise == "uniform" else Gaussian(job.scale)
@@ -86,41 +96,21 @@ def attack(job: Attacked) -> dict[str, Any]:
 
 
 @final
-@dataclass(frozen=True)
-class AttackedEps(Experiment):
+@dataclass(frozen=True, kw_only=True)
+class AttackedEps(_Settings, Experiment):
     """Attacks at the largest eps that each bound claims for T.
 
     Args:
-        models: some of Table 5's.
-        radii: some of Table 5's.
-        inputs: as in Table 5, with which it shares its runs.
-        n_samples: likewise.
-        n_steps: likewise.
+        radii: some of Table 5's, as models are.
+        n_samples: Table 5's, as inputs are.
         cosine: T.
-        attacks: on each input.
-        steps: of each attack.
-        draws: noisy copies for a gradient.
-        n_compared: draws by which an input's attacks are compared.
-        n_judged: fresh draws by which the best of them is judged.
-        data: data set, of whose test split the first inputs are taken.
-        seed: of the keyed streams.
     """
 
-    about: ClassVar[str] = "attacks at the certified eps of Table 5"
-
-    models: tuple[str, ...]
-    radii: tuple[float, ...]
-    inputs: int
-    n_samples: int
-    n_steps: int
+    models: tuple[str, ...] = table5.FULL.models
+    inputs: int = table5.FULL.inputs
+    radii: tuple[float, ...] = (0.5, 2.0, 3.5)
+    n_samples: int = table5.FULL.n_samples
     cosine: float = 0.8
-    attacks: int = 20
-    steps: int = 3
-    draws: int = 4
-    n_compared: int = 32
-    n_judged: int = 300
-    data: str = "mnist"
-    seed: int = 0
 
     def run(self, bench: Bench) -> Result:
         """Certify as Table 5 does, then attack."""
@@ -137,29 +127,13 @@ class AttackedEps(Experiment):
 
     @property
     def _largest(self) -> LargestEps:
-        five = table5.FULL
-        return LargestEps(
-            five.table,
-            self.data,
-            self.models,
-            self.inputs,
-            self.radii,
-            n_samples=self.n_samples,
-            n_steps=self.n_steps,
-            seed=self.seed,
-        )
+        shared = ("data", "models", "inputs", "radii", "n_samples", "n_steps", "seed")
+        return replace(table5.FULL, **{name: getattr(self, name) for name in shared})
 
     def _rows(self, bench: Bench, model: str, radius: float) -> Iterator[dict[str, Any]]:
         certified = self._largest.certified(bench, model, radius)
         eps = {bound: one.certificate.max_eps(self.cosine) for bound, one in certified.items()}
-        jobs = {
-            bound: [
-                self._job(model, one.store.manifest.config, data, float(size))
-                for data, size in zip(slices(self.data, self.inputs), eps[bound], strict=True)
-                if size > 0
-            ]
-            for bound, one in certified.items()
-        }
+        jobs = {bound: self.jobs(one.store.manifest.config, eps[bound]) for bound, one in certified.items()}
         measured = iter(bench.measure("table8", attack, [job for some in jobs.values() for job in some]))
         for bound, some in jobs.items():
             found = [next(measured) for _ in some]
@@ -177,22 +151,13 @@ class AttackedEps(Experiment):
                 "refuted": int((cosine + attacks.ERRORS * error < self.cosine).sum()),
             }
 
-    def _job(self, model: str, config: runs.Config, data: str, eps: float) -> Attacked:
+    def jobs(self, config: runs.Config, eps: Sequence[float] | npt.NDArray[np.float64]) -> list[AttackedInput]:
+        """Attacks on what a run has certified at these eps, those of 0 left out."""
         scale = config.radius if config.radius is not None else config.sigma
-        return Attacked(
-            model=model,
-            data=data,
-            seed=self.seed,
-            noise=config.noise,
-            scale=float(scale or 0.0),
-            n_steps=self.n_steps,
-            eps=eps,
-            attacks=self.attacks,
-            steps=self.steps,
-            draws=self.draws,
-            n_compared=self.n_compared,
-            n_judged=self.n_judged,
+        jobs = self.measurements(
+            AttackedInput, model=config.model, noise=config.noise, scale=float(scale or 0.0), eps=0.0
         )
+        return [replace(job, eps=float(size)) for job, size in zip(jobs, eps, strict=True) if size > 0]
 
     def _notes(self) -> Iterator[str]:
         yield (
@@ -221,5 +186,5 @@ def _figure(rows: Sequence[Mapping[str, Any]], models: Sequence[str], cosine: fl
     return figure
 
 
-FULL = AttackedEps(table5.FULL.models, (0.5, 2.0, 3.5), table5.FULL.inputs, table5.FULL.n_samples, table5.FULL.n_steps)
+FULL = AttackedEps()
 QUICK = replace(FULL, inputs=table5.QUICK.inputs, n_samples=table5.QUICK.n_samples, attacks=4)

@@ -5,21 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 from matplotlib.figure import Figure
 
 from attricert.attributions import IntegratedGradients
 from attricert.certificates import Certificate
 from attricert.lab.experiments.base import Experiment, Result
-from attricert.lab.experiments.bench import Bench, Job
+from attricert.lab.experiments.bench import Bench, Measurement
 from attricert.lab.experiments.paper import SOURCE, published
-from attricert.lab.experiments.subject import Subject, slices, subject
+from attricert.lab.experiments.subject import Subject, subject
 from attricert.noise import Gaussian, Noise, UniformBall
 from attricert.report import Column
 from attricert.smoothed import SmoothedAttribution
 
-__all__ = ["FULL", "QUICK", "Searched", "SmallestRadius", "search"]
+__all__ = ["FULL", "QUICK", "RadiusSearch", "SmallestRadius", "search"]
 
 _COLUMNS = (
     Column("model", "model"),
@@ -37,29 +37,38 @@ _COLUMNS = (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Settings:
+    """Of the table, and of each of its measurements.
+
+    Args:
+        norm_at: radius at which the closed form takes the map's norm; it holds that norm fixed, whatever comes out.
+        n_samples: draws for a certificate, at each of at most twelve steps of a search.
+        n_steps: nodes of integrated gradients.
+        alpha: probability that an input's answer fails.
+    """
+
+    norm_at: float = 3.5
+    n_samples: int = 1_500
+    n_steps: int = 2
+    alpha: float = 1e-3
+
+
 @final
-@dataclass(frozen=True)
-class Searched(Job):
+@dataclass(frozen=True, kw_only=True)
+class RadiusSearch(_Settings, Measurement):
     """Radii for one input.
 
     Args:
         eps: l2 size of the perturbation.
         cosine: T.
-        norm_at: radius at which the closed form takes the norm of the map.
-        n_samples: draws for a certificate, at each step of a search.
-        n_steps: nodes of integrated gradients.
-        alpha: probability that an answer fails.
     """
 
     eps: float
     cosine: float
-    norm_at: float
-    n_samples: int
-    n_steps: int
-    alpha: float
 
 
-def search(job: Searched) -> dict[str, Any]:
+def search(job: RadiusSearch) -> dict[str, Any]:
     """Certified radii (None: none found), closed forms, and whether a certificate there reaches T."""
     on = subject(job)
     energy = math.sqrt(on.inputs[0].numel() + 2)
@@ -85,11 +94,11 @@ def search(job: Searched) -> dict[str, Any]:
     return found
 
 
-def _smoothed(job: Searched, on: Subject, noise: Noise) -> SmoothedAttribution:
+def _smoothed(job: RadiusSearch, on: Subject, noise: Noise) -> SmoothedAttribution:
     return SmoothedAttribution(IntegratedGradients(on.model, n_steps=job.n_steps), noise)
 
 
-def _certificate(job: Searched, on: Subject, radius: float) -> Certificate:
+def _certificate(job: RadiusSearch, on: Subject, radius: float) -> Certificate:
     return _smoothed(job, on, UniformBall(radius)).certify(
         on.inputs,
         on.target,
@@ -103,35 +112,19 @@ def _certificate(job: Searched, on: Subject, radius: float) -> Certificate:
 
 
 @final
-@dataclass(frozen=True)
-class SmallestRadius(Experiment):
+@dataclass(frozen=True, kw_only=True)
+class SmallestRadius(_Settings, Experiment):
     """The least smoothing that certifies a cosine at a given eps.
 
     Args:
-        models: zoo models.
-        inputs: the first so many.
         eps: l2 sizes.
         thresholds: T.
-        norm_at: radius at which the closed form takes the norm; it holds that norm fixed, whatever comes out.
-        n_samples: draws for a certificate, at each of at most twelve steps of a search.
-        n_steps: nodes of integrated gradients.
-        alpha: probability that an input's answer fails.
-        data: data set, of whose test split the first inputs are taken.
-        seed: of the keyed streams.
     """
-
-    about: ClassVar[str] = "smallest certified radius"
 
     models: tuple[str, ...] = ("mnist-standard", "mnist-ig-norm", "mnist-igr")
     inputs: int = 20
     eps: tuple[float, ...] = (0.5, 1.0)
     thresholds: tuple[float, ...] = (0.9, 0.8)
-    norm_at: float = 3.5
-    n_samples: int = 1_500
-    n_steps: int = 2
-    alpha: float = 1e-3
-    data: str = "mnist"
-    seed: int = 0
 
     def run(self, bench: Bench) -> Result:
         """Search."""
@@ -140,11 +133,7 @@ class SmallestRadius(Experiment):
         return Result(title, rows, _COLUMNS, _figure(rows), tuple(self._notes()))
 
     def _row(self, bench: Bench, model: str, eps: float, cosine: float) -> dict[str, Any]:
-        settings = {name: getattr(self, name) for name in ("seed", "norm_at", "n_samples", "n_steps", "alpha")}
-        jobs = [
-            Searched(model=model, data=data, eps=eps, cosine=cosine, **settings)
-            for data in slices(self.data, self.inputs)
-        ]
+        jobs = self.measurements(RadiusSearch, model=model, eps=eps, cosine=cosine)
         found = bench.measure("table9", search, jobs)
         return {
             "model": model,
