@@ -33,7 +33,7 @@ import numpy.typing as npt
 import torch
 
 import attricert as ac
-from attricert.baselines import CenterSmoothing, SparsifiedSmoothGrad
+from attricert.lab.baselines import CenterSmoothing, SparsifiedSmoothGrad
 
 MODEL, SIGMA, EPS, SAMPLES, K = "mnist-standard", 0.125, (0.02, 0.05, 0.1), 10_000, 100
 MAX_ENTRY = 0.15  # single features are certified of maps with entries clipped here

@@ -8,18 +8,18 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-__all__ = ["Narrator", "Tick", "narrating", "reporting"]
+__all__ = ["ProgressCallback", "StatusCallback", "reporting", "status_bar"]
 
-Tick = Callable[[int], None]
+ProgressCallback = Callable[[int], None]
 """Told how many attributions were computed since the last call."""
 
 
-Narrator = Callable[[float, str], None]
+StatusCallback = Callable[[float, str], None]
 """Told what share of all is done, from 0 to 1, and how it is going."""
 
 
 @contextmanager
-def narrating() -> Iterator[Narrator]:
+def status_bar() -> Iterator[StatusCallback]:
     """Yield a function that moves a bar and changes the text beside it."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
@@ -28,7 +28,7 @@ def narrating() -> Iterator[Narrator]:
 
 
 @contextmanager
-def reporting(progress: bool | Tick, total: int, what: str) -> Iterator[Tick]:
+def reporting(progress: bool | ProgressCallback, total: int, what: str) -> Iterator[ProgressCallback]:
     """Yield the function to call as work gets done: the caller's own, a bar's, or one that does nothing."""
     if not isinstance(progress, bool):
         yield progress

@@ -20,7 +20,7 @@ from attricert.certificates import METHODS, Certificate, Evidence, Facts, Geomet
 from attricert.errors import ArgumentError, AttributionWarning
 from attricert.moments import no_moments
 from attricert.noise import Gaussian, Noise
-from attricert.progress import Tick, reporting
+from attricert.progress import ProgressCallback, reporting
 from attricert.proving import CONFIDENCES, Forecast, Goal, Prover, evidence, forecast
 from attricert.sampling import BatchSize, Sampler
 from attricert.streams import Stream, fresh_seed
@@ -81,7 +81,7 @@ class SmoothedAttribution:
         n_samples: int = 1_000,
         seed: int | None = None,
         sample_ids: Sequence[str] | None = None,
-        progress: bool | Tick = False,
+        progress: bool | ProgressCallback = False,
     ) -> Tensor:
         """Estimate h by the mean of n_samples draws.
 
@@ -129,7 +129,7 @@ class SmoothedAttribution:
         functionals: npt.ArrayLike | Tensor | None = None,
         label: bool = True,
         sample_ids: Sequence[str] | None = None,
-        progress: bool | Tick = False,
+        progress: bool | ProgressCallback = False,
         watch: Glance | None = None,
     ) -> Certificate:
         """Sample, and prove what the samples allow, for each input with probability at least 1 - alpha.
@@ -204,7 +204,7 @@ class SmoothedAttribution:
         alpha: float = 1e-3,
         seed: int | None = None,
         confidence: str = "betting",
-        progress: bool | Tick = False,
+        progress: bool | ProgressCallback = False,
     ) -> list[Forecast]:
         """Estimate what `certify` would prove with how many samples, from a few of them; nothing is proven.
 
@@ -241,7 +241,7 @@ class SmoothedAttribution:
         r_max: float | None = None,
         confidence: str = "betting",
         guarantee: str = "population",
-        progress: bool | Tick = False,
+        progress: bool | ProgressCallback = False,
     ) -> npt.NDArray[np.float64]:
         """The smallest noise radius (sigma for Gaussian noise) found that certifies cosine >= T at eps.
 
@@ -280,7 +280,7 @@ class SmoothedAttribution:
         gaussian = isinstance(self.noise, Gaussian)
         first, failed = (typical / _VARIANCE_GAIN, 0.0) if gaussian else (1.1 * typical, typical)
 
-        def search(x: Tensor, index: Tensor | None, key: str, tick: Tick) -> float:
+        def search(x: Tensor, index: Tensor | None, key: str, tick: ProgressCallback) -> float:
             def holds(scale: float) -> bool:
                 certificate = replace(self, noise=self.noise.with_scale(scale)).certify(
                     x[None],

@@ -8,9 +8,9 @@ from scipy import stats
 from scipy.spatial import distance as scipy_distance
 
 import attricert as ac
-from attricert.baselines import CenterSmoothing
-from attricert.baselines.distances import DISTANCES, chords
 from attricert.errors import ArgumentError, AttributionWarning, UnknownNameError
+from attricert.lab.baselines import CenterSmoothing
+from attricert.lab.baselines.distances import DISTANCES, chords
 from attricert.streams import Stream
 
 FACTORS = {"angular": 3, "cosine": 10, "l2": 3}  # gamma (1 + 2 gamma)

@@ -11,15 +11,15 @@ import torch
 from scipy import special
 
 import attricert as ac
-from attricert import experiments
-from attricert.baselines import CenterSmoothing
 from attricert.certificates import Certificate
 from attricert.cli.main import main
 from attricert.errors import ArgumentError, IntegrityError
-from attricert.experiments import Bench, bench, figure3, montecarlo, paper, table4, table5, table8, table9
-from attricert.experiments.bench import Job
-from attricert.experiments.journal import Journal
-from attricert.experiments.subject import slices
+from attricert.lab import experiments
+from attricert.lab.baselines import CenterSmoothing
+from attricert.lab.experiments import Bench, bench, figure3, montecarlo, paper, table4, table5, table8, table9
+from attricert.lab.experiments.bench import Measurement
+from attricert.lab.experiments.journal import Journal
+from attricert.lab.experiments.subject import slices
 from attricert.report import Column, rounded, shown, to_csv, to_markdown
 
 pytestmark = pytest.mark.filterwarnings("ignore::attricert.errors.NotABoundWarning")  # they print the paper's formula
@@ -106,7 +106,7 @@ def test_a_planted_false_claim_is_refuted(shared, monkeypatch):
 
 
 def test_the_attack_of_a_job_keeps_its_size(model):
-    job = table8.Attacked(
+    job = table8.AttackedInput(
         model=MODEL, data="mnist:test[1:2]", seed=0, noise="uniform", scale=2.0, n_steps=1, eps=0.3,
         attacks=2, steps=2, draws=4, n_compared=8, n_judged=100,
     )  # fmt: skip
@@ -166,7 +166,7 @@ def test_figure_3(shared):
     assert titles == list(figure3._PICTURES.values())
 
 
-REPEATED = montecarlo.Repeated(
+REPEATED = montecarlo.RepeatedIntervals(
     model=MODEL, data="mnist:test[0:1]", seed=0, radius=3.5, n_steps=1, pool=300, counts=(100, 1_600),
     repeats=60, alpha=0.1, max_norm=None,
 )  # fmt: skip
@@ -222,8 +222,8 @@ class TestMonteCarlo:
         assert (np.abs(middle - found["norm"]) <= half).mean() < 0.8
 
 
-@dataclasses.dataclass(frozen=True)
-class Squared(Job):
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Squared(Measurement):
     """Something to measure."""
 
     value: int
@@ -241,7 +241,7 @@ class TestMeasure:
     @pytest.fixture
     def jobs(self):
         CALLS.clear()
-        return [Squared(MODEL, data, 0, i) for i, data in enumerate(slices("mnist", 3))]
+        return [Squared(model=MODEL, data=data, seed=0, value=i) for i, data in enumerate(slices("mnist", 3))]
 
     def test_once(self, tmp_path, jobs):
         for _ in range(2):
@@ -358,7 +358,6 @@ class TestCommand:
         assert list(experiments.FULL) == list(experiments.QUICK)
         assert [type(one) for one in experiments.FULL.values()] == [type(one) for one in experiments.QUICK.values()]
         for one in experiments.FULL.values():
-            assert one.about
             one.adjusted({"inputs": 3, "seed": 1})
             with pytest.raises(ArgumentError, match="is no setting"):
                 one.adjusted({"nonsense": 1})

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import attricert as ac
-from attricert.training.objectives import IGR, Ball, IGNorm, Noise, Standard, Trades
+from attricert.lab.training.objectives import IGR, Ball, IGNorm, Noise, Standard, Trades
 
 BALL = Ball(0.4, steps=3)
 OBJECTIVES = {

@@ -9,9 +9,9 @@ from scipy import stats
 
 import attricert as ac
 from attricert import attacks
-from attricert.baselines import SparsifiedSmoothGrad
-from attricert.baselines.sparsified import Ones, sparsified
 from attricert.errors import ArgumentError, AttributionWarning
+from attricert.lab.baselines import SparsifiedSmoothGrad
+from attricert.lab.baselines.sparsified import Ones, sparsified
 from attricert.streams import Stream
 
 EDGES = np.array([0.2, 0.7, 1.3])

@@ -10,8 +10,8 @@ import torch
 import yaml
 
 import attricert as ac
-from attricert.training import Checkpoint, Recipe, accuracy, loop, make, tensorboard, train
-from attricert.training.objectives import IGR, Ball, IGNorm, Noise, Standard, Trades
+from attricert.lab.training import Checkpoint, Recipe, accuracy, event_writer, loop, make, train
+from attricert.lab.training.objectives import IGR, Ball, IGNorm, Noise, Standard, Trades
 
 ROOT = Path(__file__).parents[2]
 TINY = Recipe("tiny", "mnist_cnn", "mnist", 6, 20, 3e-3, 1e-2, seed=0)
@@ -25,7 +25,7 @@ def weights(model):
 @pytest.fixture(scope="module")
 def trained(digits):
     said = []
-    return train(TINY, digits, report=lambda *said_now: said.append(said_now)), said
+    return train(TINY, digits, on_progress=lambda *said_now: said.append(said_now)), said
 
 
 def test_training_learns_and_says_so(trained, digits):
@@ -70,9 +70,9 @@ def test_an_epoch_of_fewer_images_draws_anew_from_all(digits, monkeypatch):
 def test_figures_for_tensorboard(digits, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    record = tensorboard(tmp_path / "board")
+    on_epoch = event_writer(tmp_path / "board")
     assert not (tmp_path / "board").exists()
-    train(SHORT, digits, folder=tmp_path, record=record)
+    train(SHORT, digits, folder=tmp_path, on_epoch=on_epoch)
     lines = [json.loads(line) for line in (tmp_path / "tiny.jsonl").read_text().splitlines()]
     figures = []
     for path in sorted((tmp_path / "board").iterdir(), key=lambda path: path.name.rpartition(".")[2]):
@@ -88,7 +88,7 @@ def test_figures_for_tensorboard(digits, tmp_path):
 def test_without_tensorboard_one_line_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ac.ArgumentError, match=r"not installed; pip install 'attricert\[tensorboard\]'"):
-        tensorboard(tmp_path)
+        event_writer(tmp_path)
 
 
 class KilledError(Exception):
@@ -119,7 +119,7 @@ def test_killed_and_resumed_equals_uninterrupted(digits, tmp_path, name, after):
 
     folder = tmp_path / "broken"
     with pytest.raises(KilledError):
-        train(recipe, digits, folder=folder, report=killer)
+        train(recipe, digits, folder=folder, on_progress=killer)
     assert torch.equal(weights(train(recipe, digits, folder=folder)), weights(whole))
     lines = [
         [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in path.read_text().splitlines()]

@@ -19,7 +19,7 @@ from attricert.attacks.strong import Strong
 from attricert.attacks.template import Attack, Attacked
 from attricert.attributions import Classifier, Targets
 from attricert.errors import ArgumentError
-from attricert.progress import Tick, reporting
+from attricert.progress import ProgressCallback, reporting
 from attricert.streams import fresh_seed
 
 __all__ = ["Claims", "Sandwich", "sandwich"]
@@ -98,7 +98,7 @@ def sandwich(
     data_range: tuple[float, float] | None = None,
     n_samples: int = 10_000,
     seed: int | None = None,
-    progress: bool | Tick = False,
+    progress: bool | ProgressCallback = False,
 ) -> Sandwich:
     """Attack what was certified, at the certified eps and beyond, until the cosine falls below T; then bisect.
 
@@ -134,10 +134,10 @@ def sandwich(
     attacked = explained(what)
     inputs, index = batch(inputs, target)
     hunts = []
-    with reporting(progress, len(inputs) * (len(sizes) + _TYPICAL + steps), "attacking") as tick:
+    with reporting(progress, len(inputs) * (len(sizes) + _TYPICAL + steps), "attacking") as on_progress:
         for i, largest in enumerate(max_eps):
             x, y = inputs[i : i + 1], None if index is None else index[i : i + 1]
-            hunt = _Hunt(attack or Strong(), attacked, x, y, threshold, run_seed, limits, tick)
+            hunt = _Hunt(attack or Strong(), attacked, x, y, threshold, run_seed, limits, on_progress)
             hunt.search(float(largest), steps)
             for size in sizes:
                 hunt.attack(size)
@@ -158,10 +158,10 @@ class _Hunt:
         threshold: float,
         seed: int,
         limits: dict[str, Any],
-        tick: Tick,
+        on_progress: ProgressCallback,
     ) -> None:
         self._attack, self._what, self._x, self._target = attack, what, x, target
-        self._threshold, self._seed, self._limits, self._tick = threshold, seed, limits, tick
+        self._threshold, self._seed, self._limits, self._on_progress = threshold, seed, limits, on_progress
         self.tries: dict[float, Attacked] = {}
 
     def search(self, certified: float, steps: int) -> None:
@@ -191,7 +191,7 @@ class _Hunt:
         seed = self._seed + len(self.tries)
         found = self._attack.run(self._what, self._x, self._target, eps=eps, start=start, seed=seed, **self._limits)
         self.tries[eps] = found
-        self._tick(1)
+        self._on_progress(1)
         return found
 
     def smallest(self) -> tuple[float, Tensor]:

@@ -18,7 +18,7 @@ from attricert.attacks.losses import Loss
 from attricert.attacks.problem import Problem, each, problem_of
 from attricert.attributions import Classifier, Targets
 from attricert.metrics import cosine_similarity
-from attricert.progress import Tick, reporting
+from attricert.progress import ProgressCallback, reporting
 
 __all__ = ["Attack", "Attacked", "Candidates"]
 
@@ -83,7 +83,7 @@ class Attack(ABC):
         n_samples: int = 10_000,
         n_compared: int = 256,
         seed: int | None = None,
-        progress: bool | Tick = False,
+        progress: bool | ProgressCallback = False,
     ) -> Attacked:
         """Find perturbations of l2 size at most eps that change the map as much as this attack can.
 
@@ -107,11 +107,11 @@ class Attack(ABC):
         problem = problem_of(what, inputs, target, eps, classifier, keep_label, data_range, seed)
         checks.count("n_samples", n_samples, 2)
         checks.count("n_compared", n_compared, 1)
-        with reporting(progress, self.proposals, "attacking") as tick:
-            best = self._best(problem, start, n_compared, tick)
+        with reporting(progress, self.proposals, "attacking") as on_progress:
+            best = self._best(problem, start, n_compared, on_progress)
         return _judged(problem, self.loss, best, n_samples)
 
-    def _best(self, problem: Problem, start: Tensor | None, n_compared: int, tick: Tick) -> Maps:
+    def _best(self, problem: Problem, start: Tensor | None, n_compared: int, on_progress: ProgressCallback) -> Maps:
         view = problem.view("check", n_compared)
         clean = view.maps(problem.inputs, problem.target)
         best, lowest = problem.inputs, self.loss.score(clean, clean)
@@ -123,7 +123,7 @@ class Attack(ABC):
                 score = self.loss.score(view.maps(points, problem.target), clean)
                 better = score < lowest
                 best, lowest = torch.where(each(better, best), points, best), torch.where(better, score, lowest)
-                tick(1)
+                on_progress(1)
                 points = candidates.send(best)
         except StopIteration:
             return best

@@ -15,7 +15,7 @@ from attricert.cli.arguments import add_options
 from attricert.cli.display import displaying
 from attricert.cli.output import show_json
 from attricert.errors import ArgumentError
-from attricert.experiments import FULL, QUICK, Bench
+from attricert.lab.experiments import FULL, QUICK, Bench
 
 __all__ = ["Options", "configure", "run"]
 

@@ -10,9 +10,9 @@ from jsonargparse import ArgumentParser
 
 from attricert.cli.arguments import add_options
 from attricert.cli.output import show_json
-from attricert.progress import narrating
+from attricert.lab.training import event_writer, make
+from attricert.progress import status_bar
 from attricert.runs.loading import load_device
-from attricert.training import make, tensorboard
 
 __all__ = ["Options", "configure", "run"]
 
@@ -47,9 +47,9 @@ def run(**values: Any) -> int:
     options = Options(**values)
     path, folder = Path(options.recipe), Path(options.out)
     load_device(options.device)
-    record = tensorboard(folder / "tensorboard" / path.stem) if options.tensorboard else None
-    with narrating() as report:
-        facts = make(path, folder, options.device, report, record)
+    on_epoch = event_writer(folder / "tensorboard" / path.stem) if options.tensorboard else None
+    with status_bar() as on_progress:
+        facts = make(path, folder, options.device, on_progress, on_epoch)
     if options.json:
         show_json(dict(facts))
     else:

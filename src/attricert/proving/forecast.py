@@ -12,7 +12,7 @@ from torch import Tensor
 
 from attricert.certificates import Facts, Geometry, Statement
 from attricert.confidence import excess, stake
-from attricert.progress import Tick
+from attricert.progress import ProgressCallback
 from attricert.proving.pilot import Source
 from attricert.proving.prover import PILOT_SHARE
 from attricert.sampling import Sampler
@@ -73,7 +73,13 @@ class Forecast:
 
 
 def forecast(
-    sampler: Sampler, statement: Statement, draws: int, x: Tensor, target: Tensor | None, key: str, tick: Tick
+    sampler: Sampler,
+    statement: Statement,
+    draws: int,
+    x: Tensor,
+    target: Tensor | None,
+    key: str,
+    tick: ProgressCallback,
 ) -> Forecast:
     """Estimate from so many draws, which are all kept in memory."""
     source = Source(sampler, x, target, statement.seed, key, tick)

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from attricert.moments import Moments, no_moments
-from attricert.progress import Tick
+from attricert.progress import ProgressCallback
 from attricert.sampling import Draws, Sampler
 from attricert.streams import Stream
 
@@ -31,7 +31,7 @@ class Source:
     target: Tensor | None
     seed: int
     key: str
-    tick: Tick
+    tick: ProgressCallback
 
     def draws(self, stage: str, start: int, stop: int) -> Iterator[Draws]:
         """Draws number ``start`` to ``stop`` of a stage."""

@@ -15,7 +15,7 @@ from torch import Tensor
 from attricert.certificates import Evidence, Statement
 from attricert.confidence import norm_interval
 from attricert.moments import Moments, no_moments
-from attricert.progress import Tick
+from attricert.progress import ProgressCallback
 from attricert.proving.entries import EntryBounds
 from attricert.proving.goal import Goal
 from attricert.proving.label import Label
@@ -87,7 +87,7 @@ class Prover:
     functionals: Float[Tensor, "r d"] | None = None
     watch: Callable[[int, Callable[[], Evidence]], None] | None = None
 
-    def prove(self, x: Float[Tensor, "*features"], target: Tensor | None, key: str, tick: Tick) -> Row:
+    def prove(self, x: Float[Tensor, "*features"], target: Tensor | None, key: str, tick: ProgressCallback) -> Row:
         """Sample and prove.
 
         Args:
