@@ -1,10 +1,23 @@
-"""From evidence to guarantees: float64 geometry, no model, no sampling (docs/theory.md 3, 4, 6, 9)."""
+"""From evidence to guarantees: float64 geometry, no model, no sampling, no torch (docs/theory.md 3, 4, 6, 9)."""
 
-from attricert.certificates.certificate import Certificate
-from attricert.certificates.evidence import Evidence
-from attricert.certificates.geometry import METHODS, Geometry
-from attricert.certificates.movement import Facts
+from attricert.certificates.certificate import Certificate, Interval
+from attricert.certificates.claim import Claim, Observed
+from attricert.certificates.evidence import Evidence, piece_classes
+from attricert.certificates.ledger import LEGACY_WEIGHTS, Ledger
+from attricert.certificates.paper import PaperCertificate
 from attricert.certificates.solve import least_scale
-from attricert.certificates.statement import GUARANTEES, Statement
+from attricert.certificates.terms import Terms
 
-__all__ = ["GUARANTEES", "METHODS", "Certificate", "Evidence", "Facts", "Geometry", "Statement", "least_scale"]
+__all__ = [
+    "LEGACY_WEIGHTS",
+    "Certificate",
+    "Claim",
+    "Evidence",
+    "Interval",
+    "Ledger",
+    "Observed",
+    "PaperCertificate",
+    "Terms",
+    "least_scale",
+    "piece_classes",
+]

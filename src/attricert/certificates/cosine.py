@@ -1,39 +1,208 @@
-"""Cosine similarity that a displacement cannot undercut (docs/theory.md 4, 6)."""
+"""Cosine similarity that no perturbation can undercut (docs/theory.md 4, 6)."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["NOTHING", "displacement_allowed", "from_angle", "from_displacement", "turn"]
+from attricert.certificates import solve
+from attricert.certificates.cone import Cones
+from attricert.certificates.displacement import displacement, map_facts, programs, scalar_ratio
+from attricert.certificates.evidence import Evidence
+from attricert.certificates.program import Facts, Point, largest_mean
+from attricert.certificates.terms import Terms
+from attricert.confidence import mean_distance
+
+__all__ = [
+    "LOST_MASS",
+    "NOTHING",
+    "SPREAD",
+    "TAIL",
+    "TOTAL_VARIATION",
+    "binding",
+    "cosine",
+    "distance_here",
+    "distance_there",
+    "max_eps",
+    "norm_needed",
+    "spread_there",
+    "trivial",
+]
 
 Array = npt.NDArray[np.float64]
 
 NOTHING = -1.0
 """The cosine that always holds."""
 
+TAIL = "sampling tail: more draws would help"
+SPREAD = "spread of the maps: a larger noise scale would help"
+LOST_MASS = "lost mass: a larger noise scale would help"
+TOTAL_VARIATION = "size of the maps: nothing else is known of them; prove their spread, or use a larger noise scale"
 
-def from_displacement(displacement: Array, norm: Array) -> Array:
-    """sqrt(1 - (D/c)^2) where D < c, else -1: the tangent from h to the ball of radius D around it."""
-    d, c = np.broadcast_arrays(displacement, norm)
-    safe = np.where(c > 0, c, 1.0)
-    # (c - D)(c + D) instead of c^2 - D^2: no cancellation as D -> c.
-    cosine = np.sqrt(np.maximum((safe - d) * (safe + d), 0.0)) / safe
-    return np.where(d < c, cosine, NOTHING)
-
-
-def displacement_allowed(cosine: Array, norm: Array) -> Array:
-    """C sqrt(1 - T^2): the displacement at which the cosine reaches T."""
-    return np.maximum(norm, 0.0) * np.sqrt((1 - cosine) * (1 + cosine))
+# Relative margins that make every answer err on the safe side, far above the rounding errors of the step that each
+# covers, far below any digit shown.
+_COSINE_MARGIN = 4e-15
+_SPREAD_MARGIN = 1e-12
+_SCALES = 64.0  # noise scales up to which an eps is looked for; beyond, no bound is below M
+_WARM_STEPS = 6  # of Newton's method, from the solution of a near program
 
 
-def turn(displacement: Array, norm: Array) -> Array:
+def trivial(terms: Terms) -> float:
+    """The cosine that holds whatever happens."""
+    return 0.0 if terms.nonnegative else NOTHING
+
+
+def cosine(evidence: Evidence, eps: Array) -> Array:
+    """The certified cosine, shape (n, k), of n inputs at sizes of shape (n, k) or (1, k); `trivial` where nothing can be said."""
+    shape = (len(evidence), eps.shape[1])
+    norm = evidence.norm.lower[:, None]
+    moved = displacement(evidence, eps)
+    cones = Cones.of(evidence, shape[1])
+    turned = np.full(shape, np.pi)
+    if cones is not None:
+        angles = cones.angles(np.broadcast_to(eps, shape).reshape(-1, 1))
+        turned = np.where(eps > 0, angles.reshape(shape), np.pi)
+    if evidence.terms.observed is not None:
+        here, there = distance_here(evidence)[:, None], distance_there(evidence, eps, moved)
+        turned = np.minimum(turned, _turn(moved, norm)) * (1 + _COSINE_MARGIN)
+        angle = turned + _turn(here, norm) + _turn(there, norm - moved)
+        bound = np.cos(np.minimum(angle, np.pi))
+    else:
+        inside = (moved < norm) & (norm > 0)
+        safe = np.where(inside, norm, 1.0)
+        # The tangent from h to the ball of radius D around it; (c - D)(c + D): no cancellation as D -> c.
+        tangent = np.sqrt(np.maximum((safe - moved) * (safe + moved), 0.0)) / safe
+        bound = np.where(inside, tangent, NOTHING)
+        bound = np.maximum(bound, np.where(turned < np.pi / 2, np.cos(turned), NOTHING))
+    return np.maximum(bound - np.abs(bound) * _COSINE_MARGIN, trivial(evidence.terms))
+
+
+def max_eps(evidence: Evidence, threshold: Array) -> Array:
+    """The largest eps found with a certified cosine of at least the threshold, shape (n, k); 0 if none.
+
+    Thresholds have shape (1, k).
+    """
+    shape = (len(evidence), threshold.shape[1])
+    higher = np.broadcast_to(np.minimum(threshold * (1 + 4 * _COSINE_MARGIN), 1 - 1e-15), shape)
+    upper = np.full(shape, _SCALES * evidence.terms.noise.scale)
+    if evidence.terms.observed is None:
+        return solve.largest(_population_margin(evidence, higher), upper)
+    return solve.largest(lambda eps: higher - cosine(evidence, eps), upper)
+
+
+Margin = Callable[[Array], Array]
+
+
+def _population_margin(evidence: Evidence, threshold: Array) -> Margin:
+    """Negative at sizes, shape (n, k), at which the cosine is certain to be at the threshold or above."""
+    shape, terms = threshold.shape, evidence.terms
+    theta = np.arccos(threshold.reshape(-1, 1))
+    allowed = evidence.norm.lower.repeat(shape[1])[:, None] * np.sin(theta) * (1 - 2 * _COSINE_MARGIN)
+    cones = Cones.of(evidence, shape[1])
+    sets = [facts.flat(shape) for facts in map_facts(evidence)]
+    last: list[Point | None] = [None] * (len(sets) + 1)
+
+    def margin(eps: Array) -> Array:
+        ratio, values = scalar_ratio(terms, eps), []
+        for i, facts in enumerate(sets):
+            point = _solved(facts, ratio, last[i])
+            last[i] = point
+            values.append(point.value - allowed)
+        if cones is not None:
+            last[-1] = cones.program(theta, ratio, last[-1], _WARM_STEPS if last[-1] is not None else 24)
+            values.append(last[-1].value)
+        return np.asarray(np.minimum.reduce(values).reshape(shape))
+
+    return margin
+
+
+def _solved(facts: Facts, ratio: Any, last: Point | None) -> Point:
+    return largest_mean(facts, ratio) if last is None else largest_mean(facts, ratio, last, _WARM_STEPS)
+
+
+def norm_needed(evidence: Evidence, eps: float, threshold: float) -> float:
+    """The norm at which the population claim (eps, T) is just proven for the first input, by displacement."""
+    moved = displacement(evidence, np.array([[eps]]))[0, 0]
+    return float(moved / np.sqrt((1 - threshold) * (1 + threshold)))
+
+
+def binding(evidence: Evidence, eps: Array) -> npt.NDArray[np.object_]:
+    """What limits each input at each size, in words that say what would help: shapes as for `cosine`."""
+    shape = (len(evidence), eps.shape[1])
+    grid = np.broadcast_to(eps, shape)
+    ratio = scalar_ratio(evidence.terms, grid)
+    sets, found = [facts.flat(shape) for facts in map_facts(evidence)], programs(evidence, eps)
+    cones = Cones.of(evidence, shape[1])
+    if cones is not None:
+        angle = np.minimum(cones.angles(grid.reshape(-1, 1)), np.pi / 2 * (1 - 1e-9))[:, None]
+        sets.append(cones.facts(np.maximum(angle, cones.lean * (1 + 1e-6) + 1e-9)))
+        found.append(largest_mean(sets[-1], ratio))
+    margins = [p.value if i < len(found) - (cones is not None) else _against(p, sets[i]) for i, p in enumerate(found)]
+    best = np.argmin(np.concatenate(margins, axis=1), axis=1)
+    words = np.full(shape[0] * shape[1], TOTAL_VARIATION, dtype=object)
+    for i, (facts, point) in enumerate(zip(sets, found, strict=True)):
+        if i > 0:
+            words = np.where(best == i, _word(facts, ratio, point), words)
+    return np.asarray(words.reshape(shape))
+
+
+def _against(point: Point, facts: Facts) -> Array:
+    """A program about a cone has the norm in its mean: without it, it compares with displacements."""
+    return np.asarray(point.value - facts.mean)
+
+
+def _word(facts: Facts, ratio: Any, at: Point) -> npt.NDArray[np.object_]:
+    """The largest of three parts: what nothing was drawn of, what lies beyond all regions, and the rest."""
+    lost = (ratio.lost * facts.highest)[:, 0]
+    tail = np.zeros_like(lost)
+    if facts.outside.shape[1]:
+        tail = np.maximum(at.prices[:, -1] * facts.highest[:, 0], 0.0)
+    rest = (at.value - facts.mean)[:, 0] - lost - tail
+    parts = np.stack([rest, tail, lost], axis=1)
+    return np.asarray(np.array([SPREAD, TAIL, LOST_MASS], dtype=object)[np.argmax(parts, axis=1)])
+
+
+def distance_here(evidence: Evidence) -> Array:
+    """How far an observed average at x may lie from h(x), shape (n,)."""
+    return _distance(evidence, "here", evidence.norm.lower, _top_variance(evidence))
+
+
+def distance_there(evidence: Evidence, eps: Array, moved: Array) -> Array:
+    """How far an observed average at a perturbed input may lie from its own expectation (theory 6), shape (n, k)."""
+    norm = np.maximum(evidence.norm.lower[:, None] - moved, 0.0)
+    upper = _top_variance(evidence)
+    if evidence.top_variance is None:
+        return _distance(evidence, "there", norm, upper[:, None])
+    farthest = evidence.top_variance.max_deviation
+    there = spread_there(evidence.terms, eps, upper, farthest)
+    return _distance(evidence, "there", norm, there)
+
+
+def spread_there(terms: Terms, eps: Array, second: Array, farthest: Array) -> Array:
+    """E (v.q)^2 at any perturbed input is at most this, shape (n, k): the program for the scalar (v.q)^2 in [0, B^2]."""
+    mean, top = second, farthest**2
+    facts = Facts.of_range(np.minimum(mean, top), np.zeros_like(top), top)
+    shape = (len(second), eps.shape[1])
+    ratio = scalar_ratio(terms, np.broadcast_to(eps, shape))
+    known = largest_mean(facts.flat(shape), ratio).value.reshape(shape)
+    return np.asarray(np.minimum(known, top[:, None]) * (1 + _SPREAD_MARGIN))
+
+
+def _top_variance(evidence: Evidence) -> Array:
+    e = evidence
+    return np.full(len(e), np.inf) if e.top_variance is None else e.top_variance.upper
+
+
+def _distance(evidence: Evidence, place: str, norm: Array, spread: Array) -> Array:
+    t = evidence.terms
+    return mean_distance(t.observed_draws, t.share(place), t.max_norm, norm, spread)
+
+
+def _turn(displacement: Array, norm: Array) -> Array:
     """The angle arcsin(D/c) by which a vector of norm >= c can turn; pi where D >= c."""
     d, c = np.broadcast_arrays(displacement, norm)
     inside = d < c
     return np.where(inside, np.arcsin(np.divide(d, c, out=np.zeros(d.shape), where=inside)), np.pi)
-
-
-def from_angle(angle: Array) -> Array:
-    """The cosine of an angle; -1 from pi on."""
-    return np.cos(np.minimum(angle, np.pi))

@@ -4,120 +4,167 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any, final, get_args, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from attricert.certificates.movement import Facts
-from attricert.certificates.statement import Statement
+from attricert.certificates import legacy
+from attricert.certificates.pieces import (
+    MAP,
+    Cone,
+    EntryBounds,
+    FourthMoment,
+    FunctionalBounds,
+    Maps,
+    Norm,
+    Piece,
+    Prediction,
+    Sampling,
+    TopVariance,
+)
+from attricert.certificates.terms import Terms
 from attricert.errors import IntegrityError
 from attricert.files import write_atomically
 
-__all__ = ["Evidence"]
+__all__ = ["Evidence", "piece_classes"]
 
-_FORMAT = "attricert-evidence-2"
+_FORMAT = "attricert-evidence-3"
 
 
 @final
 @dataclass(frozen=True)
 class Evidence:
-    """Per input, in arrays of shape (batch,) unless said otherwise; arrays are read-only. None: not collected.
+    """The terms, and a piece for everything that was proven; None where it was not.
 
     Args:
-        statement: the terms.
-        norm: c, a lower confidence bound on ||h||; 0 where nothing is known.
-        n_samples: attributions computed for the proof (the main stream).
-        n_pilot: attributions computed for the pilot.
-        zeros: sampled attributions that were zero (main stream).
-        nonfinite: sampled attributions with NaN or inf, counted as zero (main stream).
-        outcome: for an early-stopped call ``"proven"``, ``"refuted"`` or ``"open"``; else ``""``.
-        maps: the smoothed attributions estimated from the main stream, shape (batch, ...).
-        spread: lambda, an upper confidence bound on the largest eigenvalue of E (g-m)(g-m)^T, m the pilot's mean.
-        reach: B, an upper bound on every ||g - m||.
-        moments: upper confidence bounds on sup_v (E (v.(g-m))^order)^(1/order) for ``statement.moments``, over the
-            draws within a radius; shape (batch, orders).
-        tail: upper confidence bound on the probability of a draw beyond that radius.
-        feature_low: lower confidence bound on each entry of h, shape (batch, ...).
-        feature_high: the upper one.
-        feature_spread: upper confidence bound on E (g_i - m_i)^2, shape (batch, ...).
-        functional_low: lower confidence bounds on the functionals of h, shape (batch, functionals).
-        functional_high: the upper ones.
-        functional_spread: upper confidence bounds on the functionals' second moments around the pilot's mean.
-        functional_bound: structural bound of each functional of g in absolute value, shape (functionals,).
-        label: top class of the smoothed classifier, chosen by the pilot; -1 if none.
-        label_mass: pA, a lower confidence bound on the probability of that class under the noise.
+        terms: the terms.
+        sampling: what was drawn.
+        norm: of the smoothed map.
+        outcome: for an early-stopped call ``"proven"``, ``"refuted"`` or ``"open"``, one an input; else ``""``.
+        maps: the smoothed attributions, estimated.
+        top_variance: how far sampled maps spread.
+        cone: where they lie around the pilot's direction.
+        fourth: their fourth moment.
+        entries: every entry of the smoothed map.
+        functionals: linear functionals of it.
+        prediction: the smoothed classifier's class.
     """
 
-    statement: Statement
-    norm: npt.NDArray[np.float64]
-    n_samples: npt.NDArray[np.int64]
-    n_pilot: npt.NDArray[np.int64]
-    zeros: npt.NDArray[np.int64]
-    nonfinite: npt.NDArray[np.int64]
+    terms: Terms
+    sampling: Sampling
+    norm: Norm
     outcome: tuple[str, ...]
-    maps: npt.NDArray[np.float64] | None = None
-    spread: npt.NDArray[np.float64] | None = None
-    reach: npt.NDArray[np.float64] | None = None
-    moments: npt.NDArray[np.float64] | None = None
-    tail: npt.NDArray[np.float64] | None = None
-    feature_low: npt.NDArray[np.float64] | None = None
-    feature_high: npt.NDArray[np.float64] | None = None
-    feature_spread: npt.NDArray[np.float64] | None = None
-    functional_low: npt.NDArray[np.float64] | None = None
-    functional_high: npt.NDArray[np.float64] | None = None
-    functional_spread: npt.NDArray[np.float64] | None = None
-    functional_bound: npt.NDArray[np.float64] | None = None
-    label: npt.NDArray[np.int64] | None = None
-    label_mass: npt.NDArray[np.float64] | None = None
+    maps: Maps | None = None
+    top_variance: TopVariance | None = None
+    cone: Cone | None = None
+    fourth: FourthMoment | None = None
+    entries: EntryBounds | None = None
+    functionals: FunctionalBounds | None = None
+    prediction: Prediction | None = None
 
     def __post_init__(self) -> None:
-        for array in self._arrays().values():
-            array.flags.writeable = False
+        for name, piece in self.pieces().items():
+            for field, array in piece.arrays().items():
+                rule = piece.kinds()[field]["kind"]
+                if rule != "shared" and (array.ndim == 0 or len(array) != len(self.outcome)):
+                    text = f"must have a row for each of {len(self.outcome)} inputs"
+                    raise IntegrityError(f"{name}.{field} of shape {array.shape}: {text}")
+        if bool((self.norm.lower > self.terms.max_norm).any()):
+            worst = float(self.norm.lower.max())
+            raise IntegrityError(f"norm.lower={worst!r}: must be at most the attribution's bound, {self.terms.max_norm!r}")
 
     def __len__(self) -> int:
-        return len(self.norm)
+        return len(self.outcome)
 
-    def __getitem__(self, rows: slice) -> Evidence:
-        """That of some of the inputs."""
-        shared = ("functional_bound",)
-        arrays: dict[str, Any] = {
-            name: array if name in shared else array[rows] for name, array in self._arrays().items()
-        }
-        return dataclasses.replace(self, outcome=self.outcome[rows], **arrays)
+    def __getitem__(self, rows: int | slice) -> Evidence:
+        """That of one or some of the inputs."""
+        part = _as_slice(rows, len(self))
+        pieces: dict[str, Any] = {name: piece.select(part) for name, piece in self.pieces().items()}
+        return dataclasses.replace(self, outcome=self.outcome[part], **pieces)
 
-    def facts(self) -> Facts:
-        """What bounds the displacement, as columns."""
-        spread = np.full_like(self.norm, np.inf) if self.spread is None else self.spread
-        reach = np.full_like(self.norm, np.inf) if self.reach is None else self.reach
-        moments = () if self.moments is None else tuple(column[:, None] for column in self.moments.T)
-        tail = None if self.tail is None else self.tail[:, None]
-        return Facts(self.norm[:, None], spread[:, None], reach[:, None], moments, tail)
+    def pieces(self) -> dict[str, Piece]:
+        """Those that are there, by name."""
+        found = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: piece for name, piece in found.items() if isinstance(piece, Piece)}
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """All of them, by ``piece.field``."""
+        return {f"{n}.{f}": array for n, piece in self.pieces().items() for f, array in piece.arrays().items()}
+
+    def without_maps(self) -> Evidence:
+        """Without what is as large as the maps."""
+        large = [n for n, p in self.pieces().items() if any(rule["kind"] == MAP for rule in p.kinds().values())]
+        return dataclasses.replace(self, **dict.fromkeys(large))
+
+    @classmethod
+    def of(cls, terms: Terms, outcome: Sequence[str], arrays: Mapping[str, npt.NDArray[Any]]) -> Evidence:
+        """From arrays by ``piece.field``, as `arrays` gives them.
+
+        Raises:
+            IntegrityError: a field is missing, unknown, or cannot be.
+        """
+        fields: dict[str, dict[str, npt.NDArray[Any]]] = {}
+        for key, array in arrays.items():
+            name, _, field = key.partition(".")
+            fields.setdefault(name, {})[field] = array
+        known, pieces = piece_classes(), dict[str, Any]()
+        for name, values in fields.items():
+            if name not in known or set(values) != set(known[name].kinds()):
+                raise IntegrityError(f"evidence has {name} with {', '.join(sorted(values))}: not what is proven here")
+            pieces[name] = known[name](**values)
+        if missing := {"sampling", "norm"} - set(pieces):
+            raise IntegrityError(f"evidence lacks {', '.join(sorted(missing))}")
+        return cls(terms=terms, outcome=tuple(outcome), **pieces)
 
     def save(self, path: str | Path) -> None:
         """Write to one safetensors file."""
-        metadata = {"format": _FORMAT, "statement": self.statement.to_json(), "outcome": json.dumps(self.outcome)}
-        write_atomically(Path(path), save(self._arrays(), metadata=metadata))
+        metadata = {"format": _FORMAT, "terms": self.terms.to_json(), "outcome": json.dumps(self.outcome)}
+        arrays = {name: np.ascontiguousarray(array) for name, array in self.arrays().items()}
+        write_atomically(Path(path), save(arrays, metadata=metadata))
 
     @classmethod
     def load(cls, path: str | Path) -> Evidence:
-        """Read what `save` wrote."""
+        """Read what `save` wrote, or what version 0.1 did.
+
+        Raises:
+            IntegrityError: the file is something else, damaged, or holds what cannot be evidence.
+        """
         try:
             with safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}
-                if metadata.get("format") != _FORMAT:
-                    raise IntegrityError(f"{path}: not a saved certificate (format {metadata.get('format')!r})")
-                names = file.keys()
-                arrays = {name: file.get_tensor(name) for name in names}
-        except SafetensorError as error:
-            raise IntegrityError(f"{path}: not a saved certificate ({error})") from None
-        outcome = tuple(json.loads(metadata["outcome"]))
-        return cls(statement=Statement.from_json(metadata["statement"]), outcome=outcome, **arrays)
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
+            kind = metadata.get("format")
+            if kind == legacy.FORMAT:
+                terms, arrays = legacy.evidence(metadata["statement"], arrays)
+            elif kind == _FORMAT:
+                terms = Terms.from_json(metadata["terms"])
+            else:
+                raise IntegrityError(f"not a saved certificate (format {kind!r})")
+            return cls.of(terms, json.loads(metadata["outcome"]), arrays)
+        except (SafetensorError, IntegrityError, KeyError, ValueError, TypeError, RecursionError) as error:
+            raise IntegrityError(f"{path}: {error}") from None
 
-    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+
+def piece_classes() -> dict[str, type[Piece]]:
+    """The pieces that evidence may have, by name."""
+    found = {}
+    for name, hint in get_type_hints(Evidence).items():
+        for kind in (hint, *get_args(hint)):
+            if isinstance(kind, type) and issubclass(kind, Piece):
+                found[name] = kind
+    return found
+
+
+def _as_slice(rows: int | slice, count: int) -> slice:
+    if isinstance(rows, slice):
+        return rows
+    if not -count <= rows < count:
+        raise IndexError(f"there are {count} inputs")
+    start = rows % count
+    return slice(start, start + 1)

@@ -61,7 +61,7 @@ class Ranking:
         """Lower bound on how many of the k largest at x are among the k largest at any perturbed input."""
         return max(int(self.stays(k).sum()), k - self._loss(k))
 
-    def kendall(self) -> float:
+    def kendall_tau(self) -> float:
         """Lower bound on Kendall's tau-a between the map at x and at any perturbed input."""
         d = len(self.low)
         return 2 * float(self.surely_below().sum()) / (d * (d - 1) / 2) - 1 if d > 1 else 1.0

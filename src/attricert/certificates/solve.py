@@ -11,19 +11,31 @@ __all__ = ["largest", "least_scale"]
 
 Array = npt.NDArray[np.float64]
 
+_EDGE = 0.02  # a secant's point is kept so far from the ends, as a part of the bracket: both of them close in
+_TOLERANCE = 1e-12
 
-def largest(holds: Callable[[Array], npt.NDArray[np.bool_]], upper: Array, steps: int = 56) -> Array:
-    """For each entry, the largest value in [0, upper] found where a claim holds that fails from some value on.
 
-    Bisection keeps a point where the claim held, so the result is certified even were the claim not monotone; 0
-    where it never held.
+def largest(margin: Callable[[Array], Array], upper: Array, steps: int = 80) -> Array:
+    """For each entry, the largest value found in [0, upper] at which a margin is negative; 0 where none was.
+
+    False position, with a bisection every third step. The point that is kept had a negative margin when it was
+    evaluated, so the result is certified even were the claim not monotone.
     """
     low, high = np.zeros_like(upper), upper.copy()
-    everywhere = holds(high)
-    for _ in range(steps):
-        middle = 0.5 * (low + high)
-        good = holds(middle)
-        low, high = np.where(good, middle, low), np.where(good, high, middle)
+    at_low, at_high = np.full(upper.shape, -np.inf), margin(high)
+    everywhere = at_high < 0
+    for count in range(steps):
+        width = high - low
+        if bool((width <= _TOLERANCE * high).all()):
+            break
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            part = at_low / (at_low - at_high)
+        secant = (count % 3 != 0) & np.isfinite(part) & np.isfinite(at_low) & np.isfinite(at_high)
+        point = low + width * np.where(secant, np.clip(np.where(secant, part, 0.5), _EDGE, 1 - _EDGE), 0.5)
+        value = margin(point)
+        good = value < 0
+        low, at_low = np.where(good, point, low), np.where(good, value, at_low)
+        high, at_high = np.where(good, high, point), np.where(good, at_high, value)
     return np.where(everywhere, upper, low)
 
 

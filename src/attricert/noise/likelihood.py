@@ -18,6 +18,8 @@ __all__ = ["BallRatio", "GaussianRatio", "LikelihoodRatio"]
 
 Array = npt.NDArray[np.float64]
 
+_LARGEST_E = 6.0  # up to which a normal tail that underflows is nothing beside the rest
+
 
 class LikelihoodRatio(ABC):
     """The law of w, for shifts of some sizes: arrays that broadcast against each other and against z and t."""
@@ -26,6 +28,10 @@ class LikelihoodRatio(ABC):
     @abstractmethod
     def lost(self) -> Array:
         """Mass that the noise at x~ has where that at x has none: 1 - E w."""
+
+    @abstractmethod
+    def at(self, z: Array) -> Array:
+        """w(z)."""
 
     @abstractmethod
     def crossing(self, t: Array) -> Array:
@@ -52,6 +58,11 @@ class GaussianRatio(LikelihoodRatio):
         """None."""
         return np.zeros_like(self.e)
 
+    def at(self, z: Array) -> Array:
+        """As said."""
+        with np.errstate(over="ignore"):
+            return np.asarray(np.exp(self.e * z - 0.5 * self.e**2))
+
     def crossing(self, t: Array) -> Array:
         """Log(t)/e + e/2."""
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -59,10 +70,13 @@ class GaussianRatio(LikelihoodRatio):
         return np.where(self.e > 0, z, np.where(t <= 1, -np.inf, np.inf))
 
     def below(self, z: Array) -> tuple[Array, Array, Array]:
-        """Phi(z), Phi(z - e), exp(e^2) Phi(z - 2e): of full relative accuracy, inf where that is above 1e308."""
+        """Phi(z), Phi(z - e), exp(e^2) Phi(z - 2e): to some units in the last place, inf where that is above 1e308."""
         z, e = np.broadcast_arrays(z, self.e)
-        with np.errstate(over="ignore"):
-            second = np.exp(e**2 + special.log_ndtr(z - 2 * e))  # one exponential: neither inf * 0, nor 0 in the tail
+        if self.e.max(initial=0.0) <= _LARGEST_E:
+            second = np.exp(self.e**2) * special.ndtr(z - 2 * e)
+        else:  # one exponential: neither inf * 0, nor 0 in the tail; but slow
+            with np.errstate(over="ignore"):
+                second = np.exp(e**2 + special.log_ndtr(z - 2 * e))
         return np.asarray(special.ndtr(z)), np.asarray(special.ndtr(z - e)), np.asarray(second)
 
 
@@ -81,6 +95,10 @@ class BallRatio(LikelihoodRatio):
     def lost(self) -> Array:
         """The part of the second body that the first does not cover is as large."""
         return self.mass
+
+    def at(self, z: Array) -> Array:
+        """0 or 1."""
+        return np.where(z < special.ndtri(self.mass), 0.0, 1.0)
 
     def crossing(self, t: Array) -> Array:
         """Phi^-1(lost) for 0 < t <= 1."""

@@ -1,0 +1,169 @@
+"""The angle by which a smoothed map can turn (docs/theory.md 4, cosine by cones).
+
+cos(h(x~), h(x)) > cos(theta) where v.h(x~) < 0 for all v = cos(theta) p - sin(theta) h/||h||, p a unit vector orthogonal
+to h. What is known of v.g for such a v alone is more than for any v: it points away from where the maps are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import final
+
+import numpy as np
+import numpy.typing as npt
+
+from attricert.certificates.displacement import scalar_ratio
+from attricert.certificates.evidence import Evidence
+from attricert.certificates.program import Facts, Point, Stretches, evaluate, largest_mean, step
+from attricert.certificates.terms import Terms
+from attricert.noise import LikelihoodRatio
+
+__all__ = ["Cones"]
+
+Array = npt.NDArray[np.float64]
+
+_STEPS, _RESCUES = 12, 40
+_WIDEST = np.pi / 2 * (1 - 1e-9)
+_MARGIN = 1e-13  # relative, on the side that makes a fact weaker; trigonometry errs by less
+
+
+@final
+@dataclass(frozen=True)
+class Cones:
+    """What evidence says of the maps along such a v, for rows of inputs and sizes: columns of shape (N, 1), (N, J).
+
+    Args:
+        terms: the terms.
+        norm: c.
+        center: ||m||.
+        drift: of h from m.
+        stretch: along u.
+        variance: of the stretched deviations, in the outermost region.
+        along: of the regions.
+        across: of the regions.
+        outside: of the regions.
+        fourth: likewise, or None.
+    """
+
+    terms: Terms
+    norm: Array
+    center: Array
+    drift: Array
+    stretch: Array
+    variance: Array
+    along: Array
+    across: Array
+    outside: Array
+    fourth: Array | None
+
+    @classmethod
+    def of(cls, evidence: Evidence, sizes: int) -> Cones | None:
+        """Each input's, so many times; None where no cone was proven."""
+        c, e = evidence.cone, evidence
+        if c is None:
+            return None
+
+        def rows(values: Array) -> Array:
+            return np.repeat(values if values.ndim == 2 else values[:, None], sizes, axis=0)
+
+        fourth = None if e.fourth is None else rows(e.fourth.upper)
+        columns = (e.norm.lower, c.center, c.drift, c.stretch, c.variance, c.along, c.across, c.outside)
+        return cls(e.terms, *(rows(column) for column in columns), fourth)
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Cones:
+        """Some of the rows."""
+        arrays = {name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        return replace(self, **arrays)
+
+    @property
+    def lean(self) -> Array:
+        """psi: the angle between u and h is at most this; pi/2 where c is 0."""
+        return np.asarray(np.arctan2(self.drift, self.norm) * (1 + _MARGIN))
+
+    def facts(self, theta: Array) -> Facts:
+        """Of v.g, for every v of this theta, around v.m; theta > psi."""
+        m, largest = self.center, self.terms.max_norm
+        near, far = theta - self.lean, np.minimum(theta + self.lean, np.pi / 2)
+        # -v.u = sin(phi) with phi from near to far.
+        low, high = np.sin(near) * (1 - _MARGIN), np.minimum(np.sin(far) * (1 + _MARGIN), 1.0)
+        mean = -self.norm * np.sin(theta) * (1 - _MARGIN)
+        short, size = m - self.along, np.hypot(m - self.along, self.across)
+        away = np.clip(np.arctan2(short, self.across), near, far)
+        limits = short * np.sin(away) + self.across * np.cos(away) + _MARGIN * size
+        length = 1 - low**2 * (1 - 1 / self.stretch**2)
+        highest = largest + m * high
+        slack = _MARGIN * (m + self.norm)
+        return Facts(
+            mean=mean,
+            rise=np.minimum(self.drift, m * high + mean + slack),
+            fall=np.minimum(self.drift, -m * low - mean + slack),
+            second=self.variance * length,
+            highest=highest,
+            lowest=np.maximum(largest - m * low, 0.0),
+            limits=np.minimum(limits, highest),
+            outside=self.outside,
+            inside=True,
+            fourth=None if self.fourth is None else self.fourth * length**2,
+        )
+
+    def program(self, theta: Array, ratio: LikelihoodRatio, start: Point | None = None, steps: int = 24) -> Point:
+        """The largest v.h(x~): where it is negative, h turns by less than theta. Not negative where theta <= psi."""
+        inside = np.maximum(theta, self.lean * (1 + 1e-6) + 1e-9)
+        found = largest_mean(self.facts(inside), ratio, start, steps)
+        return found._replace(value=np.where(theta < inside, np.inf, found.value))
+
+    def angles(self, eps: Array) -> Array:
+        """The least angle found by which h cannot turn, for each row's size; pi where none was. Shape (N,)."""
+        ratio = scalar_ratio(self.terms, eps)
+        angle = self._descend(ratio)
+        lost = np.flatnonzero(~(angle < np.pi))
+        if lost.size:
+            angle[lost] = self.take(lost)._bisect(scalar_ratio(self.terms, eps[lost]))
+        return angle
+
+    def _descend(self, ratio: LikelihoodRatio) -> Array:
+        """Newton's method for theta, nu and kappa together; each point at which the program is negative counts."""
+        least = np.minimum(self.lean * (1 + 1e-6) + 1e-9, _WIDEST)
+        theta = np.clip(self.lean + 0.3, least, _WIDEST)
+        facts = self.facts(theta)
+        stretches = Stretches.of(facts)
+        at = largest_mean(replace(facts, fourth=None), ratio, steps=4)
+        angle = np.full(len(theta), np.pi)
+        for _ in range(_STEPS):
+            held = (at.value < 0) & (theta > self.lean)
+            angle = np.where(held[:, 0], np.minimum(angle, theta[:, 0]), angle)
+            slope = self._slope(theta, at, facts, ratio)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                move = np.nan_to_num(-at.value / np.minimum(slope, -1e-12))
+            # A little farther than where it vanishes, so that it is negative there.
+            move = np.clip(move, -0.25, 0.25)
+            theta = np.clip(theta + move + 1e-9 + 1e-4 * np.abs(move), least, _WIDEST)
+            nu, kappa = step(at, stretches, facts)
+            facts = self.facts(theta)
+            stretches = Stretches.of(facts)
+            at = evaluate(stretches, facts, ratio, nu, kappa)
+        if self.fourth is not None:
+            return np.asarray(np.minimum(angle, self._bisect(ratio, np.minimum(angle, _WIDEST)[:, None])))
+        return angle
+
+    def _slope(self, theta: Array, at: Point, facts: Facts, ratio: LikelihoodRatio) -> Array:
+        """How the program changes with theta where nu and kappa stay: through the facts alone."""
+        h = 1e-5
+        more = self.facts(theta + h)
+        tilt = np.maximum(at.nu - 1, 0.0) * (more.rise - facts.rise) + np.maximum(1 - at.nu, 0.0) * (more.fall - facts.fall)
+        change = more.mean - facts.mean + tilt + at.kappa / 2 * (more.second - facts.second)
+        limits = np.concatenate([more.limits - facts.limits, more.highest - facts.highest], axis=1)
+        change = change + (at.prices * limits).sum(axis=1, keepdims=True) + ratio.lost * (more.highest - facts.highest)
+        return np.asarray(change / h)
+
+    def _bisect(self, ratio: LikelihoodRatio, high: Array | None = None) -> Array:
+        """The same by bisection, for the few rows where Newton's method found nothing."""
+        low, top = self.lean, np.full_like(self.lean, _WIDEST) if high is None else high
+        at = self.program(top, ratio)
+        held = at.value < 0
+        for _ in range(_RESCUES if held.any() else 0):
+            middle = 0.5 * (low + top)
+            at = self.program(middle, ratio, at, 8)
+            good = at.value < 0
+            low, top = np.where(good, low, middle), np.where(good, middle, top)
+        return np.asarray(np.where(held & (low < top), top, np.pi)[:, 0])

@@ -1,0 +1,105 @@
+"""How alpha is shared among what is proven; the union bound over all of it asks for no independence (theory 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+from attricert.errors import IntegrityError
+
+__all__ = ["LEGACY_WEIGHTS", "WEIGHTS", "Ledger"]
+
+# The widths of the first five decide the cosine; those of the others hardly depend on their share, which enters through
+# its logarithm. Where nothing sharper than the top variance is proven it gets more.
+WEIGHTS: Mapping[str, float] = {
+    "norm": 0.8,
+    "top_variance": 0.5,
+    "inside_variance": 1.0,
+    "drift": 0.3,
+    "regions": 1.0,
+    "fourth": 1.0,
+    "entries": 0.2,
+    "prediction": 0.1,
+    "here": 1.0,
+    "there": 1.0,
+}
+_ALONE = {"norm": 1.0, "top_variance": 1.5}
+
+LEGACY_WEIGHTS: Mapping[str, float] = {
+    "norm": 1.0,
+    "top_variance": 1.5,
+    "moments": 1.5,
+    "entries": 0.2,
+    "prediction": 0.1,
+    "here": 1.0,
+    "there": 1.0,
+}
+"""Those of version 0.1, whose files do not say them."""
+
+
+@final
+@dataclass(frozen=True)
+class Ledger:
+    """The error probability of everything that a certificate rests on; made once, stored with the terms.
+
+    Args:
+        shares: name to share of alpha.
+        entries: how many entries and functionals have a part in the share ``"entries"``.
+    """
+
+    shares: tuple[tuple[str, float], ...]
+    entries: int = 0
+
+    @classmethod
+    def of(
+        cls, alpha: float, names: Collection[str], entries: int = 0, weights: Mapping[str, float] | None = None
+    ) -> Ledger:
+        """Share alpha by weight; the shares sum to alpha.
+
+        Args:
+            alpha: of the whole.
+            names: what is proven.
+            entries: see above.
+            weights: by name; those of this version by default.
+        """
+        if weights is None:
+            weights = WEIGHTS if "regions" in names else {**WEIGHTS, **_ALONE}
+        whole = sum(weights[name] for name in names)
+        return cls(tuple((name, alpha * weights[name] / whole) for name in names), entries)
+
+    def __contains__(self, name: str) -> bool:
+        return name in dict(self.shares)
+
+    def __getitem__(self, name: str) -> float:
+        return dict(self.shares)[name]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What has a share."""
+        return tuple(name for name, _ in self.shares)
+
+    @property
+    def total(self) -> float:
+        """The sum of all shares."""
+        return sum(share for _, share in self.shares)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        return {"shares": dict(self.shares), "entries": self.entries}
+
+    @classmethod
+    def from_dict(cls, values: Any) -> Ledger:
+        """From plain values.
+
+        Raises:
+            IntegrityError: they are not a ledger.
+        """
+        try:
+            shares = tuple((str(name), float(share)) for name, share in values["shares"].items())
+            ledger = cls(shares, int(values["entries"]))
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
+            raise IntegrityError(f"ledger={values!r}: not shares of alpha by name ({error})") from None
+        if not all(0 < share < 1 for _, share in ledger.shares) or ledger.entries < 0:
+            raise IntegrityError(f"ledger={values!r}: shares must be > 0 and < 1, entries >= 0")
+        return ledger

@@ -1,0 +1,90 @@
+"""Reading what version 0.1 has written: its statement of terms, its flat names, its shares of alpha, which it did not store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from attricert.certificates.claim import Observed
+from attricert.certificates.ledger import LEGACY_WEIGHTS, Ledger
+from attricert.certificates.terms import Terms
+from attricert.errors import ArgumentError, IntegrityError
+from attricert.noise import Gaussian, Noise, UniformBall
+
+__all__ = ["FORMAT", "NAMES", "evidence", "terms"]
+
+FORMAT = "attricert-evidence-2"
+
+NAMES: Mapping[str, str] = {
+    "n_samples": "sampling.n_samples",
+    "n_pilot": "sampling.n_pilot",
+    "zeros": "sampling.zeros",
+    "nonfinite": "sampling.nonfinite",
+    "norm": "norm.lower",
+    "maps": "maps.mean",
+    "spread": "top_variance.upper",
+    "reach": "top_variance.max_deviation",
+    "feature_low": "entries.low",
+    "feature_high": "entries.high",
+    "feature_spread": "entries.second",
+    "functional_low": "functionals.low",
+    "functional_high": "functionals.high",
+    "functional_spread": "functionals.second",
+    "functional_bound": "functionals.bound",
+    "label": "prediction.label",
+    "label_mass": "prediction.p_lower",
+}
+"""Its names of arrays, and today's. Higher moments (``moments``, ``tail``) are not read: see CHANGELOG."""
+
+_PARTS = {
+    "norm": "norm",
+    "spread": "top_variance",
+    "moments": "moments",
+    "features": "entries",
+    "label": "prediction",
+}
+_NOISES = {"UniformBall": UniformBall, "Gaussian": Gaussian}
+
+
+def terms(text: str, functionals: int) -> Terms:
+    """From the text of its statement.
+
+    Raises:
+        IntegrityError: it is none.
+    """
+    try:
+        s = json.loads(text)
+        noise: Noise = _NOISES[s["noise"]["name"]](s["noise"]["scale"])
+        is_observed = {"population": False, "observed": True}[s["guarantee"]]
+        names = [*(_PARTS[part] for part in s["parts"]), *(("here", "there") if is_observed else ())]
+        return Terms(
+            noise=noise,
+            dimension=s["dimension"],
+            max_norm=s["bound"],
+            max_entry=s["entry_bound"],
+            bound=s["bound_name"],
+            nonnegative=s["nonnegative"],
+            alpha=s["alpha"],
+            observed=Observed(s["observed_samples"]) if is_observed else None,
+            confidence=s["confidence"],
+            antithetic=s["antithetic"],
+            seed=s["seed"],
+            ledger=Ledger.of(s["alpha"], names, s["dimension"] + functionals, LEGACY_WEIGHTS),
+            version=s["version"],
+        )
+    except (ArgumentError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise IntegrityError(f"not the statement of a certificate ({error})") from None
+
+
+def evidence(statement: str, arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[Terms, dict[str, npt.NDArray[Any]]]:
+    """Terms, and arrays under today's names."""
+    bound = arrays.get("functional_bound")
+    found = {NAMES[name]: array for name, array in arrays.items() if name in NAMES}
+    for piece in ("entries", "functionals"):
+        if f"{piece}.low" in found:  # 0.1 did not keep the center
+            found[f"{piece}.center"] = np.full_like(found[f"{piece}.low"], np.nan)
+    return terms(statement, 0 if bound is None else len(bound)), found

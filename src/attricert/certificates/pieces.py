@@ -1,0 +1,230 @@
+"""Pieces of evidence: what sampling has shown of one batch of inputs, one small dataclass each.
+
+A field is an array with an entry an input, unless it is shared by all of them. What is stored, in files and in columns,
+follows from these declarations.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar, final
+
+import numpy as np
+import numpy.typing as npt
+
+from attricert.errors import IntegrityError
+
+__all__ = [
+    "Cone",
+    "EntryBounds",
+    "FourthMoment",
+    "FunctionalBounds",
+    "Maps",
+    "Norm",
+    "Piece",
+    "Prediction",
+    "Sampling",
+    "TopVariance",
+]
+
+Array = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
+
+P = TypeVar("P", bound="Piece")
+
+NUMBER, COUNT, NUMBERS, MAP, SHARED = "number", "count", "numbers", "map", "shared"
+
+
+def _field(kind: str, low: float = -np.inf, high: float = np.inf, *, optional: bool = False) -> Any:
+    """A field of this kind: one number or count an input, several numbers, one an entry of the map, or shared ones.
+
+    Values outside [low, high] are no evidence; NaN is none either, unless it stands for what was not kept.
+    """
+    return dataclasses.field(metadata={"kind": kind, "low": low, "high": high, "optional": optional})
+
+
+class Piece:
+    """Frozen arrays; subclasses are frozen dataclasses whose fields are made by ``_field``."""
+
+    def __post_init__(self) -> None:
+        for name, array in self.arrays().items():
+            array.flags.writeable = False
+            rule = self.kinds()[name]
+            inside = (array >= rule["low"]) & (array <= rule["high"]) | (rule["optional"] & np.isnan(array))
+            if not bool(inside.all()):
+                text = f"must be from {rule['low']:g} to {rule['high']:g}"
+                raise IntegrityError(f"{type(self).__name__}.{name}={array[~inside].flat[0]!r}: {text}")
+
+    @classmethod
+    def kinds(cls) -> dict[str, Any]:
+        """What is declared of each field: its kind, its lowest and its highest value."""
+        return {field.name: field.metadata for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """By name."""
+        return {name: getattr(self, name) for name in self.kinds()}
+
+    def select(self: P, rows: slice) -> P:
+        """That of some of the inputs."""
+        kinds = self.kinds()
+        return type(self)(**{n: a if kinds[n]["kind"] == SHARED else a[rows] for n, a in self.arrays().items()})
+
+    @classmethod
+    def stack(cls: type[P], rows: Sequence[P]) -> P:
+        """One piece of the pieces of single inputs, whose arrays have no axis of inputs."""
+        values = {
+            name: getattr(rows[0], name)
+            if rule["kind"] == SHARED
+            else np.stack([np.asarray(getattr(row, name)) for row in rows])
+            for name, rule in cls.kinds().items()
+        }
+        return cls(**values)
+
+
+@final
+@dataclass(frozen=True)
+class Sampling(Piece):
+    """What was drawn.
+
+    Args:
+        n_samples: attributions computed for the proof (the main stream).
+        n_pilot: attributions computed for the pilot.
+        zeros: sampled attributions that were zero (main stream).
+        nonfinite: sampled attributions with NaN or inf, counted as zero (main stream).
+    """
+
+    n_samples: Counts = _field(COUNT, 0)
+    n_pilot: Counts = _field(COUNT, 0)
+    zeros: Counts = _field(COUNT, 0)
+    nonfinite: Counts = _field(COUNT, 0)
+
+
+@final
+@dataclass(frozen=True)
+class Norm(Piece):
+    """The norm of the smoothed map.
+
+    Args:
+        lower: c, a lower confidence bound on u.h, u the pilot's direction, and so on ||h||; 0 where nothing is known.
+    """
+
+    lower: Array = _field(NUMBER, 0)
+
+
+@final
+@dataclass(frozen=True)
+class Maps(Piece):
+    """The smoothed attributions as the main stream estimates them.
+
+    Args:
+        mean: shape (batch, ...).
+    """
+
+    mean: Array = _field(MAP)
+
+
+@final
+@dataclass(frozen=True)
+class TopVariance(Piece):
+    """How far sampled maps spread (theory 3b).
+
+    Args:
+        upper: lambda, an upper confidence bound on the largest eigenvalue of E (g-m)(g-m)^T, m the pilot's mean.
+        max_deviation: B, an upper bound on every ||g - m||.
+    """
+
+    upper: Array = _field(NUMBER, 0)
+    max_deviation: Array = _field(NUMBER, 0)
+
+
+@final
+@dataclass(frozen=True)
+class Cone(Piece):
+    """Where sampled maps lie around the pilot's direction u = m/||m|| (theory 4, cosine by cones).
+
+    Region j holds the maps g with u.g >= along_j and ||g - (u.g) u|| <= across_j; each lies in the next one.
+
+    Args:
+        center: ||m||, m the pilot's mean.
+        drift: an upper confidence bound on ||h - m||.
+        stretch: s, by which deviations along u are stretched in the next one.
+        variance: an upper confidence bound on the largest eigenvalue of E q q^T over the outermost region, q = g - m with
+            its part along u stretched.
+        along: shape (batch, regions), falling.
+        across: shape (batch, regions), rising.
+        outside: upper confidence bounds on the probability of a draw outside; shape (batch, regions), falling.
+    """
+
+    center: Array = _field(NUMBER, 0)
+    drift: Array = _field(NUMBER, 0)
+    stretch: Array = _field(NUMBER, 1)
+    variance: Array = _field(NUMBER, 0)
+    along: Array = _field(NUMBERS, 0)
+    across: Array = _field(NUMBERS, 0)
+    outside: Array = _field(NUMBERS, 0, 1)
+
+
+@final
+@dataclass(frozen=True)
+class FourthMoment(Piece):
+    """The fourth moment of the stretched deviations over the outermost region (theory 3e).
+
+    Args:
+        upper: an upper confidence bound on sup over unit vectors v of E (v.q)^4.
+    """
+
+    upper: Array = _field(NUMBER, 0)
+
+
+@final
+@dataclass(frozen=True)
+class EntryBounds(Piece):
+    """Every entry of the smoothed map (theory 3d): shape (batch, ...) each.
+
+    Args:
+        low: lower confidence bounds of h_i.
+        high: upper ones.
+        second: upper confidence bounds on E (g_i - m_i)^2.
+        center: m_i, the pilot's mean; NaN where it was not kept.
+    """
+
+    low: Array = _field(MAP)
+    high: Array = _field(MAP)
+    second: Array = _field(MAP, 0)
+    center: Array = _field(MAP, optional=True)
+
+
+@final
+@dataclass(frozen=True)
+class FunctionalBounds(Piece):
+    """Linear functionals v.h of the smoothed map: shape (batch, functionals).
+
+    Args:
+        low: lower confidence bounds.
+        high: upper ones.
+        second: upper confidence bounds on E (v.(g - m))^2.
+        center: v.m; NaN where it was not kept.
+        bound: structural bounds of |v.g|, shape (functionals,), the same for all inputs.
+    """
+
+    low: Array = _field(NUMBERS)
+    high: Array = _field(NUMBERS)
+    second: Array = _field(NUMBERS, 0)
+    center: Array = _field(NUMBERS, optional=True)
+    bound: Array = _field(SHARED, 0)
+
+
+@final
+@dataclass(frozen=True)
+class Prediction(Piece):
+    """The class of the smoothed classifier.
+
+    Args:
+        label: chosen by the pilot; -1 if none.
+        p_lower: pA, a lower confidence bound on the probability of that class under the noise.
+    """
+
+    label: Counts = _field(COUNT, -1)
+    p_lower: Array = _field(NUMBER, 0, 1)

@@ -1,0 +1,112 @@
+"""The terms of a claim."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any, final
+
+from attricert import checks
+from attricert._version import __version__
+from attricert.certificates.claim import Observed
+from attricert.certificates.ledger import Ledger
+from attricert.errors import ArgumentError, IntegrityError
+from attricert.noise import NOISES, Noise
+
+__all__ = ["Terms"]
+
+
+@final
+@dataclass(frozen=True)
+class Terms:
+    """What the certificates of one call have in common.
+
+    Args:
+        noise: the smoothing distribution.
+        dimension: d, entries of one input.
+        max_norm: M, the structural l2 bound of the attribution.
+        max_entry: the structural bound of each entry of the attribution, in absolute value.
+        bound: how both are enforced, e.g. ``Normalize()``.
+        nonnegative: whether no attribution entry is ever negative.
+        alpha: the probability, over the draws, with which an input's certificates may fail.
+        observed: the averages that the claim is about, or None where it is about h (the population).
+        confidence: the confidence bound used for the norm.
+        antithetic: whether draws came in pairs.
+        seed: seed of the keyed streams.
+        ledger: alpha's shares of all that is proven.
+        version: library version.
+    """
+
+    noise: Noise
+    dimension: int
+    max_norm: float
+    max_entry: float
+    bound: str
+    nonnegative: bool
+    alpha: float
+    observed: Observed | None
+    confidence: str
+    antithetic: bool
+    seed: int
+    ledger: Ledger
+    version: str = __version__
+
+    def __post_init__(self) -> None:
+        checks.fraction("alpha", self.alpha)
+        if self.observed is not None and self.antithetic:
+            checks.count("observed n_samples", self.observed.n_samples, 2)
+
+    def share(self, name: str) -> float:
+        """The part of alpha that goes to one thing that is proven."""
+        return self.ledger[name]
+
+    @property
+    def entry_share(self) -> float:
+        """Of each event about one entry or functional.
+
+        Each has a lower bound, an upper bound and a second moment; for observed averages one event more at either end.
+        """
+        return self.share("entries") / ((3 if self.observed is None else 5) * max(self.ledger.entries, 1))
+
+    @property
+    def guarantee(self) -> str:
+        """``"population"`` or ``"observed"``."""
+        return "population" if self.observed is None else "observed"
+
+    @property
+    def observed_draws(self) -> int:
+        """Independent draws in each observed average: an antithetic pair is one; 0 for the population."""
+        n = 0 if self.observed is None else self.observed.n_samples
+        return n // 2 if self.antithetic else n
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        noise = {"name": NOISES.name_of(self.noise), **NOISES.parameters_of(self.noise)}
+        observed = None if self.observed is None else self.observed.n_samples
+        return {**values, "noise": noise, "observed": observed, "ledger": self.ledger.to_dict()}
+
+    def to_json(self) -> str:
+        """As text."""
+        return json.dumps(self.to_dict())
+
+    @classmethod
+    def from_json(cls, text: str) -> Terms:
+        """From text.
+
+        Raises:
+            IntegrityError: these are no terms, or of a noise that nobody has registered.
+        """
+        try:
+            values = json.loads(text)
+            noise = dict(values.pop("noise"))
+            observed = values.pop("observed")
+            return cls(
+                noise=NOISES.build(noise.pop("name"), noise),
+                observed=None if observed is None else Observed(observed),
+                ledger=Ledger.from_dict(values.pop("ledger")),
+                **values,
+            )
+        except (ArgumentError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise IntegrityError(f"not the terms of a certificate ({error})") from None
