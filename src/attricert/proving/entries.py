@@ -4,29 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, final
+from typing import final
 
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float
 from torch import Tensor
 
+from attricert.certificates.pieces import EntryBounds, FunctionalBounds, Piece
 from attricert.confidence import excess, stake
 from attricert.proving.pilot import Pilot
-from attricert.proving.quantity import Quantity
+from attricert.proving.proof import Proof
 from attricert.sampling import Columns, Draws
 
-__all__ = ["EntryBounds"]
+__all__ = ["EntriesProof"]
 
 
 @final
 @dataclass(frozen=True)
-class EntryBounds(Quantity):
+class EntriesProof(Proof):
     """Lower, upper bound and second moment of many scalars v.g at once (theory 3d, 5).
 
     Args:
-        prefix: of the fields of evidence.
-        vectors: the v, shape (r, d); None for every feature.
+        vectors: the v, shape (r, d), functionals; None for every entry.
         shape: of one input's evidence.
         center: v.m, shape (r,).
         drawn: smallest and largest possible v.g, shape (r,) each.
@@ -37,7 +37,6 @@ class EntryBounds(Quantity):
         columns: of v.g - v.m.
     """
 
-    prefix: str
     vectors: Float[Tensor, "r d"] | None
     shape: tuple[int, ...]
     center: npt.NDArray[np.float64]
@@ -52,14 +51,13 @@ class EntryBounds(Quantity):
     @classmethod
     def start(
         cls,
-        prefix: str,
         pilot: Pilot,
         horizon: int,
         alpha: float,
         drawn: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
         shape: tuple[int, ...],
         vectors: Float[Tensor, "r d"] | None = None,
-    ) -> EntryBounds:
+    ) -> EntriesProof:
         """No draws yet."""
         center = _along(pilot.center[None], vectors)[0].cpu().numpy()
         sample = _along(pilot.sample, vectors)
@@ -72,16 +70,16 @@ class EntryBounds(Quantity):
             stake(variance, largest - center + allowance, horizon, alpha),
             stake(fourth, farthest, horizon, alpha),
         )
-        return cls(prefix, vectors, shape, center, drawn, allowance, bets, alpha, pilot.center)
+        return cls(vectors, shape, center, drawn, allowance, bets, alpha, pilot.center)
 
-    def update(self, draws: Draws) -> EntryBounds:
+    def update(self, draws: Draws) -> EntriesProof:
         """After these draws too."""
         new = Columns.of(_along(draws.rows - self.mean, self.vectors))
         columns = new if self.columns is None else self.columns.merge(new)
         return replace(self, columns=columns, draws=self.draws + len(draws.rows) // draws.calls_per_draw)
 
-    def evidence(self) -> Mapping[str, Any]:
-        """Lower and upper bounds of v.h, upper bounds of E (v.(g-m))^2."""
+    def pieces(self, found: Mapping[str, Piece]) -> Mapping[str, Piece]:
+        """Lower and upper bounds of v.h, upper bounds of E (v.(g-m))^2, and v.m."""
         if self.columns is None:
             raise AttributeError("no draws were seen")
         c, n, alpha = self.columns, self.draws, self.alpha
@@ -93,12 +91,13 @@ class EntryBounds(Quantity):
         spread = second + excess(largest * second, largest, self.bets[2], n, alpha)
         smallest, greatest = self.drawn
         farthest = np.maximum(greatest - self.center, self.center - smallest) ** 2
-        values = {
-            "low": np.maximum(self.center + lower, smallest),
-            "high": np.minimum(self.center + upper, greatest),
-            "spread": np.minimum(spread, farthest),
-        }
-        return {f"{self.prefix}_{name}": value.reshape(self.shape) for name, value in values.items()}
+        ends = np.maximum(self.center + lower, smallest), np.minimum(self.center + upper, greatest)
+        low_map, high_map, squares, center = (
+            value.reshape(self.shape) for value in (*ends, np.minimum(spread, farthest), self.center)
+        )
+        if self.vectors is None:
+            return {"entries": EntryBounds(low_map, high_map, squares, center)}
+        return {"functionals": FunctionalBounds(low_map, high_map, squares, center, greatest)}
 
 
 def _along(rows: Float[Tensor, "n d"], vectors: Float[Tensor, "r d"] | None) -> Tensor:

@@ -8,11 +8,11 @@ from typing import final
 
 import numpy as np
 
-from attricert import checks
-from attricert.certificates import METHODS, Facts, Geometry, Statement
-from attricert.confidence import Problem
+from attricert.certificates import Certificate, Claim, Evidence, Terms
+from attricert.certificates.cosine import norm_needed
+from attricert.certificates.pieces import Norm, Sampling, TopVariance
+from attricert.confidence import CONFIDENCE_BOUNDS, Problem
 from attricert.errors import ArgumentError
-from attricert.proving.norm import BOUNDS
 
 __all__ = ["Goal"]
 
@@ -23,41 +23,37 @@ _FEWEST = 256
 @final
 @dataclass(frozen=True)
 class Goal:
-    """Certified cosine >= T at eps.
+    """A claim that is to be decided, from bounds that hold at all draw counts at once.
 
     Args:
-        statement: the terms.
-        method: must be ``"sound"``.
-        eps: the claim's l2 size.
-        cosine: the claim's threshold.
+        terms: the terms.
+        claim: certified cosine >= T at eps.
     """
 
-    statement: Statement
-    method: str
-    eps: float
-    cosine: float
+    terms: Terms
+    claim: Claim
 
     def __post_init__(self) -> None:
-        checks.positive("stop_when[0] (eps)", self.eps)
-        checks.fraction("stop_when[1] (cosine)", self.cosine)
-        if checks.known("method", self.method, METHODS) != "sound":
-            raise ArgumentError("method", self.method, "stop_when decides claims, which needs 'sound'")
-        confidence = self.statement.confidence
-        if not (confidence in BOUNDS and BOUNDS[confidence].anytime):
-            rule = "stop_when needs a bound that is valid at any time: 'betting'"
-            raise ArgumentError("confidence", confidence, rule)
+        name = self.terms.confidence
+        if not (name in CONFIDENCE_BOUNDS and CONFIDENCE_BOUNDS[name].anytime):
+            good = " or ".join(repr(n) for n in CONFIDENCE_BOUNDS if CONFIDENCE_BOUNDS[n].anytime)
+            raise ArgumentError("confidence", name, f"stop_at needs a bound that is valid at any time: {good}")
 
-    def reached(self, norm: float, spread: float, reach: float) -> bool:
-        """Whether these bounds prove the claim."""
-        return bool(self._geometry(norm, spread, reach).cosine(np.array([self.eps]))[0] >= self.cosine)
+    def reached(self, norm: float, top_variance: float | None, farthest: float) -> bool:
+        """Whether these bounds prove the claim; None where the spread is not known."""
+        certificate = Certificate(self._evidence(norm, top_variance, farthest))
+        return bool(certificate.cosine(self.claim.eps)[0] >= self.claim.cosine)
 
-    def horizon(self, guess: Problem, spread: float, reach: float) -> int:
+    def horizon(self, guess: Problem, top_variance: float | None, farthest: float) -> int:
         """About how many draws will decide, if the norm is what takes longest."""
-        needed = float(self._geometry(1.0, spread, reach).norm_needed(self.eps, self.cosine)[0])
+        evidence = self._evidence(self.terms.max_norm, top_variance, farthest)
+        needed = norm_needed(evidence, self.claim.eps, self.claim.cosine)
         gap = guess.mean - needed
         draws = _CAUTION * 2 * guess.variance * math.log(1 / guess.alpha) / max(gap**2, 1e-300)
         return int(min(max(draws, _FEWEST), guess.horizon))
 
-    def _geometry(self, norm: float, spread: float, reach: float) -> Geometry:
-        facts = Facts(np.array([norm]), np.array([spread]), np.array([reach]))
-        return Geometry(self.statement, self.method, facts)
+    def _evidence(self, norm: float, top_variance: float | None, farthest: float) -> Evidence:
+        none = np.zeros(1, dtype=np.int64)
+        spread = None if top_variance is None else TopVariance(np.array([top_variance]), np.array([farthest]))
+        bounded = Norm(np.array([min(max(norm, 0.0), self.terms.max_norm)]))
+        return Evidence(self.terms, Sampling(none, none.copy(), none.copy(), none.copy()), bounded, ("",), None, spread)

@@ -4,29 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
+import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from attricert.certificates import Statement
-from attricert.confidence import Betting, EmpiricalBernstein, Hoeffding, LowerBound, Problem
+from attricert.certificates import Terms
+from attricert.certificates.pieces import Norm, Piece
+from attricert.confidence import CONFIDENCE_BOUNDS, LowerBound, Problem
 from attricert.proving.pilot import Pilot
-from attricert.proving.quantity import ROUNDING, Quantity
+from attricert.proving.proof import ROUNDING, Proof
 from attricert.sampling import Draws
 
-__all__ = ["BOUNDS", "Norm", "norm_problem"]
-
-BOUNDS: dict[str, type[LowerBound]] = {
-    "betting": Betting,
-    "hoeffding": Hoeffding,
-    "bernstein": EmpiricalBernstein,
-}
+__all__ = ["NormProof", "norm_problem"]
 
 
 @final
 @dataclass(frozen=True)
-class Norm(Quantity):
+class NormProof(Proof):
     """c >= u.h = E[u.g] with u from the pilot: a mean of scalar draws (theory 5).
 
     Args:
@@ -40,16 +36,16 @@ class Norm(Quantity):
     above: LowerBound | None
 
     @classmethod
-    def start(cls, pilot: Pilot, statement: Statement, problem: Problem, *, both: bool) -> Norm:
+    def start(cls, pilot: Pilot, terms: Terms, problem: Problem, *, both: bool) -> NormProof:
         """No draws yet."""
-        kind = BOUNDS[statement.confidence]
+        kind = CONFIDENCE_BOUNDS[terms.confidence]
         return cls(pilot.direction, kind.start(problem), kind.start(problem.mirrored()) if both else None)
 
-    def update(self, draws: Draws) -> Norm:
+    def update(self, draws: Draws) -> NormProof:
         """After these draws too."""
         values = (draws.values @ self.direction).cpu().numpy()
         above = None if self.above is None else self.above.update(-values)
-        return Norm(self.direction, self.below.update(values), above)
+        return NormProof(self.direction, self.below.update(values), above)
 
     @property
     def lower(self) -> float:
@@ -61,13 +57,13 @@ class Norm(Quantity):
         """Upper bound on u.h; inf where none was asked for."""
         return float("inf") if self.above is None else -self.above.lower()
 
-    def evidence(self) -> Mapping[str, Any]:
+    def pieces(self, found: Mapping[str, Piece]) -> Mapping[str, Piece]:
         """The norm."""
-        return {"norm": self.lower}
+        return {"norm": Norm(np.array(self.lower))}
 
 
-def norm_problem(pilot: Pilot, statement: Statement, horizon: int) -> Problem:
+def norm_problem(pilot: Pilot, terms: Terms, horizon: int) -> Problem:
     """What the pilot expects of u.g."""
-    low = 0.0 if statement.nonnegative else -statement.bound
+    low = 0.0 if terms.nonnegative else -terms.max_norm
     guess = (float(pilot.along.mean[0]), float(pilot.along.variance[0]), pilot.along.count)
-    return Problem(low, statement.bound, statement.share("norm"), horizon, *guess)
+    return Problem(low, terms.max_norm, terms.share("norm"), horizon, *guess)

@@ -15,10 +15,11 @@ from attricert.progress import ProgressCallback
 from attricert.sampling import Draws, Sampler
 from attricert.streams import Stream
 
-__all__ = ["Pilot", "Source", "explore"]
+__all__ = ["Pilot", "Source", "across_of", "explore"]
 
 _SCALE_SHARE = 4  # one pilot draw in so many estimates scales, around the center that the others gave
 _SAMPLE_BYTES = 16 * 2**20
+_ROUNDING = 1e-12
 
 
 @final
@@ -52,6 +53,7 @@ class Pilot:
         direction: m / ||m||, zero where m is.
         along: mean and variance of u.g over the second part.
         sample: some rows g - m of the second part.
+        around: u.g and ||g - (u.g) u|| of all rows of the second part.
         votes: predicted classes of all draws, or None without a classifier.
     """
 
@@ -61,6 +63,7 @@ class Pilot:
     direction: Float[Tensor, " d"]
     along: Moments[Tensor]
     sample: Float[Tensor, "n d"]
+    around: Float[Tensor, "rows 2"]
     votes: Int[Tensor, " votes"] | None
 
 
@@ -74,12 +77,21 @@ def explore(source: Source, draws: int) -> Pilot:
     center = mean.mean
     size = center.norm()
     direction = center / size if float(size) > 0 else center
-    along, sample = no_moments(direction[:1], variances=True), []
+    along, sample, around = no_moments(direction[:1], variances=True), [], []
     kept = max(2, _SAMPLE_BYTES // (8 * source.x.numel()))
     for chunk in source.draws("pilot", first, draws):
         along = along.update((chunk.values @ direction)[:, None])
-        sample.append(chunk.rows[:kept] - center)
+        q = chunk.rows - center
+        around.append(torch.stack([chunk.rows @ direction, across_of(q, q @ direction)], dim=1))
+        sample.append(q[:kept])
         kept -= len(sample[-1])
         votes.append(chunk.classes)
     known = [v for v in votes if v is not None]
-    return Pilot(draws, center, first, direction, along, torch.cat(sample), torch.cat(known) if known else None)
+    votes_seen = torch.cat(known) if known else None
+    return Pilot(draws, center, first, direction, along, torch.cat(sample), torch.cat(around), votes_seen)
+
+
+def across_of(q: Float[Tensor, "n d"], along: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """||q - (u.q) u||, rounded up: it is that of g too, as m is a multiple of u."""
+    square = (q**2).sum(dim=1)
+    return torch.sqrt((square - along**2).clamp_min(0.0) + _ROUNDING * square)

@@ -12,25 +12,33 @@ import numpy.typing as npt
 from jaxtyping import Float
 from torch import Tensor
 
-from attricert.certificates import Evidence, Statement
-from attricert.confidence import norm_interval
+from attricert.certificates import Evidence, Terms
+from attricert.certificates.pieces import Maps, Norm, Piece, Sampling
+from attricert.confidence import CONFIDENCE_BOUNDS, norm_interval
 from attricert.moments import Moments, no_moments
-from attricert.progress import ProgressCallback
-from attricert.proving.entries import EntryBounds
+from attricert.progress import Tick
+from attricert.proving.entries import EntriesProof
 from attricert.proving.goal import Goal
-from attricert.proving.label import Label
-from attricert.proving.norm import BOUNDS, Norm, norm_problem
+from attricert.proving.norm import NormProof, norm_problem
 from attricert.proving.pilot import Pilot, Source, explore
-from attricert.proving.quantity import Quantity
-from attricert.proving.spread import Higher, Spread, reach_of
+from attricert.proving.prediction import PredictionProof
+from attricert.proving.proof import Proof
+from attricert.proving.spread import SpreadProof, max_deviation
 from attricert.sampling import Draws, Sampler
 
-__all__ = ["CONFIDENCES", "PILOT_SHARE", "Prover", "evidence"]
+__all__ = ["CONFIDENCES", "PILOT_SHARE", "Proven", "Prover", "evidence"]
 
-CONFIDENCES = (*BOUNDS, "asymptotic")
+CONFIDENCES = (*CONFIDENCE_BOUNDS, "asymptotic")
 
-Row = Mapping[str, Any]
-"""One input's evidence: a value for each field of `Evidence`."""
+
+@final
+@dataclass(frozen=True)
+class Proven:
+    """One input's evidence: an outcome, and pieces by name whose arrays have no axis of inputs."""
+
+    outcome: str
+    pieces: Mapping[str, Piece]
+
 
 PILOT_SHARE = 10  # one draw in so many chooses the direction; the loss is about trace(Cov) / (2 n0 c)
 _FIRST_CHECK, _CHECK_GROWTH = 256, 1.1  # draws before stopping early is considered, and then between checks
@@ -54,40 +62,37 @@ class _Tally:
             self.nonfinite + draws.nonfinite,
         )
 
-    def row(self, x: Tensor, pilot: int, outcome: str) -> Row:
+    def pieces(self, x: Tensor, pilot: int) -> dict[str, Piece]:
+        counts = (np.array(count) for count in (self.calls, pilot, self.zeros, self.nonfinite))
         return {
-            "n_samples": self.calls,
-            "n_pilot": pilot,
-            "zeros": self.zeros,
-            "nonfinite": self.nonfinite,
-            "outcome": outcome,
-            "maps": self.moments.mean.reshape(x.shape).cpu().numpy(),
+            "sampling": Sampling(*counts),
+            "maps": Maps(self.moments.mean.reshape(x.shape).cpu().numpy()),
         }
 
 
 @final
 @dataclass(frozen=True)
 class Prover:
-    """Proves what a statement names, for one input after another.
+    """Proves what the ledger of the terms names, for one input after another.
 
     Args:
         sampler: where draws come from.
-        statement: the terms.
+        terms: the terms.
         n_samples: attributions to compute in all, pilot included.
         goal: a claim that ends sampling early, or None.
         functionals: vectors v whose v.h is bounded too, or None.
-        watch: told, as draws come in, how many attributions were computed, and a function that gives the evidence of
+        on_draws: told, as draws come in, how many attributions were computed, and a function that gives the evidence of
             norm and spread that they would make; or None.
     """
 
     sampler: Sampler
-    statement: Statement
+    terms: Terms
     n_samples: int
     goal: Goal | None = None
     functionals: Float[Tensor, "r d"] | None = None
-    watch: Callable[[int, Callable[[], Evidence]], None] | None = None
+    on_draws: Callable[[int, Callable[[], Evidence]], None] | None = None
 
-    def prove(self, x: Float[Tensor, "*features"], target: Tensor | None, key: str, tick: ProgressCallback) -> Row:
+    def prove(self, x: Float[Tensor, "*features"], target: Tensor | None, key: str, tick: Tick) -> Proven:
         """Sample and prove.
 
         Args:
@@ -96,21 +101,22 @@ class Prover:
             key: names its draws.
             tick: told of progress.
         """
-        source = Source(self.sampler, x, target, self.statement.seed, key, tick)
+        source = Source(self.sampler, x, target, self.terms.seed, key, tick)
         units = self.n_samples // self.sampler.calls_per_draw
-        if self.statement.confidence == "asymptotic":
+        if self.terms.confidence == "asymptotic":
             return self._asymptotic(source, units)
         return self._finite(source, units)
 
-    def _asymptotic(self, source: Source, units: int) -> Row:
+    def _asymptotic(self, source: Source, units: int) -> Proven:
         tally = _Tally(no_moments(source.x, variances=True))
         for draws in source.draws("main", 0, units):
             tally = tally.add(draws)
-        m, share = tally.moments, self.statement.share("norm")
+        m, share = tally.moments, self.terms.share("norm")
         norm, _ = norm_interval(m.mean.cpu().numpy(), m.variance.cpu().numpy(), m.count, share)
-        return {"norm": norm, **tally.row(source.x, 0, "")}
+        lower = Norm(np.array(min(norm, self.terms.max_norm)))
+        return Proven("", {**tally.pieces(source.x, 0), "norm": lower})
 
-    def _finite(self, source: Source, units: int) -> Row:
+    def _finite(self, source: Source, units: int) -> Proven:
         main = units - units // PILOT_SHARE
         pilot = explore(source, units - main)
         norm, spread = self._core(pilot, main)
@@ -121,56 +127,50 @@ class Prover:
                 tally = tally.add(draws)
                 norm = norm.update(draws)
                 spread = None if spread is None else spread.update(draws)
-                others = [quantity.update(draws) for quantity in others]
+                others = [proof.update(draws) for proof in others]
                 self._show(tally, norm, spread, source.x)
             done = stop
             outcome = self._outcome(norm, spread, last=stop == main)
             if outcome in ("proven", "refuted"):
                 break
-        row: dict[str, Any] = dict(tally.row(source.x, pilot.draws * self.sampler.calls_per_draw, outcome))
-        for quantity in (norm, spread, *others):
-            row.update({} if quantity is None else quantity.evidence())
-        return row
+        found = tally.pieces(source.x, pilot.draws * self.sampler.calls_per_draw)
+        return Proven(outcome, _all_pieces(found, [norm, *([] if spread is None else [spread]), *others]))
 
-    def _show(self, tally: _Tally, norm: Norm, spread: Spread | None, x: Tensor) -> None:
-        if self.watch is None:
+    def _show(self, tally: _Tally, norm: NormProof, spread: SpreadProof | None, x: Tensor) -> None:
+        if self.on_draws is None:
             return
 
         def so_far() -> Evidence:
-            row: dict[str, Any] = {**tally.row(x, 0, ""), **norm.evidence()}
-            row.update({} if spread is None else spread.evidence())
-            return evidence(self.statement, [row], None)
+            found = _all_pieces(tally.pieces(x, 0), [norm, *([] if spread is None else [spread])])
+            return evidence(self.terms, [Proven("", found)])
 
-        self.watch(tally.calls, so_far)
+        self.on_draws(tally.calls, so_far)
 
-    def _core(self, pilot: Pilot, main: int) -> tuple[Norm, Spread | None]:
+    def _core(self, pilot: Pilot, main: int) -> tuple[NormProof, SpreadProof | None]:
         """What the cosine needs, tuned to the draws that the goal is expected to take."""
-        s, goal, problem = self.statement, self.goal, norm_problem(pilot, self.statement, main)
+        t, goal, problem = self.terms, self.goal, norm_problem(pilot, self.terms, main)
         if goal is not None:
-            guess = Spread.guess(pilot) if "spread" in s.parts else math.inf
-            problem = problem.at_horizon(goal.horizon(problem, guess, reach_of(pilot, s)))
+            guess = SpreadProof.guess(pilot) if "top_variance" in t.ledger else None
+            problem = problem.at_horizon(goal.horizon(problem, guess, max_deviation(pilot, t)))
         both = goal is not None
-        spread = Spread.start(pilot, s, problem.horizon, both=both) if "spread" in s.parts else None
-        return Norm.start(pilot, s, problem, both=both), spread
+        wanted = "top_variance" in t.ledger
+        spread = SpreadProof.start(pilot, t, problem.horizon, both=both) if wanted else None
+        return NormProof.start(pilot, t, problem, both=both), spread
 
-    def _others(self, pilot: Pilot, x: Tensor, main: int) -> list[Quantity]:
-        s = self.statement
-        found: list[Quantity] = []
-        if "moments" in s.parts:
-            found.append(Higher.start(pilot, s, main))
-        if "features" in s.parts:
-            functionals = self.functionals
-            count = s.dimension + (0 if functionals is None else len(functionals))
-            share, every = s.entry_share(count), np.full(s.dimension, s.entry_bound)
-            drawn = (np.zeros_like(every) if s.nonnegative else -every, every)
-            found.append(EntryBounds.start("feature", pilot, main, share, drawn, tuple(x.shape)))
-            if functionals is not None:
-                sizes = functional_bounds(functionals, s)
-                shape = (len(functionals),)
-                drawn = (-sizes, sizes)
-                found.append(EntryBounds.start("functional", pilot, main, share, drawn, shape, functionals))
-        if "label" in s.parts:
-            found.append(Label.start(pilot, s))
+    def _others(self, pilot: Pilot, x: Tensor, main: int) -> list[Proof]:
+        t = self.terms
+        found: list[Proof] = []
+        functionals = self.functionals
+        if t.ledger.entries > (0 if functionals is None else len(functionals)):
+            every = np.full(t.dimension, t.max_entry)
+            drawn = (np.zeros_like(every) if t.nonnegative else -every, every)
+            found.append(EntriesProof.start(pilot, main, t.entry_share, drawn, tuple(x.shape)))
+        if functionals is not None:
+            sizes = functional_bounds(functionals, t)
+            shape = (len(functionals),)
+            found.append(EntriesProof.start(pilot, main, t.entry_share, (-sizes, sizes), shape, functionals))
+        if "prediction" in t.ledger:
+            found.append(PredictionProof.start(pilot, t))
         return found
 
     def _checkpoints(self, units: int) -> Iterator[int]:
@@ -181,30 +181,40 @@ class Prover:
             stop = math.ceil(stop * _CHECK_GROWTH)
         yield units
 
-    def _outcome(self, norm: Norm, spread: Spread | None, *, last: bool) -> str:
+    def _outcome(self, norm: NormProof, spread: SpreadProof | None, *, last: bool) -> str:
         goal = self.goal
         if goal is None:
             return ""
-        reach = math.inf if spread is None else spread.reach
+        if spread is None:
+            guess = upper = lower = None
+            farthest = math.inf
+        else:
+            guess, upper, lower, farthest = spread.seen, None, spread.lower, spread.farthest
         # The spread's upper bound takes an eigenvalue: it is asked for only if a guess would do.
-        likely = goal.reached(norm.lower, math.inf if spread is None else spread.seen, reach)
-        if likely and (spread is None or goal.reached(norm.lower, spread.upper, reach)):
-            return "proven"
-        if not goal.reached(norm.upper, math.inf if spread is None else spread.lower, reach):
+        if goal.reached(norm.lower, guess, farthest):
+            upper = None if spread is None else spread.upper
+            if spread is None or goal.reached(norm.lower, upper, farthest):
+                return "proven"
+        if not goal.reached(norm.upper, lower, farthest):
             return "refuted"  # not even the pilot direction's true mean, and the true spread, would prove it
         return "open" if last else ""
 
 
-def functional_bounds(functionals: Float[Tensor, "r d"], statement: Statement) -> npt.NDArray[np.float64]:
+def _all_pieces(found: dict[str, Piece], proofs: Sequence[Proof]) -> dict[str, Piece]:
+    for proof in proofs:
+        found = {**found, **proof.pieces(found)}
+    return found
+
+
+def functional_bounds(functionals: Float[Tensor, "r d"], terms: Terms) -> npt.NDArray[np.float64]:
     """|v.g| is at most ||v||_2 M, and at most ||v||_1 times the bound of an entry; rounded up."""
     two, one = (functionals.norm(p=p, dim=1).cpu().numpy() for p in (2, 1))
-    return np.asarray(np.minimum(two * statement.bound, one * statement.entry_bound) * (1 + 1e-12))
+    return np.asarray(np.minimum(two * terms.max_norm, one * terms.max_entry) * (1 + 1e-12))
 
 
-def evidence(statement: Statement, rows: Sequence[Row], functionals: Float[Tensor, "r d"] | None) -> Evidence:
-    """Put the rows together."""
-    fields: dict[str, Any] = {name: np.stack([np.asarray(row[name]) for row in rows]) for name in rows[0]}
-    fields["outcome"] = tuple(row["outcome"] for row in rows)
-    if functionals is not None and "functional_low" in fields:
-        fields["functional_bound"] = functional_bounds(functionals, statement)
-    return Evidence(statement=statement, **fields)
+def evidence(terms: Terms, rows: Sequence[Proven]) -> Evidence:
+    """Put the inputs together."""
+    pieces: dict[str, Any] = {
+        name: type(piece).stack([row.pieces[name] for row in rows]) for name, piece in rows[0].pieces.items()
+    }
+    return Evidence(terms=terms, outcome=tuple(row.outcome for row in rows), **pieces)

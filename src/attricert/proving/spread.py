@@ -1,108 +1,128 @@
-"""How far draws stray from their mean, in any direction: second and higher moments."""
+"""How sampled maps spread, and where they lie: what the cosine rests on beside the norm."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, final
+from typing import final
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from attricert.certificates import Statement
+from attricert.certificates import Terms
+from attricert.certificates.pieces import Cone, FourthMoment, Norm, Piece, TopVariance
 from attricert.confidence import (
     Betting,
     LowerBound,
     Problem,
-    maurer_upper,
+    mean_distance,
     stake,
     upper_mean,
     upper_proportion,
 )
+from attricert.moments import Moments, no_moments
 from attricert.proving.pilot import Pilot
-from attricert.proving.quantity import ROUNDING, Quantity
-from attricert.sampling import Draws, Exact, Gram, Scatter
+from attricert.proving.proof import ROUNDING, Proof
+from attricert.proving.regions import Regions, widest
+from attricert.sampling import CenteredFourth, Draws, Exact, Gram, Scatter
 
-__all__ = ["Higher", "Spread", "reach_of"]
+__all__ = ["ConeProof", "SpreadProof", "max_deviation"]
 
-_EXACT_UP_TO = 4096  # features for which d x d moments are kept; 128 MiB each at the most
+_EXACT_UP_TO = 4096  # entries for which d x d moments are kept; 128 MiB each at the most
 _CHUNK = 1000  # rows of a Gram matrix beyond that
-_HIGHER_CHUNK = 3000  # rows of a Gram matrix whose powers are taken: they need more to be tight
-_TUNING_ROWS = 256
 
 
-def reach_of(pilot: Pilot, statement: Statement) -> float:
+def max_deviation(pilot: Pilot, terms: Terms) -> float:
     """B >= ||g - m|| for every g: M + ||m||, or by Pythagoras where g and m are in the positive orthant."""
     size = float(pilot.center.norm())
-    reach = float(np.hypot(statement.bound, size)) if statement.nonnegative else statement.bound + size
-    return reach * (1 + ROUNDING)
+    farthest = float(np.hypot(terms.max_norm, size)) if terms.nonnegative else terms.max_norm + size
+    return farthest * (1 + ROUNDING)
 
 
 @final
 @dataclass(frozen=True)
-class Spread(Quantity):
-    """lambda = lambda_max(E qq^T), q = g - m, m the pilot's mean (theory 5).
+class SpreadProof(Proof):
+    """lambda = lambda_max(E qq^T), q = g - m, m the pilot's mean (theory 5); and a cone, where asked for.
 
     Args:
         center: m.
-        reach: B.
+        farthest: B.
         alpha: probability of failure.
         bet: fixed by the pilot.
-        anytime: whether the bound is to hold at any time; if not, Maurer's is used.
         scatter: second moments.
+        largest: the largest ||q||^2 seen.
         draws: independent draws seen.
         along: for early stopping, a direction of large spread and a lower bound on the spread there.
         total: sum of the squares along it.
+        cone: what is proven of regions, or None.
     """
 
     center: Float[Tensor, " d"]
-    reach: float
+    farthest: float
     alpha: float
     bet: float
-    anytime: bool
     scatter: Scatter
+    largest: float = 0.0
     draws: int = 0
     along: tuple[Float[Tensor, " d"], LowerBound] | None = None
     total: float = 0.0
+    cone: ConeProof | None = None
 
     @staticmethod
     def guess(pilot: Pilot) -> float:
         """What the pilot expects lambda to be."""
-        return float(_widest(pilot.sample)[1].mean())
+        return float(widest(pilot.sample)[1].mean())
 
     @classmethod
-    def start(cls, pilot: Pilot, statement: Statement, horizon: int, *, both: bool) -> Spread:
+    def start(cls, pilot: Pilot, terms: Terms, horizon: int, *, both: bool) -> SpreadProof:
         """No draws yet."""
-        reach, alpha, d = reach_of(pilot, statement), statement.share("spread"), len(pilot.center)
-        direction, squares = _widest(pilot.sample)
+        farthest, alpha, d = max_deviation(pilot, terms), terms.share("top_variance"), len(pilot.center)
+        direction, squares = widest(pilot.sample)
         largest = float((pilot.sample**2).sum(dim=1).max())
-        bet = float(stake(largest * float(squares.mean()), reach**2, horizon, alpha))
-        scatter: Scatter = Exact.start(pilot.center) if d <= _EXACT_UP_TO else Gram.start((1,), _CHUNK)
+        bet = float(stake(largest * float(squares.mean()), farthest**2, horizon, alpha))
         guess = (float(squares.mean()), float(squares.var()), len(squares))
-        lower = Betting.start(Problem(0.0, reach**2, alpha, horizon, *guess))
-        anytime = statement.confidence == "betting"
-        return cls(pilot.center, reach, alpha, bet, anytime, scatter, 0, (direction, lower) if both else None)
+        lower = Betting.start(Problem(0.0, farthest**2, alpha, horizon, *guess))
+        cone = ConeProof.start(pilot, terms, horizon) if "regions" in terms.ledger else None
+        stretch = 1.0 if cone is None else cone.regions.stretch
+        scatter: Scatter = (
+            Exact.start(pilot.direction, stretch)
+            if d <= _EXACT_UP_TO
+            else Gram(_CHUNK, pilot.direction, stretch, cone is not None)
+        )
+        along = (direction, lower) if both else None
+        return cls(pilot.center, farthest, alpha, bet, scatter, along=along, cone=cone)
 
-    def update(self, draws: Draws) -> Spread:
+    def update(self, draws: Draws) -> SpreadProof:
         """After these draws too."""
         q = draws.rows - self.center
         along, total = self.along, self.total
         if along is not None:
             squares = ((q @ along[0]) ** 2).reshape(-1, draws.calls_per_draw).mean(dim=1)
             along, total = (along[0], along[1].update(squares.cpu().numpy())), total + float(squares.sum())
-        seen = self.draws + len(q) // draws.calls_per_draw
-        return replace(self, scatter=self.scatter.update(q), draws=seen, along=along, total=total)
+        inside = torch.ones(len(q), dtype=torch.bool, device=q.device)
+        cone = self.cone
+        if cone is not None:
+            cone, inside = cone.update(draws, q)
+        return replace(
+            self,
+            scatter=self.scatter.update(q, inside),
+            largest=max(self.largest, float((q**2).sum(dim=1).max())),
+            draws=self.draws + len(q) // draws.calls_per_draw,
+            along=along,
+            total=total,
+            cone=cone,
+        )
 
     @property
     def upper(self) -> float:
-        """Upper bound on lambda."""
-        tops, largest = self.scatter.tops(), self.scatter.largest
-        if not self.anytime:
-            return float(maurer_upper(tops[1], self.draws, self.alpha, self.reach))
+        """Upper bound on lambda, at all draw counts at once."""
+        top = self.scatter.top()
         # (v.q)^4 <= ||q||^2 (v.q)^2; matrices of fourth moments cost more time than draws that gain as much.
-        return upper_mean(tops[1], largest * tops[1], largest, self.bet, self.draws, self.alpha, self.reach**2)
+        return upper_mean(
+            top, self.largest * top, self.largest, self.bet, self.draws, self.alpha, self.farthest**2
+        )
 
     @property
     def seen(self) -> float:
@@ -114,80 +134,99 @@ class Spread(Quantity):
         """Lower bound on lambda; 0 where none was asked for."""
         return 0.0 if self.along is None else self.along[1].lower()
 
-    def evidence(self) -> Mapping[str, Any]:
-        """Spread and reach."""
-        return {"spread": self.upper, "reach": self.reach}
+    def pieces(self, found: Mapping[str, Piece]) -> Mapping[str, Piece]:
+        """Top variance, and cone and fourth moment where asked for."""
+        top = TopVariance(np.array(self.upper), np.array(self.farthest))
+        norm = found["norm"]
+        if self.cone is None or not isinstance(norm, Norm):
+            return {"top_variance": top}
+        return {"top_variance": top, **self.cone.pieces_of(float(norm.lower), float(top.upper), self.scatter)}
 
 
 @final
 @dataclass(frozen=True)
-class Higher(Quantity):
-    """sup_v E (v.q)^2k for k > 1, over the q's within a radius, and the probability of the others (theory 3e).
+class ConeProof:
+    """Where sampled maps lie (theory 4): counts outside of regions, the distance of h from m, variance inside.
 
     Args:
-        center: m.
-        radius: b, from the pilot.
-        orders: the 2k.
-        alpha: probability of failure of each of len(orders) + 1 bounds.
-        bets: one an order, fixed by the pilot.
-        gram: the moments of q / b.
-        draws: independent draws seen.
-        outside: of those, how many had a row beyond the radius.
+        regions: chosen by the pilot.
+        terms: for the shares of alpha.
+        size: ||m||.
+        bets: for the variance inside, and the fourth moment there.
+        moments: of the draws' values.
+        outside: draws outside of each region, of a pair either.
+        largest: the largest ||q||^2 seen inside, q stretched.
+        fourth: the fourth moment inside, or None.
     """
 
+    regions: Regions
+    terms: Terms
     center: Float[Tensor, " d"]
-    radius: float
-    orders: tuple[int, ...]
-    alpha: float
-    bets: tuple[float, ...]
-    gram: Gram
-    draws: int = 0
-    outside: int = 0
+    bets: tuple[float, float]
+    moments: Moments[Tensor]
+    outside: tuple[int, ...]
+    largest: float
+    fourth: CenteredFourth | None
 
     @classmethod
-    def start(cls, pilot: Pilot, statement: Statement, horizon: int) -> Higher:
+    def start(cls, pilot: Pilot, terms: Terms, horizon: int) -> ConeProof:
         """No draws yet."""
-        orders = statement.moments
-        alpha = statement.share("moments") / (len(orders) + 1)
-        # Every pilot draw seen lies well within: so do nearly all main draws, and the tail's bound is small.
-        reach = reach_of(pilot, statement)
-        radius = min(1.2 * float(pilot.sample.norm(dim=1).max()) + 1e-6 * reach, reach)
-        squares = _widest(pilot.sample)[1] / radius**2
-        bets = [float(stake(float((squares**order).mean()), 1.0, horizon, alpha)) for order in orders]
-        powers = tuple(order // 2 for order in orders)
-        # One power more than asked for: it bounds the variance of the lower ones.
-        gram = Gram.start((*powers, max(powers) + 1), _HIGHER_CHUNK, 1.0)
-        return cls(pilot.center, radius, orders, alpha, tuple(bets), gram)
+        regions = Regions.choose(pilot, terms, horizon)
+        inside = regions.stretched(pilot.sample, pilot.direction)
+        squares, limit = widest(inside)[1], regions.largest_square
+        largest = float((inside**2).sum(dim=1).max())
+        second = stake(largest * float(squares.mean()), limit, horizon, terms.share("inside_variance"))
+        fourth, bet = None, 0.0
+        if "fourth" in terms.ledger:
+            eighth = largest * float((squares**3).mean())
+            bet = float(stake(eighth, limit**2, horizon, terms.share("fourth")))
+            fourth = CenteredFourth.around(inside)
+        nothing = tuple(0 for _ in regions.along)
+        bets = (float(second), bet)
+        return cls(regions, terms, pilot.center, bets, no_moments(pilot.center), nothing, 0.0, fourth)
 
-    def update(self, draws: Draws) -> Higher:
-        """After these draws too."""
-        q = (draws.rows - self.center) / self.radius  # high powers stay far from underflow
-        beyond = ((q**2).sum(dim=1) > 1.0).reshape(-1, draws.calls_per_draw).any(dim=1)
-        return replace(
+    def update(
+        self, draws: Draws, q: Float[Tensor, "n d"]
+    ) -> tuple[ConeProof, Bool[Tensor, " n"]]:
+        """After these draws too; and which rows lie in the outermost region."""
+        along, across = self.regions.coordinates(q)
+        misses = [~self.regions.holds(j, along, across) for j in range(len(self.outside))]
+        counts = [int(miss.reshape(-1, draws.calls_per_draw).any(dim=1).sum()) for miss in misses]
+        inside, fourth = ~misses[-1], self.fourth
+        squares = across**2 + (self.regions.stretch * (along - self.regions.center)) ** 2
+        if fourth is not None:
+            stretched = q + (self.regions.stretch - 1) * torch.outer(
+                along - self.regions.center, self.regions.direction
+            )
+            fourth = fourth.update(torch.where(inside[:, None], stretched, 0.0))
+        state = replace(
             self,
-            gram=self.gram.update(q),
-            draws=self.draws + len(beyond),
-            outside=self.outside + int(beyond.sum()),
+            moments=self.moments.update(draws.values),
+            outside=tuple(a + b for a, b in zip(self.outside, counts, strict=True)),
+            largest=max(self.largest, float(torch.where(inside, squares, 0.0).max())),
+            fourth=fourth,
         )
+        return state, inside
 
-    def evidence(self) -> Mapping[str, Any]:
-        """Moments and tail."""
-        tops, largest = self.gram.tops(), self.gram.largest
-        sizes = []
-        for order, bet in zip(self.orders, self.bets, strict=True):
-            k = order // 2
-            # (v.q)^4k <= ||q||^(4k - 2j) (v.q)^2j
-            square = min(largest ** (2 * k - j) * top for j, top in tops.items() if k <= j <= 2 * k)
-            moment = upper_mean(tops[k], square, largest**k, bet, self.draws, self.alpha, 1.0)
-            sizes.append(self.radius * moment ** (1 / order) * (1 + ROUNDING))
-        return {"moments": np.array(sizes), "tail": upper_proportion(self.outside, self.draws, self.alpha)}
-
-
-def _widest(sample: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " d"], Float[Tensor, " n"]]:
-    """The direction in which these rows spread most, and the squares along it."""
-    rows = sample[:_TUNING_ROWS]
-    _, vectors = torch.linalg.eigh(rows @ rows.T)
-    direction = rows.T @ vectors[:, -1]
-    size = direction.norm()
-    direction = direction / size if float(size) > 0 else direction
-    return direction, (sample @ direction) ** 2
+    def pieces_of(self, norm: float, top_variance: float, scatter: Scatter) -> Mapping[str, Piece]:
+        """Cone, and fourth moment where asked for, given bounds on norm and spread."""
+        r, n, terms = self.regions, self.moments.count, self.terms
+        away = mean_distance(n, terms.share("drift"), terms.max_norm, norm, top_variance)
+        drift = (float((self.moments.mean - self.center).norm()) + float(away)) * (1 + ROUNDING)
+        masses = [
+            upper_proportion(count, n, terms.share("regions") * part)
+            for count, part in zip(self.outside, r.shares, strict=True)
+        ]
+        top, limit = scatter.top_inside(), r.largest_square
+        share = terms.share("inside_variance")
+        variance = upper_mean(top, self.largest * top, self.largest, self.bets[0], n, share, limit)
+        numbers = (r.center, drift, r.stretch, variance)
+        found: dict[str, Piece] = {
+            "cone": Cone(*map(np.array, numbers), np.array(r.along), np.array(r.across), np.array(masses))
+        }
+        if self.fourth is not None:
+            fourth = self.fourth.top(top)
+            largest, share = self.largest**2, terms.share("fourth")
+            upper = upper_mean(fourth, largest * fourth, largest, self.bets[1], n, share, limit**2)
+            found["fourth"] = FourthMoment(np.array(upper))
+        return found

@@ -3,6 +3,7 @@
 from attricert.sampling.batching import BatchSize
 from attricert.sampling.columns import Columns
 from attricert.sampling.sampler import Draws, Sampler
+from attricert.sampling.fourth import CenteredFourth
 from attricert.sampling.scatter import Exact, Gram, Scatter
 
-__all__ = ["BatchSize", "Columns", "Draws", "Exact", "Gram", "Sampler", "Scatter"]
+__all__ = ["BatchSize", "CenteredFourth", "Columns", "Draws", "Exact", "Gram", "Sampler", "Scatter"]

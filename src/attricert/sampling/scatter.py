@@ -1,168 +1,156 @@
-"""Second and higher moments of centered draws in all directions at once: pure, mergeable, never too small (theory 5).
+"""Second moments of centered draws in all directions at once: pure states, never too small (theory 5).
 
-Both forms give upper bounds of sup_v mean (v.q_i)^2k over unit vectors v, for the q_i seen. `Exact` keeps a d x
-d matrix. `Gram` keeps a few numbers: it cuts the rows into chunks and adds up the chunks' largest eigenvalues, which is
-at least the largest eigenvalue of the sum. A chunk's comes from its matrix of inner products: sum_i (v.q_i)^2k is at
-most the largest eigenvalue of the elementwise k-th power of (q_i.q_j). The larger the chunk, the tighter the sum, at a
-cost of chunk * d multiplications a row and chunk^3 / 3 a chunk; memory is chunk * d.
+Both forms give upper bounds of sup_v mean (v.q_i)^2 over unit vectors v, of all q_i seen, and of those inside a region
+with their part along a direction u stretched. `Exact` keeps d x d matrices. `Gram` keeps a few numbers: it cuts the rows
+into chunks and adds up the chunks' largest eigenvalues, which is at least the largest eigenvalue of the sum. The larger
+the chunk, the tighter the sum, at a cost of chunk * d multiplications a row and chunk^3 / 3 a chunk; memory is
+chunk * d.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from attricert.sampling.eigen import largest_eigenvalue
 
-__all__ = ["Exact", "Gram", "Scatter"]
+__all__ = ["Exact", "Gram", "Scatter", "rounding"]
 
 
 class Scatter(ABC):
-    """Immutable state; `update` gives the next one, and two states of one class `merge`."""
+    """Immutable state; `update` gives the next one."""
 
     @abstractmethod
-    def update(self, q: Float[Tensor, "n d"]) -> Scatter:
-        """These centered rows too."""
+    def update(self, q: Float[Tensor, "n d"], inside: Bool[Tensor, " n"]) -> Scatter:
+        """These centered rows too, and which of them lie in the region."""
 
     @abstractmethod
-    def tops(self) -> Mapping[int, float]:
-        """For each k that is kept, at least sup_v mean (v.q)^2k over the rows seen."""
+    def top(self) -> float:
+        """At least sup_v mean (v.q)^2 over all rows seen."""
 
-    @property
     @abstractmethod
-    def largest(self) -> float:
-        """The largest ||q||^2 seen."""
+    def top_inside(self) -> float:
+        """At least sup_v mean (v.q')^2, q' a row with its part along u stretched; zero for rows outside the region."""
 
 
 @final
 @dataclass(frozen=True)
 class Exact(Scatter):
-    """The sum of qq^T: second moments only.
+    """Sums of qq^T.
 
     Args:
         count: rows seen.
-        second: sum of qq^T, shape (d, d).
-        largest_seen: largest ||q||^2.
+        second: of all rows, shape (d, d).
+        outside: of those outside the region.
+        direction: u.
+        stretch: of the parts along it.
     """
 
     count: int
     second: Float[Tensor, "d d"]
-    largest_seen: float
+    outside: Float[Tensor, "d d"]
+    direction: Float[Tensor, " d"]
+    stretch: float
 
     @classmethod
-    def start(cls, like: Float[Tensor, " d"]) -> Exact:
+    def start(cls, direction: Float[Tensor, " d"], stretch: float) -> Exact:
         """No rows yet, for rows on this tensor's device."""
-        zero = torch.zeros(len(like), len(like), dtype=torch.float64, device=like.device)
-        return cls(0, zero, 0.0)
+        zero = torch.zeros(len(direction), len(direction), dtype=torch.float64, device=direction.device)
+        return cls(0, zero, zero, direction, stretch)
 
-    def update(self, q: Float[Tensor, "n d"]) -> Exact:
+    def update(self, q: Float[Tensor, "n d"], inside: Bool[Tensor, " n"]) -> Exact:
         """These rows too."""
-        largest = max(self.largest_seen, float((q**2).sum(dim=1).max()))
-        return Exact(self.count + len(q), torch.addmm(self.second, q.T, q), largest)
+        far = q[~inside]  # few, if any
+        outside = torch.addmm(self.outside, far.T, far) if len(far) else self.outside
+        return replace(self, count=self.count + len(q), second=torch.addmm(self.second, q.T, q), outside=outside)
 
-    def merge(self, other: Exact) -> Exact:
-        """The rows of both."""
-        largest = max(self.largest_seen, other.largest_seen)
-        return Exact(self.count + other.count, self.second + other.second, largest)
+    def top(self) -> float:
+        """Of the whole sum."""
+        return self._top(self.second, 0.0)
 
-    def tops(self) -> Mapping[int, float]:
-        """Second moments."""
-        d = len(self.second)
-        top = largest_eigenvalue((self.second + self.second.T) / 2)
-        return {1: top * _rounding((self.count + d) * d) / max(self.count, 1)}
+    def top_inside(self) -> float:
+        """Stretching acts on the sum as it does on the rows."""
+        more = (self.stretch - 1) * self.direction
+        inside = self.second - self.outside
+        half = inside + torch.outer(more, self.direction @ inside)
+        # What the difference has lost in rounding, as much as the stretch can make of it.
+        lost = 4 * self.stretch**2 * len(more) * torch.finfo(torch.float64).eps * float(self.second.diagonal().sum())
+        return self._top(half + torch.outer(half @ self.direction, more), lost)
 
-    @property
-    def largest(self) -> float:
-        """The largest ||q||^2 seen."""
-        return self.largest_seen
+    def _top(self, matrix: Tensor, lost: float) -> float:
+        d, count = len(matrix), max(self.count, 1)
+        return (largest_eigenvalue((matrix + matrix.T) / 2) * rounding((count + d) * d) + lost) / count
 
 
 @final
 @dataclass(frozen=True)
 class Gram(Scatter):
-    """Sums over chunks of the largest eigenvalue of powers of the Gram matrix.
+    """Sums over chunks of the largest eigenvalue of the Gram matrix.
 
     Args:
         chunk: rows in a chunk.
-        radius: rows with ||q|| beyond it count as zero, inf for none.
-        sums: for each k, the sum over closed chunks.
+        direction: u.
+        stretch: of the parts along it.
+        regions: whether those inside are asked for.
+        sums: of all rows, and of those inside with the stretch; over closed chunks.
         count: rows seen, pending ones included.
-        outside: how many were beyond the radius.
-        largest_seen: largest ||q||^2 within the radius.
-        pending: rows of the chunk that is not closed yet.
+        pending: rows of the chunk that is not closed yet, and which of them lie inside.
     """
 
     chunk: int
-    radius: float
-    sums: Mapping[int, float]
+    direction: Float[Tensor, " d"]
+    stretch: float
+    regions: bool
+    sums: tuple[float, float] = (0.0, 0.0)
     count: int = 0
-    outside: int = 0
-    largest_seen: float = 0.0
-    pending: tuple[Tensor, ...] = ()
+    pending: tuple[tuple[Tensor, Tensor], ...] = ()
 
-    @classmethod
-    def start(cls, powers: tuple[int, ...], chunk: int, radius: float = float("inf")) -> Gram:
-        """No rows yet."""
-        return cls(chunk, radius, dict.fromkeys(powers, 0.0))
-
-    def update(self, q: Float[Tensor, "n d"]) -> Gram:
+    def update(self, q: Float[Tensor, "n d"], inside: Bool[Tensor, " n"]) -> Gram:
         """These rows too; chunks close at fixed counts, whatever the sizes of the updates."""
-        squares = (q**2).sum(dim=1)
-        inside = squares <= self.radius**2
-        seen = replace(
-            self,
-            outside=self.outside + int((~inside).sum()),
-            largest_seen=max(self.largest_seen, float(torch.where(inside, squares, 0.0).max())),
-        )
-        for part in torch.split(torch.where(inside[:, None], q, 0.0), self.chunk):
-            seen = seen._add(part)
+        seen = self
+        for rows, flags in zip(torch.split(q, self.chunk), torch.split(inside, self.chunk), strict=True):
+            seen = seen._add(rows, flags)
         return seen
 
-    def merge(self, other: Gram) -> Gram:
-        """The rows of both; chunks that are not full are closed as they are."""
-        a, b = self._closed(), other._closed()
-        return replace(
-            a,
-            sums={k: a.sums[k] + b.sums[k] for k in a.sums},
-            count=a.count + b.count,
-            outside=a.outside + b.outside,
-            largest_seen=max(a.largest_seen, b.largest_seen),
-        )
-
-    def tops(self) -> Mapping[int, float]:
+    def top(self) -> float:
         """Sums over chunks, divided by the number of rows."""
-        return {k: total / max(self.count, 1) for k, total in self._closed().sums.items()}
+        return self._closed().sums[0] / max(self.count, 1)
 
-    @property
-    def largest(self) -> float:
-        """The largest ||q||^2 seen within the radius."""
-        return self.largest_seen
+    def top_inside(self) -> float:
+        """Likewise."""
+        return self._closed().sums[1] / max(self.count, 1)
 
-    def _add(self, part: Tensor) -> Gram:
-        room = self.chunk - sum(map(len, self.pending))
-        state = replace(self, count=self.count + len(part), pending=(*self.pending, part[:room]))
-        if len(part) < room:
+    def _add(self, rows: Tensor, inside: Tensor) -> Gram:
+        room = self.chunk - sum(len(part) for part, _ in self.pending)
+        part = (rows[:room], inside[:room])
+        state = replace(self, count=self.count + len(rows), pending=(*self.pending, part))
+        if len(rows) < room:
             return state
         closed = state._closed()
-        return replace(closed, pending=(part[room:],) if len(part) > room else ())
+        return replace(closed, pending=((rows[room:], inside[room:]),) if len(rows) > room else ())
 
     def _closed(self) -> Gram:
         if not self.pending:
             return self
+        parts = [rows for rows, _ in self.pending]
         # Block by block: joining the rows would copy them.
-        gram = torch.cat([torch.cat([a @ b.T for b in self.pending], dim=1) for a in self.pending])
+        gram = torch.cat([torch.cat([a @ b.T for b in parts], dim=1) for a in parts])
         gram = (gram + gram.T) / 2
-        up = {k: _rounding(k * len(gram) * self.pending[0].shape[1]) for k in self.sums}
-        sums = {k: total + up[k] * largest_eigenvalue(gram**k) for k, total in self.sums.items()}
-        return replace(self, sums=sums, pending=())
+        up = rounding(len(gram) * parts[0].shape[1])
+        sums = (self.sums[0] + up * largest_eigenvalue(gram), self.sums[1])
+        if not self.regions:
+            return replace(self, sums=sums, pending=())
+        along = torch.cat([rows @ self.direction for rows in parts])
+        inside = torch.cat([flags for _, flags in self.pending]).to(gram.dtype)
+        stretched = (gram + (self.stretch**2 - 1) * torch.outer(along, along)) * torch.outer(inside, inside)
+        return replace(self, sums=(sums[0], sums[1] + up * largest_eigenvalue(stretched)), pending=())
 
 
-def _rounding(operations: int) -> float:
+def rounding(operations: int) -> float:
     """Covers the rounding of sums of so many products, relative to the trace and so, times the size, to the top."""
     return 1 + 2 * operations * torch.finfo(torch.float64).eps

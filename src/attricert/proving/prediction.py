@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, final
+from typing import final
 
+import numpy as np
 import torch
 
-from attricert.certificates import Statement
+from attricert.certificates import Terms
+from attricert.certificates.pieces import Piece, Prediction
 from attricert.confidence import lower_proportion
 from attricert.proving.pilot import Pilot
-from attricert.proving.quantity import Quantity
+from attricert.proving.proof import Proof
 from attricert.sampling import Draws
 
-__all__ = ["Label"]
+__all__ = ["PredictionProof"]
 
 
 @final
 @dataclass(frozen=True)
-class Label(Quantity):
+class PredictionProof(Proof):
     """The probability of the smoothed classifier's class, which the pilot chose (theory 4).
 
     Args:
@@ -35,20 +37,21 @@ class Label(Quantity):
     draws: int = 0
 
     @classmethod
-    def start(cls, pilot: Pilot, statement: Statement) -> Label:
+    def start(cls, pilot: Pilot, terms: Terms) -> PredictionProof:
         """No draws yet."""
         if pilot.votes is None:
             raise AttributeError("there was no classifier")
         votes = pilot.votes[pilot.votes >= 0]
-        share = statement.share("label") / (3 if statement.observed else 1)
+        share = terms.share("prediction") / (1 if terms.observed is None else 3)
         return cls(int(torch.mode(votes).values) if len(votes) else -1, share)
 
-    def update(self, draws: Draws) -> Label:
+    def update(self, draws: Draws) -> PredictionProof:
         """After these draws too."""
         votes = draws.votes
         hits = int((votes == self.label).sum()) if self.label >= 0 else 0
         return replace(self, hits=self.hits + hits, draws=self.draws + len(votes))
 
-    def evidence(self) -> Mapping[str, Any]:
+    def pieces(self, found: Mapping[str, Piece]) -> Mapping[str, Piece]:
         """The class and its probability."""
-        return {"label": self.label, "label_mass": lower_proportion(self.hits, self.draws, self.alpha)}
+        p_lower = lower_proportion(self.hits, self.draws, self.alpha)
+        return {"prediction": Prediction(np.array(self.label), np.array(p_lower))}

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
 
+from attricert.certificates.pieces import Piece
 from attricert.sampling import Draws
 
-__all__ = ["ROUNDING", "Quantity"]
+__all__ = ["ROUNDING", "Proof"]
 
 ROUNDING = 1e-12  # relative; covers the float64 arithmetic between a draw and a bound
 
 
-class Quantity(ABC):
+class Proof(ABC):
     """One thing that is proven."""
 
     @abstractmethod
-    def update(self, draws: Draws) -> Quantity:
+    def update(self, draws: Draws) -> Proof:
         """After these draws too."""
 
     @abstractmethod
-    def evidence(self) -> Mapping[str, Any]:
-        """Fields of `Evidence` and one input's values for them."""
+    def pieces(self, found: Mapping[str, Piece]) -> Mapping[str, Piece]:
+        """Pieces of evidence about one input, by their names in `Evidence`; arrays without an axis of inputs.
+
+        Args:
+            found: those of the proofs that come before.
+        """
