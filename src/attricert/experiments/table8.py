@@ -16,7 +16,7 @@ from attricert.experiments.base import Experiment, Result
 from attricert.experiments.bench import Bench, Job
 from attricert.experiments.largest_eps import BOUNDS, LargestEps
 from attricert.experiments.subject import slices, subject
-from attricert.noise import Gaussian, UniformBall
+from attricert.noise import NOISES
 from attricert.report import Column
 from attricert.smoothed import SmoothedAttribution
 
@@ -41,7 +41,7 @@ class Attacked(Job):
     """Attacks on one input's smoothed map.
 
     Args:
-        noise: uniform or gaussian.
+        noise: its word.
         scale: radius or sigma.
         n_steps: nodes of integrated gradients.
         eps: l2 size.
@@ -66,7 +66,7 @@ class Attacked(Job):
 def attack(job: Attacked) -> dict[str, Any]:
     """The smallest cosine, its standard error, and the size of the perturbation."""
     on = subject(job)
-    noise = UniformBall(job.scale) if job.noise == "uniform" else Gaussian(job.scale)
+    noise = NOISES.build(job.noise, {NOISES.required(job.noise)[0]: job.scale})
     smoothed = SmoothedAttribution(IntegratedGradients(on.model, n_steps=job.n_steps), noise)
     # Certificates allow any label and any value: so does the attack.
     found = attacks.PGD(
@@ -178,13 +178,12 @@ class AttackedEps(Experiment):
             }
 
     def _job(self, model: str, config: runs.Config, data: str, eps: float) -> Attacked:
-        scale = config.radius if config.radius is not None else config.sigma
         return Attacked(
             model=model,
             data=data,
             seed=self.seed,
             noise=config.noise,
-            scale=float(scale or 0.0),
+            scale=config.smoothing_noise().scale,
             n_steps=self.n_steps,
             eps=eps,
             attacks=self.attacks,
