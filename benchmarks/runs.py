@@ -18,7 +18,9 @@ from attricert.runs.results import gather
 from attricert.runs.rows import Row
 from attricert.runs.store import Part
 
-CONFIG = runs.Config("mnist-standard", "mnist:sample[0:100]", noise="gaussian", sigma=0.125, n_samples=10_000, seed=0)
+CONFIG = runs.Config(
+    "mnist-standard", "mnist:sample[0:100]", noise="gaussian", parameters={"sigma": 0.125}, n_samples=10_000, seed=0
+)
 ROWS = 100_000
 
 

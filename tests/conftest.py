@@ -1,5 +1,6 @@
 """What tests share: reference values, the zoo model, real digits."""
 
+import importlib
 import json
 import os
 from pathlib import Path
@@ -9,9 +10,9 @@ import jaxtyping
 import pytest
 import torch
 
-jaxtyping.install_import_hook("attricert", "shape_checks.checker")  # for good: most modules are imported later
-
-import attricert as ac
+# For good, as most modules are imported when they are first asked for.
+jaxtyping.install_import_hook("attricert", "shape_checks.checker")
+ac = importlib.import_module("attricert")
 
 # Several test processes share the cores.
 if "PYTEST_XDIST_WORKER" in os.environ:

@@ -46,7 +46,7 @@ class Parameter:
 @final
 @dataclass(frozen=True)
 class _Member:
-    kind: type
+    kind: Any
     presets: Mapping[str, Any]
 
 
@@ -88,7 +88,8 @@ class Registry(Generic[T]):
 
     def __getitem__(self, name: str) -> type[T]:
         """The class of a word; UnknownNameError for others."""
-        return self._member(name).kind
+        kind: type[T] = self._member(name).kind
+        return kind
 
     def build(self, name: str, parameters: Mapping[str, Any], *first: Any) -> T:
         """Make a member from plain values, after the arguments that are no parameters (an attribution's model)."""
@@ -108,13 +109,20 @@ class Registry(Generic[T]):
         for key in given:
             if key not in known:
                 raise UnknownNameError(self.kind, key, known)
-        needed = [f"--{key}" for key, parameter in own.items() if parameter.required]
-        foreign = [f"--{key}" for key, value in given.items() if key not in own and value != known[key].default]
-        if foreign or any(parameter.required and key not in given for key, parameter in own.items()):
-            parts = [f"with {' and '.join(needed)}"] if needed else []
-            parts += [f"without {' and '.join(foreign)}"] if foreign else []
-            raise ArgumentError(self.kind, name, f"goes {', '.join(parts)}")
+        needed = self.required(name)
+        foreign = [key for key, value in given.items() if key not in own and value != known[key].default]
+        if foreign or not set(needed) <= set(given):
+            lists = {
+                word: " and ".join(f"--{key}" for key in keys)
+                for word, keys in (("with", needed), ("without", foreign))
+            }
+            rule = ", ".join(f"{word} {keys}" for word, keys in lists.items() if keys)
+            raise ArgumentError(self.kind, name, f"goes {rule}")
         return {key: given.get(key, parameter.default) for key, parameter in own.items()}
+
+    def required(self, name: str) -> list[str]:
+        """Parameters of a member that have no default."""
+        return [key for key, parameter in self._parameters(name).items() if parameter.required]
 
     def fitting(self, parameters: Mapping[str, Any]) -> str:
         """The first member that has all of the parameters given here; the first of all if there is none."""
@@ -150,8 +158,6 @@ class Registry(Generic[T]):
 
     def _parameters(self, name: str) -> dict[str, Parameter]:
         member = self._member(name)
-        if not dataclasses.is_dataclass(member.kind):
-            return {}
         hints, helps = get_type_hints(member.kind), descriptions(member.kind)
         return {
             field.name: Parameter(field.name, hints[field.name], field.default, helps.get(field.name, ""))
@@ -160,9 +166,9 @@ class Registry(Generic[T]):
         }
 
 
-def choice(registry: Registry[Any], default: str) -> Any:
-    """A dataclass field for a word of a registry; commands add flags for its parameters."""
-    return dataclasses.field(default=default, metadata={"registry": registry})
+def choice(registry: Registry[Any], default: str, *, parameters: bool = True) -> Any:
+    """A dataclass field for a word of a registry; commands name its words, and add flags for its parameters."""
+    return dataclasses.field(default=default, metadata={"registry": registry, "parameters": parameters})
 
 
 def descriptions(kind: type) -> dict[str, str]:

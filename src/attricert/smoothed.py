@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import final
+from typing import Literal, final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,22 +14,21 @@ import torch
 from torch import Tensor
 
 from attricert import checks
-from attricert.arguments import functionals_of, orders, samples
+from attricert.arguments import functionals_of, samples
 from attricert.attributions import Attribution, Classifier, Targets, is_nonnegative
 from attricert.bounding import Bound, Normalize
-from attricert.certificates import METHODS, Certificate, Evidence, Facts, Geometry, Statement, least_scale
+from attricert.certificates import Certificate, Claim, Evidence, Ledger, Observed, Terms, least_scale
+from attricert.confidence import CONFIDENCE_BOUNDS
 from attricert.errors import ArgumentError, AttributionWarning
 from attricert.moments import no_moments
 from attricert.noise import Gaussian, Noise
 from attricert.progress import ProgressCallback, reporting
-from attricert.proving import CONFIDENCES, Forecast, Goal, Prover, evidence, forecast
+from attricert.options import Options
+from attricert.proving import Forecast, Goal, Prover, evidence, forecast
 from attricert.sampling import BatchSize, Sampler
 from attricert.streams import Stream, fresh_seed
 
-__all__ = ["Glance", "SmoothedAttribution"]
-
-Glance = Callable[[int, Callable[[], Certificate]], None]
-"""Told how many copies are done, and what gives the certificate that they would make."""
+__all__ = ["SmoothedAttribution"]
 
 _FEWEST = 100  # draws for a certificate; with fewer no bound says anything
 _SEARCH_STEPS, _SEARCH_RANGE = 12, 64.0
@@ -118,50 +118,30 @@ class SmoothedAttribution:
         n_samples: int = 10_000,
         alpha: float = 1e-3,
         seed: int | None = None,
+        prove: Sequence[str] | None = None,
+        guarantee: Literal["population", "observed"] | Observed = "population",
+        stop_at: Claim | None = None,
         confidence: str = "betting",
-        guarantee: str = "population",
-        observed_samples: int | None = None,
-        method: str = "sound",
-        stop_when: tuple[float, float] | None = None,
-        variance: bool = True,
-        moments: Sequence[int] = (2,),
-        features: bool = True,
         functionals: npt.ArrayLike | Tensor | None = None,
-        label: bool = True,
         sample_ids: Sequence[str] | None = None,
-        progress: bool | ProgressCallback = False,
-        watch: Glance | None = None,
+        progress: bool | Tick = False,
     ) -> Certificate:
         """Sample, and prove what the samples allow, for each input with probability at least 1 - alpha.
 
         Args:
             inputs: shape (batch, ...), float32 or float64, finite.
             target: class index, or one an input; None for single-output models.
-            n_samples: noisy copies of each input in all, >= 100; a tenth of them is a pilot that proves nothing but
-                tells where to look.
+            n_samples: see `Options`, as for the next six.
             alpha: probability over the draws that an input's certificates fail.
-            seed: of the keyed streams; None takes a fresh secret one, as deployment should (docs/threat_model.md).
-            confidence: bound on the norm of h: ``"betting"`` (the tightest, valid at any time), ``"hoeffding"``,
-                ``"bernstein"``, or the paper's ``"asymptotic"`` interval, which is not a finite-sample bound.
-            guarantee: ``"population"`` speaks of h; ``"observed"`` of two averages of ``observed_samples`` fresh draws
-                each (as `attribute` gives), one at x and one at the perturbed input.
-            observed_samples: attributions in each observed average; n_samples if None.
-            method: ``"sound"``, or ``"printed"`` to reproduce the paper (not a bound).
-            stop_when: (eps, cosine): stop sampling an input as soon as this claim is proven, or so much as ruled out
-                for this pilot; the verdict is in ``evidence.outcome``. Needs an anytime-valid bound (betting).
-            variance: prove the spread of the attributions too, which makes certificates under Gaussian noise about
-                three times larger (theory 3b, 3c).
-            moments: even orders, 2 first; (2, 4, 6) proves higher moments too, for still larger certificates under
-                Gaussian noise where n_samples is large, at a cost that pays for slow models (theory 3e).
-            features: prove intervals for every entry, for `Certificate.intervals`, `signs`, `top_k` and `kendall`.
+            seed: of the keyed streams; None takes a fresh secret one.
+            prove: what to prove beside the norm; None for all but the fourth moment.
+            guarantee: about h, or about averages that people see.
+            stop_at: a claim that ends sampling as soon as it is decided.
+            confidence: bound on the norm of h.
             functionals: fixed linear functionals of the map to prove intervals for: weights of shape (r, ...), or a
                 label map of the inputs' shape (integers; entries with the same label are summed, superpixels).
-            label: count predicted classes, for `Certificate.label_eps` and `joint`; needs a classifier. With
-                ``stop_when``, label and higher moments are left out: their bounds hold at a fixed number of draws.
             sample_ids: names that key each input's draws; by default made from its content.
             progress: True for a bar, or a function told how many copies have just been done.
-            watch: told, as an input's draws come in, how many copies are done (the pilot's aside) and a function that
-                gives the certificate (of the cosine alone) that they would make.
 
         Returns:
             A certificate with its evidence; every curve in eps or T comes from it without the model.
@@ -169,29 +149,53 @@ class SmoothedAttribution:
         Warns:
             AttributionWarning: some sampled attributions held NaN or inf.
         """
-        checks.count("n_samples", n_samples, _FEWEST)
+        options = Options(n_samples, alpha, seed, prove, guarantee, stop_at, confidence)
+        return self.certify_with(
+            options, inputs, target, functionals=functionals, sample_ids=sample_ids, progress=progress
+        )
+
+    def certify_with(
+        self,
+        options: Options,
+        inputs: Tensor,
+        target: Targets | npt.ArrayLike = None,
+        *,
+        functionals: npt.ArrayLike | Tensor | None = None,
+        sample_ids: Sequence[str] | None = None,
+        progress: bool | Tick = False,
+        on_draws: Callable[[int, Callable[[], Certificate]], None] | None = None,
+        ledger: Ledger | None = None,
+    ) -> Certificate:
+        """As `certify`, with all options as one value.
+
+        Args:
+            options: what is asked of the draws.
+            inputs: as in `certify`.
+            target: as in `certify`.
+            functionals: as in `certify`.
+            sample_ids: as in `certify`.
+            progress: as in `certify`.
+            on_draws: told, as an input's draws come in, how many copies are done (the pilot's aside) and a function that
+                gives the certificate (of the cosine alone) that they would make.
+            ledger: shares of alpha, which also say what is proven; to prove again what somebody else has proven. Made
+                from the options if None.
+        """
         batch = samples(inputs, target, sample_ids)
-        classifier = self._classifier(target) if label and stop_when is None else None
-        higher = orders(moments)
-        wanted = {
-            "spread": variance and isinstance(self.noise, Gaussian),
-            "moments": variance and isinstance(self.noise, Gaussian) and bool(higher) and stop_when is None,
-            "features": features or functionals is not None,
-            "label": classifier is not None,
-        }
-        # Without a pilot nothing but the norm is proven.
-        parts = tuple(name for name, want in wanted.items() if want and confidence != "asymptotic")
-        terms = (n_samples, alpha, seed, confidence, guarantee, observed_samples)
-        statement = self._statement(inputs, *terms, ("norm", *parts), higher if "moments" in parts else ())
-        checks.known("method", method, METHODS)
-        Geometry(statement, method, Facts.of_norm(np.zeros(1)))  # refuses what does not go together, before sampling
-        goal = None if stop_when is None else Goal(statement, method, *stop_when)
         vectors = None if functionals is None else functionals_of(functionals, inputs)
-        show = None if watch is None else lambda draws, found: watch(draws, lambda: Certificate(found(), method))
-        prover = Prover(self._sampler(classifier), statement, n_samples, goal, vectors, show)
-        with reporting(progress, n_samples * len(inputs), "certifying") as tick:
+        classifier = self._classifier(target)
+        if ledger is None:
+            proven = options.proven(classifier=classifier is not None)
+            ledger = options.ledger(proven, inputs[0].numel(), 0 if vectors is None else len(vectors))
+        if options.confidence == "asymptotic" and vectors is not None:
+            raise ArgumentError("functionals", tuple(vectors.shape), "confidence='asymptotic' is about the norm alone")
+        terms = self._terms(inputs, options, ledger)
+        goal = None if options.stop_at is None else Goal(terms, options.stop_at)
+        sampler = self._sampler(classifier if "prediction" in ledger else None)
+        show = None if on_draws is None else lambda draws, found: on_draws(draws, lambda: Certificate(found()))
+        prover = Prover(sampler, terms, options.n_samples, goal, vectors, show)
+        with reporting(progress, options.n_samples * len(inputs), "certifying") as tick:
             rows = [prover.prove(x, index, key, tick) for x, index, key in batch]
-        certificate = Certificate(evidence(statement, rows, vectors), method)
+        certificate = Certificate(evidence(terms, rows))
         _warn_of_nonfinite(certificate.evidence)
         return certificate
 
@@ -221,84 +225,75 @@ class SmoothedAttribution:
             One forecast an input, with ``max_eps(cosine, n_samples)`` and ``samples_needed(eps, cosine, ...)``.
         """
         checks.count("n_samples", n_samples, _FEWEST // 2)
-        parts = ("norm", "spread") if isinstance(self.noise, Gaussian) else ("norm",)
-        statement = self._statement(inputs, n_samples, alpha, seed, confidence, "population", None, parts, ())
+        # The options are those of the certificate to come, whose number of draws is what is asked of the forecast.
+        options = Options(alpha=alpha, seed=seed, confidence=confidence)
+        ledger = options.ledger(options.proven(classifier=self._classifier(target) is not None), inputs[0].numel(), 0)
+        terms = self._terms(inputs, options, ledger)
         sampler = self._sampler()
         draws = n_samples // sampler.calls_per_draw
         with reporting(progress, n_samples * len(inputs), "forecasting") as tick:
-            return [forecast(sampler, statement, draws, *sample, tick) for sample in samples(inputs, target, None)]
+            return [forecast(sampler, terms, draws, *sample, tick) for sample in samples(inputs, target, None)]
 
-    def min_radius(
+    def min_noise_scale(
         self,
         inputs: Tensor,
         target: Targets | npt.ArrayLike = None,
         *,
-        eps: float,
-        cosine: float,
+        claim: Claim,
         n_samples: int = 10_000,
         alpha: float = 1e-3,
         seed: int | None = None,
-        r_max: float | None = None,
+        largest: float | None = None,
         confidence: str = "betting",
-        guarantee: str = "population",
-        progress: bool | ProgressCallback = False,
+        guarantee: Literal["population", "observed"] | Observed = "population",
+        progress: bool | Tick = False,
     ) -> npt.NDArray[np.float64]:
-        """The smallest noise radius (sigma for Gaussian noise) found that certifies cosine >= T at eps.
+        """The smallest noise scale (sigma of `Gaussian`, radius of `UniformBall`) found that certifies a claim.
 
-        h depends on the radius, so this is a search: each step samples anew at another radius, with alpha split over
-        at most 12 steps (theory 4). This object's own radius plays no part. The paper's closed form (its eq. 9) holds
-        h fixed instead: `Certificate.fixed_norm_scale`.
+        h depends on the scale, so this is a search: each step samples anew at another scale, with alpha split over at
+        most 12 steps (theory 4). This object's own scale plays no part. The paper's closed form (its eq. 9) holds h fixed
+        instead: `Certificate.fixed_norm_scale`.
 
         Args:
             inputs: shape (batch, ...), float32 or float64, finite.
             target: class index, or one an input; None for single-output models.
-            eps: l2 size of the perturbation, > 0.
-            cosine: threshold T.
+            claim: what is to be certified.
             n_samples: noisy copies of each input at each step.
             alpha: probability over the draws that an input's answer fails.
             seed: of the keyed streams; None takes a fresh secret one.
-            r_max: largest radius tried; by default 64 times the smallest one at which any attribution could succeed.
+            largest: largest scale tried; by default 64 times the smallest one at which total variation could succeed.
             confidence: as in `certify`.
             guarantee: as in `certify`.
             progress: True for a bar, or a function told how many copies have just been done.
 
         Returns:
-            Certified radii, shape (batch,); inf where none was found up to r_max.
+            Certified scales, shape (batch,); inf where none was found up to ``largest``.
         """
-        checks.positive("eps", eps)
-        checks.fraction("cosine", cosine)
         batch = samples(inputs, target, None)
-        statement = self._statement(inputs, n_samples, alpha, seed, confidence, guarantee, None, ("norm",), ())
-        # What would do for the largest possible norm, M, by total variation.
-        geometry = Geometry(statement, "sound", Facts.of_norm(np.array([self.bound.max_norm])))
-        most = float(geometry.max_eps(np.array([cosine]))[0])
-        if most == 0.0 and not isinstance(self.noise, Gaussian):
-            return np.full(len(inputs), np.inf)  # averages of so few draws prove nothing, whatever the radius
-        typical = eps * self.noise.scale / most if most else eps
-        ceiling = _SEARCH_RANGE * typical if r_max is None else checks.positive("r_max", r_max)
-        # By variance less noise may do; without it, none can.
-        gaussian = isinstance(self.noise, Gaussian)
-        first, failed = (typical / _VARIANCE_GAIN, 0.0) if gaussian else (1.1 * typical, typical)
+        anytime = confidence in CONFIDENCE_BOUNDS and CONFIDENCE_BOUNDS[confidence].anytime
+        prove = () if confidence == "asymptotic" else ("top_variance",)
+        stop_at = claim if anytime else None
+        run_seed = fresh_seed() if seed is None else seed
+        options = Options(n_samples, alpha / _SEARCH_STEPS, run_seed, prove, guarantee, stop_at, confidence)
+        # At what scale total variation alone would do for the largest possible norm, M.
+        mass = 0.5 * math.sqrt((1 - claim.cosine) * (1 + claim.cosine))
+        typical = claim.eps / float(self.noise.with_scale(1.0).shift_of(mass, inputs[0].numel()))
+        ceiling = _SEARCH_RANGE * typical if largest is None else checks.positive("largest", largest)
+        # With second moments less noise may do.
+        first = typical / _VARIANCE_GAIN if self.noise.dominated else typical
 
-        def search(x: Tensor, index: Tensor | None, key: str, tick: ProgressCallback) -> float:
+        def search(x: Tensor, index: Tensor | None, key: str, tick: Tick) -> float:
             def holds(scale: float) -> bool:
-                certificate = replace(self, noise=self.noise.with_scale(scale)).certify(
+                certificate = replace(self, noise=self.noise.with_scale(scale)).certify_with(
+                    options,
                     x[None],
                     None if index is None else index[None],
-                    n_samples=n_samples,
-                    alpha=alpha / _SEARCH_STEPS,
-                    seed=statement.seed,
-                    confidence=confidence,
-                    guarantee=guarantee,
-                    stop_when=(eps, cosine) if confidence == "betting" else None,
-                    features=False,
-                    label=False,
                     sample_ids=[f"{key} at {scale!r}"],
                     progress=tick,
                 )
-                return bool(certificate.cosine(eps)[0] >= cosine)
+                return bool(certificate.cosine(claim.eps)[0] >= claim.cosine)
 
-            return least_scale(holds, min(first, ceiling), ceiling, _SEARCH_STEPS, failed)
+            return least_scale(holds, min(first, ceiling), ceiling, _SEARCH_STEPS)
 
         with reporting(progress, n_samples * _SEARCH_STEPS * len(inputs), "searching") as tick:
             return np.array([search(*sample, tick) for sample in batch])
@@ -313,33 +308,20 @@ class SmoothedAttribution:
         own: Classifier | None = getattr(self.attribution, "model", None)
         return own
 
-    def _statement(
-        self,
-        inputs: Tensor,
-        n_samples: int,
-        alpha: float,
-        seed: int | None,
-        confidence: str,
-        guarantee: str,
-        observed_samples: int | None,
-        parts: tuple[str, ...],
-        moments: tuple[int, ...],
-    ) -> Statement:
-        return Statement(
+    def _terms(self, inputs: Tensor, options: Options, ledger: Ledger) -> Terms:
+        return Terms(
             noise=self.noise,
             dimension=inputs[0].numel(),
-            bound=self.bound.max_norm,
-            entry_bound=self.bound.entry_bound,
-            bound_name=repr(self.bound),
+            max_norm=self.bound.max_norm,
+            max_entry=self.bound.entry_bound,
+            bound=repr(self.bound),
             nonnegative=is_nonnegative(self.attribution),
-            alpha=alpha,
-            guarantee=guarantee,
-            observed_samples=n_samples if observed_samples is None else observed_samples,
-            confidence=checks.known("confidence", confidence, CONFIDENCES),
+            alpha=options.alpha,
+            observed=options.observed,
+            confidence=options.confidence,
             antithetic=self.antithetic,
-            seed=_seed(seed),
-            parts=parts,
-            moments=moments,
+            seed=fresh_seed() if options.seed is None else options.seed,
+            ledger=ledger,
         )
 
 
@@ -348,10 +330,10 @@ def _seed(seed: int | None) -> int:
 
 
 def _warn_of_nonfinite(evidence: Evidence) -> None:
-    count = int(evidence.nonfinite.sum())
+    count, of = int(evidence.sampling.nonfinite.sum()), int(evidence.sampling.n_samples.sum())
     if count:
         warnings.warn(
-            f"{count} of {int(evidence.n_samples.sum())} sampled attributions held NaN or inf; they count as zero",
+            f"{count} of {of} sampled attributions held NaN or inf; they count as zero",
             AttributionWarning,
-            stacklevel=3,
+            stacklevel=4,
         )

@@ -24,7 +24,7 @@ from attricert.runs.results import gather
 
 INPUTS, WORKERS = 200, 2
 CONFIG = runs.Config(
-    "mnist-standard", f"mnist:test[0:{INPUTS}]", noise="gaussian", sigma=0.125, n_samples=2_000, seed=1
+    "mnist-standard", f"mnist:test[0:{INPUTS}]", noise="gaussian", parameters={"sigma": 0.125}, n_samples=2_000, seed=1
 )
 PAUSE = (1.0, 9.0)  # seconds between kills
 WRITER_SHARE = 0.08  # of kills go to the process that writes
@@ -32,7 +32,12 @@ WRITER_SHARE = 0.08  # of kills go to the process that writes
 
 def command(folder: Path, *extra: str) -> list[str]:
     """The run from a command line."""
-    values = {"model": CONFIG.model, "data": CONFIG.data, "noise": CONFIG.noise, "sigma": str(CONFIG.sigma)}
+    values = {
+        "model": CONFIG.model,
+        "data": CONFIG.data,
+        "noise": CONFIG.noise,
+        "sigma": str(CONFIG.parameters["sigma"]),
+    }
     values |= {
         "n_samples": str(CONFIG.n_samples),
         "seed": str(CONFIG.seed),

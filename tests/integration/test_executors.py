@@ -18,7 +18,9 @@ from attricert.cli.main import main
 from attricert.runs.executors import ATTEMPTS, processes
 from attricert.runs.results import gather
 
-CONFIG = runs.Config("mnist-standard", "mnist:sample[0:8]", noise="gaussian", sigma=0.125, n_samples=400, seed=1)
+CONFIG = runs.Config(
+    "mnist-standard", "mnist:sample[0:8]", noise="gaussian", parameters={"sigma": 0.125}, n_samples=400, seed=1
+)
 MINE = """
 import os, signal
 from pathlib import Path

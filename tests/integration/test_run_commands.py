@@ -52,6 +52,16 @@ def test_a_run_is_gone_on_with_by_its_name_alone(run, capsys, monkeypatch):
     assert "max_eps_cosine_0.5" in printed(capsys, "certify", "--out", "run", "--cosine", "0.5", "--json")["rows"][0]
     assert main(["certify", "--out", "run", "--n_samples", "500"]) == 2
     assert "(n_samples: 400 -> 500)" in capsys.readouterr().err
+    # What is given counts, also where it is what would be taken without.
+    assert main(["certify", "--out", "run", "--n_samples", "10000"]) == 2
+    assert "(n_samples: 400 -> 10000)" in capsys.readouterr().err
+    Path("usual.yaml").write_text("n_samples: 10000\nmaps: keep\nskip_label: false\n")
+    assert main(["certify", "--out", "run", "--config", "usual.yaml"]) == 2
+    assert "(n_samples: 400 -> 10000)" in capsys.readouterr().err
+    usual = ["--eps", "0.02", "0.05", "0.1", "--cosine", "0.8", "0.9", "--json"]
+    assert "max_eps_cosine_0.8" in printed(capsys, "certify", "--out", "run", *usual)["rows"][0]
+    assert main(["certify", "--out", "run", "--noise", "uniform", "--radius", "2"]) == 2
+    assert "(noise: 'gaussian' -> 'uniform'; sigma: 0.125 -> None; radius: None -> 2.0)" in capsys.readouterr().err
     assert main(["certify", "--out", "elsewhere"]) == 2
     assert "model=None: is needed, unless --out alone names a run" in capsys.readouterr().err
     assert main([*CERTIFY, "--shard", "0/2"]) == 2

@@ -25,7 +25,13 @@ from attricert.runs.rows import SCHEMA, Row, Unit, certificate_of
 from attricert.runs.work import Job, Worker
 
 CONFIG = runs.Config(
-    "mnist-standard", "mnist:sample[0:6]", noise="gaussian", sigma=0.125, n_samples=200, seed=1, functionals=None
+    "mnist-standard",
+    "mnist:sample[0:6]",
+    noise="gaussian",
+    parameters={"sigma": 0.125},
+    n_samples=200,
+    seed=1,
+    functionals=None,
 )
 
 

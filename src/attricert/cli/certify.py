@@ -57,8 +57,10 @@ def configure(parser: ArgumentParser) -> None:
 def run(**values: Any) -> int:
     """Certify, store, print."""
     names = {field.name for field in dataclasses.fields(Options)}
-    options = Options(**{name: value for name, value in values.items() if name in names})
-    config, asked = _resolved({name: value for name, value in values.items() if name not in names}, options)
+    here = {name: value for name, value in values.items() if name in names}
+    options = Options(**here)
+    given = {name: value for name, value in values.items() if name not in names}
+    config, asked = _resolved(given, options, {name: here[name] for name in ("eps", "cosine", "top_k") if name in here})
     shard = None if options.shard is None else runs.Shard.parse(options.shard)
     if options.out is None and (shard is not None or options.ray is not None):
         raise ArgumentError("out", None, "is needed with --shard and --ray")
@@ -91,27 +93,15 @@ def run(**values: Any) -> int:
     return 0
 
 
-def _resolved(values: Mapping[str, Any], options: Options) -> tuple[runs.Config, runs.Asked]:
-    """What to do; where nothing but a run that exists is named, what that one does."""
-    asked = {name: getattr(options, name) for name in ("eps", "cosine", "top_k")}
-    if values["model"] is not None and values["data"] is not None:
-        return runs.Config.of(values), runs.Asked.of(asked)
-    if options.out is None or not Path(options.out).exists() or values["model"] is not values["data"]:
-        missing = "model" if values["model"] is None else "data"
-        raise ArgumentError(missing, None, "is needed, unless --out alone names a run to go on with")
+def _resolved(given: Mapping[str, Any], options: Options, asked: Mapping[str, Any]) -> tuple[runs.Config, runs.Asked]:
+    """What to do; where nothing but a run that exists is named, what that one does, but for what is given."""
+    missing = [name for name in ("model", "data") if given.get(name) is None]
+    if not missing:
+        return runs.Config.of(given), runs.Asked.of(asked)
+    if len(missing) == 1 or options.out is None or not Path(options.out).exists():
+        raise ArgumentError(missing[0], None, "is needed, unless --out alone names a run to go on with")
     store = runs.Store.open(Path(options.out))
-    given = {name: value for name, value in values.items() if value not in (None, _usual(runs.Config, name))}
-    wanted = {name: value for name, value in asked.items() if _plain(value) != _usual(Options, name)}
-    return runs.Config.of({**store.manifest.config.to_dict(), **given}), runs.Asked.of({**store.settings(), **wanted})
-
-
-def _usual(kind: type[Any], name: str) -> Any:
-    """A field's default."""
-    return _plain(next(field.default for field in dataclasses.fields(kind) if field.name == name))
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+    return store.manifest.config.updated(given), runs.Asked.of({**store.settings(), **asked})
 
 
 def _executor(options: Options) -> runs.Executor:

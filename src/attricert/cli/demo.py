@@ -56,8 +56,9 @@ def run(**values: Any) -> int:
         predicted = model(data.images).argmax(dim=1)
     saliency = Saliency(model)
     # Gaussian noise of the energy of a ball of this radius; entries clipped, so that single features can be certain.
-    sigma = _RADIUS / (data.images[0].numel() + 2) ** 0.5
-    gaussian = SmoothedAttribution(saliency, Gaussian(sigma), Normalize(_ENTRY))
+    ball = UniformBall(_RADIUS)
+    noise = Gaussian(1.0).matching(ball, data.images[0].numel())
+    gaussian = SmoothedAttribution(saliency, noise, Normalize(_ENTRY))
     certificate = gaussian.certify(
         data.images,
         predicted,
@@ -66,7 +67,7 @@ def run(**values: Any) -> int:
         sample_ids=data.ids,
         progress=True,
     )
-    uniform = SmoothedAttribution(saliency, UniformBall(_RADIUS))
+    uniform = SmoothedAttribution(saliency, ball)
     smooth = uniform.attribute(
         data.images, predicted, n_samples=options.n_samples // 4, seed=options.seed, progress=True
     )

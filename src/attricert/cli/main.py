@@ -71,7 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(chosen: Namespace) -> int:
-    values = {key: value for key, value in vars(chosen[chosen.command]).items() if key != "config"}
+    given = {key: value for key, value in vars(chosen[chosen.command]).items() if key != "config"}
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
     code: int = _COMMANDS[chosen.command].run(**values)
     return code
 

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any, final
 
 import torch
 from jsonargparse import ArgumentParser
 
 from attricert import checks
+from attricert.attributions import ATTRIBUTIONS
 from attricert.cli.arguments import add_options
 from attricert.cli.output import show_json, show_table
-from attricert.noise import Gaussian, Noise, UniformBall
+from attricert.noise import NOISES, Noise
 from attricert.proving import Forecast
+from attricert.registry import choice
 from attricert.report import shown
-from attricert.runs.loading import load_attribution, load_data, load_model
+from attricert.runs.loading import attribution_arguments, load_attribution, load_data, load_model
 from attricert.smoothed import SmoothedAttribution
 
 __all__ = ["Options", "configure", "run"]
 
-_FAMILIES = {"gaussian": Gaussian, "uniform": UniformBall}
 _FEWEST = 500  # samples: with fewer a forecast says too much, and little is proven
 _PILOT, _MANY = 50, 1e8
 # Scales tried by default, in units of the smallest that could do were the map's norm as large as can be.
-_GRID = {"gaussian": (0.2, 0.28, 0.4, 0.57, 0.8, 1.13, 1.6), "uniform": (1.05, 1.2, 1.5, 2.0, 2.8, 4.0)}
+_GRID = (1.05, 1.2, 1.5, 2.0, 2.8, 4.0)
+_LOWER_GRID = (0.2, 0.28, 0.4, 0.57, 0.8, 1.13, 1.6)  # where second moments help
 
 
 @final
@@ -39,10 +41,9 @@ class Options:
         data: a data set slice such as mnist:test[0:100], or a folder of images.
         eps: l2 size that the certificate should reach, in input units.
         cosine: cosine similarity that it should keep.
-        attribution: saliency, abs-saliency, input-x-gradient, integrated-gradients, or path.py:factory where
-            factory(model) returns a callable (inputs, target) -> attributions.
-        n_steps: nodes on the path of integrated-gradients, one gradient each.
-        noise: gaussian or uniform.
+        attribution: or path.py:factory where factory(model) returns a callable (inputs, target) -> attributions.
+        parameters: of the attribution.
+        noise: the smoothing distribution.
         scales: sigmas (or radii) to try; by default a range around what the target needs.
         inputs: how many of the first inputs to draw the pilot for.
         n_pilot: samples for each input and scale.
@@ -56,9 +57,9 @@ class Options:
     data: str
     eps: float
     cosine: float
-    attribution: str = "saliency"
-    n_steps: int = 50
-    noise: str = "gaussian"
+    attribution: str = choice(ATTRIBUTIONS, "saliency")
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    noise: str = choice(NOISES, "gaussian", parameters=False)
     scales: tuple[float, ...] | None = None
     inputs: int = 4
     n_pilot: int = 400
@@ -75,23 +76,25 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(**values: Any) -> int:
     """Sample, estimate, print; 1 if the target cannot be reached."""
-    options = Options(**values)
+    names = {f.name for f in fields(Options)}
+    own, rest = ({name: value for name, value in values.items() if (name in names) == known} for known in (True, False))
+    options = Options(**own, parameters=rest)
     checks.positive("eps", options.eps)
     checks.fraction("cosine", options.cosine)
     checks.count("inputs", options.inputs, 1)
-    checks.count("n_steps", options.n_steps, 1)
+    parameters = attribution_arguments(options.attribution, options.parameters)
     checks.count("n_pilot", options.n_pilot, _PILOT)
     checks.count("n_samples", options.n_samples, _FEWEST)
-    checks.known("noise", options.noise, _FAMILIES)
+    _noise(options, 1.0)
     model = load_model(options.model)
     data = load_data(options.data, options.model)
     data = data.slice(0, min(options.inputs, len(data)))
     with torch.no_grad():
         target = model(data.images).argmax(dim=1)
-    attribution = load_attribution(options.attribution, model, options.n_steps)
+    attribution = load_attribution(options.attribution, model, parameters)
     rows = []
     for scale in _scales(options, data.images[0].numel()):
-        smoothed = SmoothedAttribution(attribution, _FAMILIES[options.noise](scale))
+        smoothed = SmoothedAttribution(attribution, _noise(options, scale))
         start = time.perf_counter()
         forecasts = smoothed.forecast(
             data.images, target, n_samples=options.n_pilot, alpha=options.alpha, seed=options.seed, progress=True
@@ -107,13 +110,17 @@ def run(**values: Any) -> int:
     return 0 if best else 1
 
 
+def _noise(options: Options, scale: float) -> Noise:
+    return NOISES.build(options.noise, {NOISES.required(options.noise)[0]: scale})
+
+
 def _scales(options: Options, d: int) -> Sequence[float]:
     if options.scales is not None:
         return [checks.positive("scales", scale) for scale in options.scales]
-    noise: Noise = _FAMILIES[options.noise](1.0)
+    noise = _noise(options, 1.0)
     mass = 0.5 * math.sqrt(1 - options.cosine**2)  # total variation with the largest possible norm
     needed = options.eps / float(noise.shift_of(mass, d))
-    return [needed * factor for factor in _GRID[options.noise]]
+    return [needed * factor for factor in (_LOWER_GRID if noise.dominated else _GRID)]
 
 
 def _row(options: Options, scale: float, forecasts: Sequence[Forecast], seconds: float) -> dict[str, Any]:
@@ -134,7 +141,7 @@ def _row(options: Options, scale: float, forecasts: Sequence[Forecast], seconds:
 
 
 def _show(options: Options, rows: Sequence[dict[str, Any]], best: dict[str, Any] | None, inputs: int) -> None:
-    name = "sigma" if options.noise == "gaussian" else "radius"
+    (name,) = NOISES.required(options.noise)
     table = [
         {
             name: f"{row['scale']:.4g}",

@@ -95,8 +95,7 @@ def run(**values: Any) -> int:
 
 def _settings(options: Options) -> dict[str, Any]:
     names = ("models", "inputs", "radii", "n_samples", "n_steps", "seed")
-    given = {name: value for name in names if (value := getattr(options, name)) is not None}
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    return {name: value for name in names if (value := getattr(options, name)) is not None}
 
 
 def _command(options: Options, name: str) -> str:

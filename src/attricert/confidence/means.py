@@ -53,9 +53,9 @@ class Problem:
 class LowerBound(ABC):
     """Immutable state of a bound that holds with probability >= 1 - alpha; `update` gives the next state.
 
-    Draws are independent, and lie in [low, high] of the `Problem`; these and alpha are all that validity may rest on. All
-    else there is a guess. The state must not depend on how the draws are cut into pieces. A subclass that is registered
-    in `CONFIDENCE_BOUNDS` can be asked for by its word.
+    Draws are independent, and lie in [low, high] of the `Problem`: validity may rest on these and alpha alone, all else
+    there is a guess. But for rounding, the bound does not depend on how the draws are cut into pieces. A subclass that
+    is registered in `CONFIDENCE_BOUNDS` can be asked for by its word.
     """
 
     anytime: ClassVar[bool]

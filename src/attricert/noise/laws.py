@@ -137,7 +137,7 @@ class Gaussian(Noise):
 
     def likelihood_ratio(self, eps: npt.ArrayLike, d: int) -> GaussianRatio:
         """Log-normal, with e = eps / sigma."""
-        return GaussianRatio(np.asarray(eps, dtype=np.float64) / np.float64(self.sigma))
+        return GaussianRatio(np.asarray(np.asarray(eps, dtype=np.float64) / self.sigma))
 
     def chi(self, eps: npt.ArrayLike) -> Array:
         """sqrt(exp(eps^2 / sigma^2) - 1)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, final
 
 import numpy as np
@@ -13,39 +13,35 @@ import torch
 from torch import Tensor, nn
 
 from attricert import checks
-from attricert.attributions import Attribution
-from attricert.bounding import Bound, Clip, Normalize
+from attricert.attributions import ATTRIBUTIONS, Attribution
+from attricert.bounding import BOUNDS, Bound
 from attricert.certificates import METHODS
-from attricert.errors import ArgumentError
-from attricert.noise import Gaussian, Noise, UniformBall
-from attricert.runs.loading import load_array, load_attribution, load_device, load_model
+from attricert.errors import ArgumentError, UnknownNameError
+from attricert.noise import NOISES, Noise
+from attricert.registry import Registry, choice
+from attricert.runs.loading import attribution_arguments, load_array, load_attribution, load_device, load_model
 from attricert.smoothed import SmoothedAttribution
 
 __all__ = ["Config", "Setting"]
 
 _MAPS = ("keep", "drop")
+_RENAMED: dict[str, str] = {}  # settings in files of earlier versions -> their names now
 _ACCELERATOR_BATCH = 256  # not chosen from what memory is free, so that all workers compute the same sums
 
 
 @final
 @dataclass(frozen=True)
 class Config:
-    """What to certify and how.
+    """What to certify and how; `Config.of` takes everything from one flat mapping.
 
     Args:
         model: a zoo model's name, or path.py:factory where factory() returns a torch module.
         data: a data set slice such as mnist:test[0:100], or a folder of images.
-        attribution: saliency, abs-saliency, input-x-gradient, integrated-gradients, or path.py:factory where
-            factory(model) returns a callable (inputs, target) -> attributions.
-        n_steps: nodes on the path of integrated-gradients, one gradient each.
+        attribution: or path.py:factory where factory(model) returns a callable (inputs, target) -> attributions.
         target: class to explain: predicted, label, or a number.
-        noise: uniform (on an l2 ball) or gaussian.
-        radius: l2 radius of uniform noise, in input units.
-        sigma: standard deviation of gaussian noise, in input units.
-        bound: normalize, or clip (to max_norm).
-        max_norm: l2 bound of clip, a constant of the model.
-        max_entry: clip each entry of the bounded map to this size, a constant of the model; sharpens what is said of
-            single features (signs, top-k, tau).
+        noise: the smoothing distribution; where none is named, the one that the given scale is of.
+        bound: the structural bound of every sampled map.
+        parameters: of attribution, noise and bound, by name; those left out have their defaults.
         n_samples: noisy copies of each input, pilot included.
         moments: even orders proven for gaussian noise; 2 4 6 gives larger certificates with many samples, at a cost.
         functionals: .npy file with weights of shape (r, *input), or an integer label map (superpixels) of the input's
@@ -69,15 +65,11 @@ class Config:
 
     model: str
     data: str
-    attribution: str = "saliency"
-    n_steps: int = 50
+    attribution: str = choice(ATTRIBUTIONS, "saliency")
     target: str = "predicted"
-    noise: str = "uniform"
-    radius: float | None = None
-    sigma: float | None = None
-    bound: str = "normalize"
-    max_norm: float | None = None
-    max_entry: float | None = None
+    noise: str = choice(NOISES, "gaussian")
+    bound: str = choice(BOUNDS, "normalize")
+    parameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
     n_samples: int = 10_000
     moments: tuple[int, ...] = (2,)
     functionals: str | None = None
@@ -99,20 +91,72 @@ class Config:
         checks.known("method", self.method, METHODS)
         checks.known("maps", self.maps, _MAPS)
         checks.count("threads", self.threads, 1)
-        checks.count("n_steps", self.n_steps, 1)
-        _noise(self)
-        _bound(self)
+        known = {name for registry in _KINDS.values() for name in registry.parameters()}
+        for name in self.parameters:
+            if name not in known:
+                raise UnknownNameError("parameters", name, known)
+        arguments = (
+            attribution_arguments(self.attribution, _own(ATTRIBUTIONS, self.parameters)),
+            NOISES.arguments(self.noise, _own(NOISES, self.parameters)),
+            BOUNDS.arguments(self.bound, _own(BOUNDS, self.parameters)),
+        )
+        complete = {name: value for some in arguments for name, value in some.items()}
+        object.__setattr__(self, "parameters", complete)  # so that equal configs are equal
+        self.smoothing_noise()
+        self.structural_bound()
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Config:
-        """From plain values, as `to_dict` gives them; others are left out."""
-        known = {field.name for field in dataclasses.fields(cls)} & set(values)
-        return cls(**{name: _tuple(values[name]) for name in known})
+        """From plain values, parameters among them, as `to_dict` gives them; None stands for not given.
+
+        Without a noise, the scale that is given says which it is.
+
+        Raises:
+            UnknownNameError: a value is none of the settings.
+        """
+        given = {_RENAMED.get(name, name): value for name, value in values.items()}
+        settings = {f.name for f in dataclasses.fields(cls)} - {"parameters"}
+        known = settings | {name for registry in _KINDS.values() for name in registry.parameters()}
+        for name in given:
+            if name not in known:
+                raise UnknownNameError("setting", name, known)
+        given = {name: _tuple(value) for name, value in given.items() if value is not None}
+        given.setdefault("noise", NOISES.fitting(given))
+        parameters = {name: value for name, value in given.items() if name not in settings}
+        return cls(**{name: value for name, value in given.items() if name in settings}, parameters=parameters)
+
+    def updated(self, values: Mapping[str, Any]) -> Config:
+        """With some values changed; another noise, say, leaves the parameters of this one behind."""
+        left = {
+            name
+            for kind, registry in _KINDS.items()
+            if values.get(kind) not in (None, getattr(self, kind))
+            for name in registry.parameters()
+        }
+        return Config.of({**{name: value for name, value in self.to_dict().items() if name not in left}, **values})
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values."""
-        values = dataclasses.asdict(self)
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        """As plain values, parameters beside what they are of."""
+        values: dict[str, Any] = {}
+        for name in (f.name for f in dataclasses.fields(self) if f.name != "parameters"):
+            value = getattr(self, name)
+            values[name] = list(value) if isinstance(value, tuple) else value
+            if name in _KINDS:
+                values |= _own(_KINDS[name], self.parameters)
+        return values
+
+    def smoothing_noise(self) -> Noise:
+        """The noise that is named."""
+        return NOISES.build(self.noise, _own(NOISES, self.parameters))
+
+    def structural_bound(self) -> Bound:
+        """The bound that is named."""
+        return BOUNDS.build(self.bound, _own(BOUNDS, self.parameters))
+
+
+_KINDS: dict[str, Registry[Any]] = {
+    f.name: f.metadata["registry"] for f in dataclasses.fields(Config) if "registry" in f.metadata
+}
 
 
 @final
@@ -140,7 +184,8 @@ class Setting:
         where = load_device(config.device if device is None else device)
         model = load_model(config.model).to(where)
         functionals = load_array("functionals", config.functionals)
-        return cls(config, model, load_attribution(config.attribution, model, config.n_steps), functionals, where)
+        attribution = load_attribution(config.attribution, model, _own(ATTRIBUTIONS, config.parameters))
+        return cls(config, model, attribution, functionals, where)
 
     def scores(self, images: Tensor) -> Tensor:
         """The model's outputs, on the CPU."""
@@ -154,8 +199,8 @@ class Setting:
         on_cpu = self.device.type == "cpu"
         return SmoothedAttribution(
             self.attribution,
-            _noise(c),
-            _bound(c),
+            c.smoothing_noise(),
+            c.structural_bound(),
             classifier=self.model if scores.ndim == 2 and scores.shape[1] > 1 else None,
             antithetic=c.antithetic,
             batch_size=_ACCELERATOR_BATCH if c.batch_size is None and not on_cpu else c.batch_size,
@@ -175,24 +220,9 @@ class Setting:
         return torch.full_like(predicted, int(choice))
 
 
-def _noise(config: Config) -> Noise:
-    checks.known("noise", config.noise, ("uniform", "gaussian"))
-    uniform = config.noise == "uniform"
-    name, other = ("radius", "sigma") if uniform else ("sigma", "radius")
-    scale = config.radius if uniform else config.sigma
-    if scale is None or getattr(config, other) is not None:
-        raise ArgumentError("noise", config.noise, f"goes with --{name}, without --{other}")
-    return UniformBall(scale) if uniform else Gaussian(scale)
-
-
-def _bound(config: Config) -> Bound:
-    checks.known("bound", config.bound, ("normalize", "clip"))
-    clip = config.bound == "clip"
-    if clip == (config.max_norm is None):
-        raise ArgumentError("max_norm", config.max_norm, "goes with --bound clip, and is needed there")
-    if config.max_norm is not None:
-        return Clip(config.max_norm, config.max_entry)
-    return Normalize(config.max_entry)
+def _own(registry: Registry[Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that some member of the registry has."""
+    return {name: parameters[name] for name in registry.parameters() if name in parameters}
 
 
 def _tuple(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,12 @@ import torch
 from torch import nn
 
 from attricert import datasets, models
-from attricert.attributions import Attribution, InputXGradient, IntegratedGradients, Saliency, model_in_eval
+from attricert.attributions import ATTRIBUTIONS, Attribution, model_in_eval
 from attricert.datasets import Items, Labelled
-from attricert.errors import ArgumentError, UnknownNameError
+from attricert.errors import ArgumentError
 
 __all__ = [
+    "attribution_arguments",
     "load_array",
     "load_attribution",
     "load_data",
@@ -26,13 +27,6 @@ __all__ = [
     "load_model",
     "source_of",
 ]
-
-_ATTRIBUTIONS: dict[str, Callable[[nn.Module, int], Attribution]] = {
-    "saliency": lambda model, _: Saliency(model),
-    "abs-saliency": lambda model, _: Saliency(model, abs=True),
-    "input-x-gradient": lambda model, _: InputXGradient(model),
-    "integrated-gradients": lambda model, n_steps: IntegratedGradients(model, n_steps=n_steps),
-}
 
 
 def load_model(name: str) -> nn.Module:
@@ -45,12 +39,20 @@ def load_model(name: str) -> nn.Module:
     return model_in_eval(model)
 
 
-def load_attribution(name: str, model: nn.Module, n_steps: int) -> Attribution:
-    """An attribution by name, or what path.py:factory(model) returns; n_steps is for integrated gradients."""
+def attribution_arguments(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """All parameters of an attribution by name, those left out too; a user's own code has none."""
     if not _is_code(name):
-        if name not in _ATTRIBUTIONS:
-            raise UnknownNameError("attribution", name, _ATTRIBUTIONS)
-        return _ATTRIBUTIONS[name](model, n_steps)
+        return ATTRIBUTIONS.arguments(name, parameters)
+    known = ATTRIBUTIONS.parameters()
+    if given := [f"--{key}" for key, value in parameters.items() if value not in (None, known[key].default)]:
+        raise ArgumentError("attribution", name, f"goes without {' and '.join(given)}")
+    return {}
+
+
+def load_attribution(name: str, model: nn.Module, parameters: Mapping[str, Any]) -> Attribution:
+    """An attribution by name and parameters, or what path.py:factory(model) returns."""
+    if not _is_code(name):
+        return ATTRIBUTIONS.build(name, parameters, model)
     attribution: Attribution = _factory("attribution", name)(model)
     return attribution
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, final
 
 import torch
@@ -43,6 +43,8 @@ class Manifest:
     weights_sha256: str
     code_sha256: str
     version: str = __version__
+    text: str = field(default="", init=False, compare=False, repr=False)
+    """Of the file that it was read from; empty for one that was not."""
 
     @classmethod
     def of(cls, setting: Setting, items: Items) -> Manifest:
@@ -60,20 +62,24 @@ class Manifest:
         return dataclasses.replace(self, config=dataclasses.replace(self.config, seed=seed))
 
     def differences(self, other: Manifest) -> list[str]:
-        """What another one has differently, as ``n_samples: 300 -> 500``."""
+        """What another one has differently, as ``n_samples: 300 -> 500``; a setting left out has its default."""
         mine, theirs = (
             {**m.config.to_dict(), **{k: v for k, v in m.to_dict().items() if k != "config"}} for m in (self, other)
         )
-        return [f"{name}: {value!r} -> {theirs[name]!r}" for name, value in mine.items() if theirs[name] != value]
+        pairs = {name: (mine.get(name), theirs.get(name)) for name in {**mine, **theirs}}
+        return [f"{name}: {one!r} -> {two!r}" for name, (one, two) in pairs.items() if one != two]
 
     @property
     def digest(self) -> str:
-        """Of everything; rows carry it in theirs."""
-        return sha256(self.to_json().encode())
+        """Of everything; rows carry it in theirs.
+
+        That of a file is of its own text: settings that later versions add or rename do not change it.
+        """
+        return sha256((self.text or self.to_json()).encode())
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
         return {**values, "config": self.config.to_dict()}
 
     def to_json(self) -> str:
@@ -87,9 +93,11 @@ class Manifest:
             values = json.loads(text)
             if values.pop("format") != _FORMAT:
                 raise ValueError("unknown format")
-            return cls(config=Config.of(values.pop("config")), **values)
+            manifest = cls(config=Config.of(values.pop("config")), **values)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise IntegrityError(f"{path}: not the manifest of a run ({error})") from None
+        object.__setattr__(manifest, "text", text)
+        return manifest
 
 
 def model_digest(model: nn.Module) -> str:

@@ -17,7 +17,7 @@ from attricert.lab.experiments.base import Experiment, Result
 from attricert.lab.experiments.bench import Bench, Certified
 from attricert.lab.experiments.paper import SOURCE, published
 from attricert.models import card
-from attricert.noise import UniformBall
+from attricert.noise import NOISES, Gaussian, UniformBall
 from attricert.report import Column, rounded
 
 __all__ = ["BOUNDS", "LargestEps"]
@@ -62,20 +62,19 @@ class LargestEps(Experiment):
 
     def config(self, model: str, radius: float, noise: str) -> runs.Config:
         """The run of one cell."""
-        d = self.dimension(model)
-        scale = {"radius": radius} if noise == "uniform" else {"sigma": radius / (d + 2) ** 0.5}
+        ball = UniformBall(radius)
+        smoothing = ball if noise == "uniform" else Gaussian(1.0).matching(ball, self.dimension(model))
         return runs.Config(
             model=model,
             data=f"{self.data}:test[0:{self.inputs}]",
             attribution="integrated-gradients",
-            n_steps=self.n_steps,
             noise=noise,
+            parameters={"n_steps": self.n_steps, **NOISES.parameters_of(smoothing)},
             n_samples=self.n_samples,
             alpha=self.alpha,
             skip_label=True,
             maps="drop",
             seed=self.seed,
-            **scale,
         )
 
     @staticmethod
@@ -111,7 +110,7 @@ class LargestEps(Experiment):
                 "model": model,
                 "cosine": t,
                 "radius": radius,
-                "sigma": found["variance"].store.manifest.config.sigma,
+                "sigma": found["variance"].store.manifest.config.smoothing_noise().scale,
                 "inputs": self.inputs,
                 "paper": paper,
                 **means,

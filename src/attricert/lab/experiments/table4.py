@@ -70,7 +70,8 @@ def compare(job: ComparedInput) -> dict[str, Any]:
     saliency = Saliency(on.model)
     smoothing = CenterSmoothing(saliency, job.sigma, distance="cosine", n_pred=job.n_pred, n_cert=job.n_cert)
     center = smoothing.certify(on.inputs, on.target, eps=job.eps, seed=job.seed, sample_ids=[on.id])
-    energy = job.sigma * (on.inputs[0].numel() + 2) ** 0.5
+    gaussian = Gaussian(job.sigma)
+    uniform = UniformBall(1.0).matching(gaussian, on.inputs[0].numel())
     ours = {
         name: SmoothedAttribution(saliency, noise).certify(
             on.inputs,
@@ -82,7 +83,7 @@ def compare(job: ComparedInput) -> dict[str, Any]:
             label=False,
             sample_ids=[on.id],
         )
-        for name, noise in {"gaussian": Gaussian(job.sigma), "uniform": UniformBall(energy)}.items()
+        for name, noise in {"gaussian": gaussian, "uniform": uniform}.items()
     }
     return {
         "eps_out": float(center.eps_out[0, 0]),

@@ -17,7 +17,7 @@ from attricert.lab.experiments.base import Experiment, Result
 from attricert.lab.experiments.bench import Bench, Measurement
 from attricert.lab.experiments.largest_eps import BOUNDS, LargestEps
 from attricert.lab.experiments.subject import subject
-from attricert.noise import Gaussian, UniformBall
+from attricert.noise import NOISES
 from attricert.report import Column
 from attricert.smoothed import SmoothedAttribution
 
@@ -63,7 +63,7 @@ class AttackedInput(_Settings, Measurement):
     """Attacks on one input's smoothed map.
 
     Args:
-        noise: uniform or gaussian.
+        noise: its word.
         scale: radius or sigma.
         eps: l2 size.
     """
@@ -76,7 +76,7 @@ class AttackedInput(_Settings, Measurement):
 def attack(job: AttackedInput) -> dict[str, Any]:
     """The smallest cosine, its standard error, and the size of the perturbation."""
     on = subject(job)
-    noise = UniformBall(job.scale) if job.noise == "uniform" else Gaussian(job.scale)
+    noise = NOISES.build(job.noise, {NOISES.required(job.noise)[0]: job.scale})
     smoothed = SmoothedAttribution(IntegratedGradients(on.model, n_steps=job.n_steps), noise)
     # Certificates allow any label and any value: so does the attack.
     found = attacks.PGD(
@@ -156,6 +156,22 @@ class AttackedEps(_Settings, Experiment):
         scale = config.radius if config.radius is not None else config.sigma
         jobs = self.measurements(
             AttackedInput, model=config.model, noise=config.noise, scale=float(scale or 0.0), eps=0.0
+=======
+    def _job(self, model: str, config: runs.Config, data: str, eps: float) -> Attacked:
+        return Attacked(
+            model=model,
+            data=data,
+            seed=self.seed,
+            noise=config.noise,
+            scale=config.smoothing_noise().scale,
+            n_steps=self.n_steps,
+            eps=eps,
+            attacks=self.attacks,
+            steps=self.steps,
+            draws=self.draws,
+            n_compared=self.n_compared,
+            n_judged=self.n_judged,
+>>>>>>> 598d45761b959d1809bde1099b31f886b5922ae5:src/attricert/experiments/table8.py
         )
         return [replace(job, eps=float(size)) for job, size in zip(jobs, eps, strict=True) if size > 0]
 

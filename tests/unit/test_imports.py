@@ -1,0 +1,55 @@
+"""What importing takes: nothing heavy before it is asked for."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+import attricert as ac
+from attricert import report
+
+HEAVY = ("torch", "matplotlib", "pyarrow", "jsonargparse")
+
+
+def imported(code, *arguments):
+    """The heavy ones that a fresh interpreter has imported after running some code."""
+    code = f"import sys\n{code}\nprint(*[name for name in {HEAVY!r} if name in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    return run.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("code", "heavy"),
+    [
+        ("import attricert", []),
+        ("from attricert import Certificate, Gaussian, LowerBound, NOISES, ArgumentError", []),
+        ("from attricert.certificates import Certificate", []),
+        ("import attricert.confidence, attricert.noise, attricert.registry", []),
+        ("import attricert.report", []),
+        ("import attricert; attricert.SmoothedAttribution", ["torch"]),
+    ],
+)
+def test_what_is_imported(code, heavy):
+    assert imported(code) == heavy
+
+
+def test_a_certificate_is_read_without_torch(tmp_path):
+    noisy = ac.wrap(lambda x, target: torch.sin(x) + 0.5)
+    certificate = ac.SmoothedAttribution(noisy, ac.Gaussian(0.2)).certify(torch.ones(1, 6), n_samples=200, seed=0)
+    path = tmp_path / "evidence.safetensors"
+    certificate.evidence.save(path)
+    code = "from attricert import Certificate\nprint(*Certificate.load(sys.argv[1]).max_eps(0.9))"
+    value, *heavy = imported(code, str(path))
+    assert heavy == []
+    np.testing.assert_allclose(float(value), certificate.max_eps(0.9)[0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("package", [ac, report], ids=lambda package: package.__name__)
+def test_all_that_is_offered_is_there(package):
+    for name in package.__all__:
+        assert getattr(package, name) is not None
+    assert set(package.__all__) <= set(dir(package))
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = package.nothing
