@@ -21,9 +21,9 @@ from attricert.certificates import Certificate, Claim, Evidence, Ledger, Observe
 from attricert.confidence import CONFIDENCE_BOUNDS
 from attricert.errors import ArgumentError, AttributionWarning
 from attricert.moments import no_moments
-from attricert.noise import Gaussian, Noise
-from attricert.progress import ProgressCallback, reporting
+from attricert.noise import Noise
 from attricert.options import Options
+from attricert.progress import ProgressCallback, reporting
 from attricert.proving import Forecast, Goal, Prover, evidence, forecast
 from attricert.sampling import BatchSize, Sampler
 from attricert.streams import Stream, fresh_seed
@@ -124,7 +124,7 @@ class SmoothedAttribution:
         confidence: str = "betting",
         functionals: npt.ArrayLike | Tensor | None = None,
         sample_ids: Sequence[str] | None = None,
-        progress: bool | Tick = False,
+        progress: bool | ProgressCallback = False,
     ) -> Certificate:
         """Sample, and prove what the samples allow, for each input with probability at least 1 - alpha.
 
@@ -162,7 +162,7 @@ class SmoothedAttribution:
         *,
         functionals: npt.ArrayLike | Tensor | None = None,
         sample_ids: Sequence[str] | None = None,
-        progress: bool | Tick = False,
+        progress: bool | ProgressCallback = False,
         on_draws: Callable[[int, Callable[[], Certificate]], None] | None = None,
         ledger: Ledger | None = None,
     ) -> Certificate:
@@ -246,7 +246,7 @@ class SmoothedAttribution:
         largest: float | None = None,
         confidence: str = "betting",
         guarantee: Literal["population", "observed"] | Observed = "population",
-        progress: bool | Tick = False,
+        progress: bool | ProgressCallback = False,
     ) -> npt.NDArray[np.float64]:
         """The smallest noise scale (sigma of `Gaussian`, radius of `UniformBall`) found that certifies a claim.
 
@@ -282,7 +282,7 @@ class SmoothedAttribution:
         # With second moments less noise may do.
         first = typical / _VARIANCE_GAIN if self.noise.dominated else typical
 
-        def search(x: Tensor, index: Tensor | None, key: str, tick: Tick) -> float:
+        def search(x: Tensor, index: Tensor | None, key: str, tick: ProgressCallback) -> float:
             def holds(scale: float) -> bool:
                 certificate = replace(self, noise=self.noise.with_scale(scale)).certify_with(
                     options,

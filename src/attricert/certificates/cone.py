@@ -150,7 +150,9 @@ class Cones:
         """How the program changes with theta where nu and kappa stay: through the facts alone."""
         h = 1e-5
         more = self.facts(theta + h)
-        tilt = np.maximum(at.nu - 1, 0.0) * (more.rise - facts.rise) + np.maximum(1 - at.nu, 0.0) * (more.fall - facts.fall)
+        tilt = np.maximum(at.nu - 1, 0.0) * (more.rise - facts.rise) + np.maximum(1 - at.nu, 0.0) * (
+            more.fall - facts.fall
+        )
         change = more.mean - facts.mean + tilt + at.kappa / 2 * (more.second - facts.second)
         limits = np.concatenate([more.limits - facts.limits, more.highest - facts.highest], axis=1)
         change = change + (at.prices * limits).sum(axis=1, keepdims=True) + ratio.lost * (more.highest - facts.highest)

@@ -77,7 +77,9 @@ class Evidence:
                     raise IntegrityError(f"{name}.{field} of shape {array.shape}: {text}")
         if bool((self.norm.lower > self.terms.max_norm).any()):
             worst = float(self.norm.lower.max())
-            raise IntegrityError(f"norm.lower={worst!r}: must be at most the attribution's bound, {self.terms.max_norm!r}")
+            raise IntegrityError(
+                f"norm.lower={worst!r}: must be at most the attribution's bound, {self.terms.max_norm!r}"
+            )
 
     def __len__(self) -> int:
         return len(self.outcome)

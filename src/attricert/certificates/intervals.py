@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import final
 
@@ -13,6 +12,7 @@ from attricert.certificates.cosine import spread_there
 from attricert.certificates.displacement import scalar_ratio
 from attricert.certificates.program import Facts, largest_mean
 from attricert.certificates.terms import Terms
+from attricert.confidence import bernstein
 
 __all__ = ["Intervals"]
 
@@ -96,9 +96,8 @@ class Intervals:
 
     def _away(self, second: Array) -> Array:
         """Bernstein's inequality for an average of draws v.g that deviate by at most 2 bound from their mean."""
-        n, log = self.terms.observed_draws, math.log(2 / self.terms.entry_share)
         known = np.minimum(second, self.bound**2)
-        return np.sqrt(2 * known * log / n) + 2 * self.bound * log / (3 * n)
+        return bernstein(self.terms.observed_draws, self.terms.entry_share / 2, known, 2 * self.bound)
 
     def _clipped(self, low: Array, high: Array) -> tuple[Array, Array]:
         lowest = 0.0 if self.nonnegative else -self.bound

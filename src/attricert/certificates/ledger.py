@@ -13,11 +13,11 @@ __all__ = ["LEGACY_WEIGHTS", "WEIGHTS", "Ledger"]
 # The widths of the first five decide the cosine; those of the others hardly depend on their share, which enters through
 # its logarithm. Where nothing sharper than the top variance is proven it gets more.
 WEIGHTS: Mapping[str, float] = {
-    "norm": 0.8,
-    "top_variance": 0.5,
-    "inside_variance": 1.0,
-    "drift": 0.3,
-    "regions": 1.0,
+    "norm": 0.6,
+    "top_variance": 0.3,
+    "inside_variance": 0.8,
+    "drift": 0.2,
+    "regions": 2.0,
     "fourth": 1.0,
     "entries": 0.2,
     "prediction": 0.1,

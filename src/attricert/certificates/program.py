@@ -190,8 +190,9 @@ def _by_range(p: Stretches, facts: Facts, ratio: LikelihoodRatio) -> Point:
 
 def newton(stretches: Stretches, facts: Facts, ratio: LikelihoodRatio, start: Point | None, steps: int) -> Point:
     """The best of some steps of Newton's method on the convex function of (nu, kappa)."""
-    nu, kappa = _first(stretches, ratio) if start is None else (start.nu, start.kappa)
-    best = at = evaluate(stretches, facts, ratio, nu, kappa)
+    best = at = evaluate(stretches, facts, ratio, *_first(stretches, ratio))
+    if start is not None:  # the solution of a program that is not so near after all may be a bad start
+        best = at = _better(at, evaluate(stretches, facts, ratio, start.nu, start.kappa))
     for _ in range(steps - 1):
         at = evaluate(stretches, facts, ratio, *step(at, stretches, facts))
         best = _better(best, at)
@@ -272,7 +273,9 @@ def evaluate(p: Stretches, facts: Facts, ratio: LikelihoodRatio, nu: Array, kapp
         (_sum(q1) + p1) * inverse_low,
         (_sum(q2) + p2) * inverse_low**2,
     )
-    return Point(nu, kappa, np.where(np.isnan(value), np.inf, value), mean, square, curvature, push - bent * p.limits * f0)
+    return Point(
+        nu, kappa, np.where(np.isnan(value), np.inf, value), mean, square, curvature, push - bent * p.limits * f0
+    )
 
 
 def _elsewhere(p: Stretches, facts: Facts, ratio: LikelihoodRatio, nu: Array, kappa: Array) -> Array:

@@ -17,7 +17,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["excess", "maurer_upper", "stake", "upper_mean"]
+__all__ = ["excess", "stake", "upper_mean"]
 
 Array = npt.NDArray[np.float64]
 
@@ -75,15 +75,6 @@ def upper_mean(mean: float, square: float, largest: float, bet: float, n: int, a
     # Beyond this value a larger mean of the draws would no longer make the wealth smaller: no claim.
     valid = upper <= 1 / (2 * float(_curvature(bet * largest)) * bet)
     return min(upper, limit) if valid else limit
-
-
-def maurer_upper(mean: npt.ArrayLike, n: int, alpha: float, reach: npt.ArrayLike) -> Array:
-    """Upper bound on the mean of draws in [0, reach^2] by the lower tail of nonnegative draws (Maurer 2003).
-
-    (b + sqrt(mean + b^2))^2 with b^2 = reach^2 log(1/alpha) / 2n, for one n fixed in advance (theory 5).
-    """
-    b = np.asarray(reach, dtype=np.float64) * math.sqrt(math.log(1 / alpha) / (2 * n))
-    return np.asarray((b + np.sqrt(np.asarray(mean) + b**2)) ** 2 * _ROUNDING)
 
 
 def _curvature(r: npt.ArrayLike) -> Array:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["mean_distance"]
+__all__ = ["bernstein", "mean_distance"]
 
 
 def mean_distance(
@@ -33,3 +33,16 @@ def mean_distance(
     mcdiarmid = bound * math.sqrt(2 * log / n)
     bousquet = np.sqrt(2 * log * (np.asarray(spread) + 4 * bound * expected) / n) + 2 * bound * log / (3 * n)
     return np.asarray(expected + np.minimum(mcdiarmid, bousquet))
+
+
+def bernstein(n: int, alpha: float, variance: npt.ArrayLike, deviation: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """How far the mean of n draws may lie on one side of its expectation, but for a chance of alpha (Bernstein 1946).
+
+    Args:
+        n: independent draws.
+        alpha: probability of failure.
+        variance: theirs, or an upper bound of it.
+        deviation: an upper bound on how far one of them lies from its expectation.
+    """
+    log = math.log(1 / alpha)
+    return np.asarray(np.sqrt(2 * np.asarray(variance) * log / n) + np.asarray(deviation) * log / (3 * n))

@@ -78,7 +78,7 @@ class EntriesProof(Proof):
         columns = new if self.columns is None else self.columns.merge(new)
         return replace(self, columns=columns, draws=self.draws + len(draws.rows) // draws.calls_per_draw)
 
-    def pieces(self, found: Mapping[str, Piece]) -> Mapping[str, Piece]:
+    def pieces(self) -> Mapping[str, Piece]:
         """Lower and upper bounds of v.h, upper bounds of E (v.(g-m))^2, and v.m."""
         if self.columns is None:
             raise AttributeError("no draws were seen")

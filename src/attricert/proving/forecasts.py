@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from attricert.certificates import Facts, Geometry, Statement
-from attricert.confidence import excess, stake
+from attricert.certificates import Certificate, Evidence, Terms
+from attricert.certificates.pieces import Cone, Norm, Sampling, TopVariance
+from attricert.confidence import bernstein, excess, stake, upper_proportion
 from attricert.progress import ProgressCallback
-from attricert.proving.pilot import Source
+from attricert.proving.pilot import Source, across_of
 from attricert.proving.prover import PILOT_SHARE
+from attricert.proving.regions import Regions
 from attricert.sampling import Sampler
 
 __all__ = ["Forecast", "forecast"]
@@ -29,52 +32,83 @@ class Forecast:
     """Estimates for one input.
 
     Args:
-        statement: the terms of the certificate to come.
+        terms: those of the certificate to come.
         norm: of h.
-        spread: largest eigenvalue of Cov g.
+        top_variance: largest eigenvalue of Cov g.
         trace: E ||g - h||^2.
         along: variance of g along h.
         largest: largest ||g - h||^2 seen.
+        around: u.g and ||g - (u.g) u|| of the draws, u the direction of their mean; shape (n, 2).
     """
 
-    statement: Statement
+    terms: Terms
     norm: float
-    spread: float
+    top_variance: float
     trace: float
     along: float
     largest: float
+    around: torch.Tensor
 
     def max_eps(self, cosine: float, n_samples: float) -> float:
         """The certified eps to expect from so many samples."""
-        return float(self._geometry(n_samples).max_eps(np.array([cosine]))[0])
+        return float(self._certificate(n_samples).max_eps(cosine)[0])
 
     def samples_needed(self, eps: float, cosine: float, n_min: int, n_max: int) -> float:
         """About how many samples prove (eps, cosine), at least n_min; inf if n_max do not."""
         n = float(n_min)
         while n <= n_max:
-            if self._geometry(n).cosine(np.array([eps]))[0] >= cosine:
+            if self._certificate(n).cosine(eps)[0] >= cosine:
                 return math.ceil(n)
             n *= _GROWTH
         return math.inf
 
-    def _geometry(self, n_samples: float) -> Geometry:
-        s, draws = self.statement, n_samples * (0.5 if self.statement.antithetic else 1.0)
-        main = max(int(draws * (1 - 1 / PILOT_SHARE)), 2)
-        log = math.log(1 / s.share("norm"))
+    def _certificate(self, n_samples: float) -> Certificate:
+        """Of evidence as it will be, about."""
+        t, draws = self.terms, n_samples * (0.5 if self.terms.antithetic else 1.0)
+        main, behind = max(int(draws * (1 - 1 / PILOT_SHARE)), 2), max(_DIRECTION_SHARE * draws, 1.0)
+        log = math.log(1 / t.share("norm"))
         # The direction's error, then Bernstein's width for the norm.
-        lost = self.trace / (2 * _DIRECTION_SHARE * draws * max(self.norm, 1e-9))
-        norm = self.norm - lost - math.sqrt(2 * self.along * log / main) - s.bound * log / main
-        reach, spread = s.bound + self.norm, math.inf
-        if "spread" in s.parts:
-            share, variance = s.share("spread"), self.largest * self.spread
-            bet = stake(variance, reach**2, main, share)
-            spread = self.spread + float(excess(variance, self.largest, bet, main, share))
-        return Geometry(s, "sound", Facts(np.array([max(norm, 0.0)]), np.array([spread]), np.array([reach])))
+        lost = self.trace / (2 * behind * max(self.norm, 1e-9))
+        norm = self.norm - lost - math.sqrt(2 * self.along * log / main) - t.max_norm * log / main
+        center = min(math.hypot(self.norm, math.sqrt(self.trace / behind)), t.max_norm)
+        farthest = t.max_norm + center
+        norm_piece = Norm(_one(min(max(norm, 0.0), t.max_norm)))
+        none = np.zeros(1, dtype=np.int64)
+        sampling = Sampling(none, none.copy(), none.copy(), none.copy())
+        if "top_variance" not in t.ledger:
+            return Certificate(Evidence(t, sampling, norm_piece, ("",)))
+        spread = TopVariance(_one(self._raised(main, "top_variance", farthest**2)), _one(farthest))
+        cone = self._cone(main, behind, center, spread) if "regions" in t.ledger else None
+        return Certificate(Evidence(t, sampling, norm_piece, ("",), top_variance=spread, cone=cone))
+
+    def _cone(self, main: int, behind: float, center: float, spread: TopVariance) -> Cone:
+        t = self.terms
+        r = Regions.around(self.around, center, t.max_norm)
+        away = bernstein(main, t.share("drift"), float(spread.upper[0]), 2 * t.max_norm)
+        drift = math.sqrt(self.trace * (1 / behind + 1 / main)) + float(away)
+        along, across = self.around.T
+        masses = []
+        for j, part in enumerate(r.shares):
+            outside = float((~r.holds(j, along, across)).double().mean())
+            masses.append(upper_proportion(min(round(outside * main), main - 1), main, t.share("regions") * part))
+        variance = self._raised(main, "inside_variance", r.largest_square)
+        numbers = (center, drift, r.stretch, variance)
+        return Cone(*map(_one, numbers), *(np.array([v]) for v in (r.along, r.across, masses)))
+
+    def _raised(self, main: int, name: str, limit: float) -> float:
+        """The upper confidence bound to expect of the top variance."""
+        share, largest = self.terms.share(name), min(self.largest, limit)
+        bet = stake(largest * self.top_variance, limit, main, share)
+        return min(self.top_variance + float(excess(largest * self.top_variance, largest, bet, main, share)), limit)
+
+
+def _one(value: float) -> npt.NDArray[np.float64]:
+    return np.array([value])
 
 
 def forecast(
     sampler: Sampler,
-    statement: Statement,
+    terms: Terms,
     draws: int,
     x: Tensor,
     target: Tensor | None,
@@ -82,7 +116,7 @@ def forecast(
     tick: ProgressCallback,
 ) -> Forecast:
     """Estimate from so many draws, which are all kept in memory."""
-    source = Source(sampler, x, target, statement.seed, key, tick)
+    source = Source(sampler, x, target, terms.seed, key, tick)
     rows = torch.cat([chunk.values for chunk in source.draws("forecast", 0, draws)])
     first, second = rows[: len(rows) // 2], rows[len(rows) // 2 :]
     norm = math.sqrt(max(float(first.mean(0) @ second.mean(0)), 0.0))  # free of the bias of a norm of means
@@ -95,12 +129,13 @@ def forecast(
     _, seen = _top(q)
     unit = mean / max(float(mean.norm()), 1e-300)
     return Forecast(
-        statement=statement,
+        terms=terms,
         norm=norm,
-        spread=(unseen + seen) / 2,
+        top_variance=(unseen + seen) / 2,
         trace=float(squares.mean()),
         along=float((q @ unit).var()),
         largest=float(squares.max()),
+        around=torch.stack([rows @ unit, across_of(rows, rows @ unit)], dim=1),
     )
 
 

@@ -57,7 +57,7 @@ class NormProof(Proof):
         """Upper bound on u.h; inf where none was asked for."""
         return float("inf") if self.above is None else -self.above.lower()
 
-    def pieces(self, found: Mapping[str, Piece]) -> Mapping[str, Piece]:
+    def pieces(self) -> Mapping[str, Piece]:
         """The norm."""
         return {"norm": Norm(np.array(self.lower))}
 

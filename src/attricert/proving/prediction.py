@@ -51,7 +51,7 @@ class PredictionProof(Proof):
         hits = int((votes == self.label).sum()) if self.label >= 0 else 0
         return replace(self, hits=self.hits + hits, draws=self.draws + len(votes))
 
-    def pieces(self, found: Mapping[str, Piece]) -> Mapping[str, Piece]:
+    def pieces(self) -> Mapping[str, Piece]:
         """The class and its probability."""
         p_lower = lower_proportion(self.hits, self.draws, self.alpha)
         return {"prediction": Prediction(np.array(self.label), np.array(p_lower))}

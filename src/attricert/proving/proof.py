@@ -21,9 +21,5 @@ class Proof(ABC):
         """After these draws too."""
 
     @abstractmethod
-    def pieces(self, found: Mapping[str, Piece]) -> Mapping[str, Piece]:
-        """Pieces of evidence about one input, by their names in `Evidence`; arrays without an axis of inputs.
-
-        Args:
-            found: those of the proofs that come before.
-        """
+    def pieces(self) -> Mapping[str, Piece]:
+        """Pieces of evidence about one input, by their names in `Evidence`; arrays without an axis of inputs."""

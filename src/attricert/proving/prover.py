@@ -16,7 +16,7 @@ from attricert.certificates import Evidence, Terms
 from attricert.certificates.pieces import Maps, Norm, Piece, Sampling
 from attricert.confidence import CONFIDENCE_BOUNDS, norm_interval
 from attricert.moments import Moments, no_moments
-from attricert.progress import Tick
+from attricert.progress import ProgressCallback
 from attricert.proving.entries import EntriesProof
 from attricert.proving.goal import Goal
 from attricert.proving.norm import NormProof, norm_problem
@@ -92,7 +92,7 @@ class Prover:
     functionals: Float[Tensor, "r d"] | None = None
     on_draws: Callable[[int, Callable[[], Evidence]], None] | None = None
 
-    def prove(self, x: Float[Tensor, "*features"], target: Tensor | None, key: str, tick: Tick) -> Proven:
+    def prove(self, x: Float[Tensor, "*features"], target: Tensor | None, key: str, tick: ProgressCallback) -> Proven:
         """Sample and prove.
 
         Args:
@@ -202,7 +202,7 @@ class Prover:
 
 def _all_pieces(found: dict[str, Piece], proofs: Sequence[Proof]) -> dict[str, Piece]:
     for proof in proofs:
-        found = {**found, **proof.pieces(found)}
+        found = {**found, **proof.pieces()}
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import torch
@@ -18,7 +18,11 @@ __all__ = ["Regions", "widest"]
 
 _STRETCHES = (1.0, 2.0, 4.0)
 _ANGLE = 0.4  # for which the stretch is chosen: that of a cosine of 0.9, less the error of the direction
-_LEVELS, _FALL, _FEWEST = 0.5, 5.0, 4  # masses outside: from the first down by this factor, while so many rows are outside
+_LEVELS, _FALL, _FEWEST = (
+    0.5,
+    5.0,
+    4,
+)  # masses outside: from the first down by this factor, while so many rows are outside
 _BEYOND = 0.5  # the outermost region reaches farther than all rows seen by this part of their distance from the median
 _OUTERMOST = 0.6  # its part of the regions' share of alpha
 _TUNING_ROWS = 256
@@ -50,25 +54,34 @@ class Regions:
 
     @classmethod
     def choose(cls, pilot: Pilot, terms: Terms, horizon: int) -> Regions:
-        """From the pilot's sample."""
-        center, top = float(pilot.center.norm()), terms.max_norm
-        x, y = pilot.around.T
-        levels, level = [], _LEVELS
+        """From the pilot's draws; the stretch that will do best in a cone, as far as they tell."""
+        plain = cls.around(pilot.around, float(pilot.center.norm()), terms.max_norm, pilot.direction)
+        share = terms.share("inside_variance")
+        found = [replace(plain, stretch=stretch) for stretch in _STRETCHES]
+        return min(found, key=lambda regions: regions._expected(pilot.sample, horizon, share))
+
+    @classmethod
+    def around(
+        cls, draws: Float[Tensor, "n 2"], center: float, max_norm: float, direction: Tensor | None = None
+    ) -> Regions:
+        """From u.g and ||g - (u.g) u|| of some draws; without a stretch."""
+        x, y = draws.T
+        levels, level = [], _LEVEL
         while level * len(x) >= _FEWEST:
             levels.append(level)
             level /= _FALL
         # A draw may leave on either side: half of the mass each.
         along = [float(torch.quantile(x, level / 2)) for level in levels]
         across = [float(torch.quantile(y, 1 - level / 2)) for level in levels]
-        along.append(float(x.min()) - _BEYOND * float(x.median() - x.min()))
-        across.append(float(y.max()) + _BEYOND * float(y.max() - y.median()))
-        slack = 1e-9 * top
+        along += [float(x.min() - part * (x.median() - x.min())) for part in _BEYOND]
+        across += [float(y.max() + part * (y.max() - y.median())) for part in _BEYOND]
+        slack = 1e-9 * max_norm
         along = [max(value - slack, 0.0) for value in along]
-        across = [min(value + slack, top) for value in across]
-        shares = (*([(1 - _OUTERMOST) / len(levels)] * len(levels)), _OUTERMOST) if levels else (1.0,)
-        found = [cls(pilot.direction, center, top, tuple(along), tuple(across), shares, s) for s in _STRETCHES]
-        share = terms.share("inside_variance")
-        return min(found, key=lambda regions: regions._expected(pilot.sample, horizon, share))
+        across = [min(value + slack, max_norm) for value in across]
+        others = len(along) - 1
+        shares = (*([(1 - _OUTERMOST) / others] * others), _OUTERMOST)
+        unit = torch.zeros(0, dtype=draws.dtype) if direction is None else direction
+        return cls(unit, center, max_norm, tuple(along), tuple(across), shares, 1.0)
 
     def _expected(self, sample: Float[Tensor, "n d"], horizon: int, alpha: float) -> float:
         """The variance that will count in a cone, as far as the pilot tells."""

@@ -12,12 +12,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from attricert.certificates import Terms
-from attricert.certificates.pieces import Cone, FourthMoment, Norm, Piece, TopVariance
+from attricert.certificates.pieces import Cone, FourthMoment, Piece, TopVariance
 from attricert.confidence import (
     Betting,
     LowerBound,
     Problem,
-    mean_distance,
+    bernstein,
     stake,
     upper_mean,
     upper_proportion,
@@ -120,9 +120,7 @@ class SpreadProof(Proof):
         """Upper bound on lambda, at all draw counts at once."""
         top = self.scatter.top()
         # (v.q)^4 <= ||q||^2 (v.q)^2; matrices of fourth moments cost more time than draws that gain as much.
-        return upper_mean(
-            top, self.largest * top, self.largest, self.bet, self.draws, self.alpha, self.farthest**2
-        )
+        return upper_mean(top, self.largest * top, self.largest, self.bet, self.draws, self.alpha, self.farthest**2)
 
     @property
     def seen(self) -> float:
@@ -134,13 +132,11 @@ class SpreadProof(Proof):
         """Lower bound on lambda; 0 where none was asked for."""
         return 0.0 if self.along is None else self.along[1].lower()
 
-    def pieces(self, found: Mapping[str, Piece]) -> Mapping[str, Piece]:
+    def pieces(self) -> Mapping[str, Piece]:
         """Top variance, and cone and fourth moment where asked for."""
         top = TopVariance(np.array(self.upper), np.array(self.farthest))
-        norm = found["norm"]
-        if self.cone is None or not isinstance(norm, Norm):
-            return {"top_variance": top}
-        return {"top_variance": top, **self.cone.pieces_of(float(norm.lower), float(top.upper), self.scatter)}
+        cone = {} if self.cone is None else self.cone.pieces_of(float(top.upper), self.scatter)
+        return {"top_variance": top, **cone}
 
 
 @final
@@ -185,9 +181,7 @@ class ConeProof:
         bets = (float(second), bet)
         return cls(regions, terms, pilot.center, bets, no_moments(pilot.center), nothing, 0.0, fourth)
 
-    def update(
-        self, draws: Draws, q: Float[Tensor, "n d"]
-    ) -> tuple[ConeProof, Bool[Tensor, " n"]]:
+    def update(self, draws: Draws, q: Float[Tensor, "n d"]) -> tuple[ConeProof, Bool[Tensor, " n"]]:
         """After these draws too; and which rows lie in the outermost region."""
         along, across = self.regions.coordinates(q)
         misses = [~self.regions.holds(j, along, across) for j in range(len(self.outside))]
@@ -208,10 +202,11 @@ class ConeProof:
         )
         return state, inside
 
-    def pieces_of(self, norm: float, top_variance: float, scatter: Scatter) -> Mapping[str, Piece]:
-        """Cone, and fourth moment where asked for, given bounds on norm and spread."""
+    def pieces_of(self, top_variance: float, scatter: Scatter) -> Mapping[str, Piece]:
+        """Cone, and fourth moment where asked for, given a bound on the top variance."""
         r, n, terms = self.regions, self.moments.count, self.terms
-        away = mean_distance(n, terms.share("drift"), terms.max_norm, norm, top_variance)
+        # Only the direction of h - m counts, a fixed one: no supremum over directions is needed (theory 5).
+        away = bernstein(n, terms.share("drift"), top_variance, 2 * terms.max_norm)
         drift = (float((self.moments.mean - self.center).norm()) + float(away)) * (1 + ROUNDING)
         masses = [
             upper_proportion(count, n, terms.share("regions") * part)

@@ -2,8 +2,8 @@
 
 from attricert.sampling.batching import BatchSize
 from attricert.sampling.columns import Columns
-from attricert.sampling.sampler import Draws, Sampler
 from attricert.sampling.fourth import CenteredFourth
+from attricert.sampling.sampler import Draws, Sampler
 from attricert.sampling.scatter import Exact, Gram, Scatter
 
 __all__ = ["BatchSize", "CenteredFourth", "Columns", "Draws", "Exact", "Gram", "Sampler", "Scatter"]

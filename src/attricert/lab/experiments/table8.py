@@ -156,22 +156,6 @@ class AttackedEps(_Settings, Experiment):
         scale = config.radius if config.radius is not None else config.sigma
         jobs = self.measurements(
             AttackedInput, model=config.model, noise=config.noise, scale=float(scale or 0.0), eps=0.0
-=======
-    def _job(self, model: str, config: runs.Config, data: str, eps: float) -> Attacked:
-        return Attacked(
-            model=model,
-            data=data,
-            seed=self.seed,
-            noise=config.noise,
-            scale=config.smoothing_noise().scale,
-            n_steps=self.n_steps,
-            eps=eps,
-            attacks=self.attacks,
-            steps=self.steps,
-            draws=self.draws,
-            n_compared=self.n_compared,
-            n_judged=self.n_judged,
->>>>>>> 598d45761b959d1809bde1099b31f886b5922ae5:src/attricert/experiments/table8.py
         )
         return [replace(job, eps=float(size)) for job, size in zip(jobs, eps, strict=True) if size > 0]
 
