@@ -31,11 +31,11 @@ def plain(count: int = 100, restarts: int = 20) -> None:
     """Top-100 intersection after attacks of the paper's size, and after noise of that size."""
     g, x, y = setting(count)
     for name, attack in {
-        "random noise": attacks.RandomNoise(attacks.TopK(K)),
-        "PGD, top-k": attacks.PGD(attacks.TopK(K), restarts=restarts),
-        "PGD, top-k mass": attacks.PGD(attacks.TopK(K, mass=True), restarts=1),
-        "PGD, cosine": attacks.PGD(attacks.Cosine(), restarts=1),
-        "PGD, mass center": attacks.PGD(attacks.MassCenter(), restarts=1),
+        "random noise": attacks.RandomNoise(attacks.TopKLoss(K)),
+        "PGD, top-k": attacks.PGD(attacks.TopKLoss(K), restarts=restarts),
+        "PGD, top-k mass": attacks.PGD(attacks.TopKLoss(K, mass=True), restarts=1),
+        "PGD, cosine": attacks.PGD(attacks.CosineLoss(), restarts=1),
+        "PGD, mass center": attacks.PGD(attacks.MassCenterLoss(), restarts=1),
     }.items():
         start = time.perf_counter()
         found = attack.run(g, x, y, eps=EPS, seed=0)

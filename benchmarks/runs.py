@@ -35,7 +35,7 @@ def rate(workers: int, inputs: int) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder:
         config = replace(CONFIG, data=f"mnist:sample[0:{inputs}]")
         start = time.perf_counter()
-        runs.certify(config, Path(folder) / "run", executor=runs.Processes(workers), report=report)
+        runs.certify(config, Path(folder) / "run", executor=runs.Processes(workers), on_progress=report)
         seconds = time.perf_counter() - start
     steady = (len(begun) - workers) / (begun[-1] - begun[workers - 1])
     return 60 * inputs / seconds, 60 * steady

@@ -46,7 +46,7 @@ def measure(name: str, data: str, restarts: int, attacked: int, certified: int) 
     with torch.no_grad():
         predicted = model(images).argmax(dim=1)
     g, k = ac.Saliency(model), TOP[data]
-    attack = attacks.PGD(attacks.TopK(k), restarts=restarts)
+    attack = attacks.PGD(attacks.TopKLoss(k), restarts=restarts)
     found = attack.run(g, images[:attacked], predicted[:attacked], eps=EPS[data], seed=0)
     sm = ac.SmoothedAttribution(g, ac.Gaussian(SIGMA))
     certificate = sm.certify(images[:certified], predicted[:certified], n_samples=SAMPLES, seed=0, features=False)

@@ -1,13 +1,16 @@
 """How alike two attribution maps are, in the field's usual measures; rows are compared one by one.
 
-Signed values, unless ``absolute`` is asked for. A map with NaN, and a measure that is not defined (no direction, no
-order), gives NaN, as in SciPy. Only `cosine_similarity` is differentiable: the others depend on ranks.
+Maps are torch tensors or NumPy arrays; what is returned is of the same kind. Signed values, unless
+``absolute`` is asked for. A map with NaN, and a measure that is not defined (no direction, no order), gives NaN, as in
+SciPy. Only `cosine_similarity` is differentiable (of tensors): the others depend on ranks.
 """
 
 from __future__ import annotations
 
-from typing import final
+from typing import Any, TypeVar, final
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -17,8 +20,12 @@ from attricert.errors import ArgumentError
 
 __all__ = ["concordant_pairs", "cosine_similarity", "kendall_tau", "spearman", "top_k_intersection"]
 
+A = TypeVar("A", Tensor, npt.NDArray[Any])
 
-def cosine_similarity(first: Tensor, second: Tensor) -> Float[Tensor, " n"]:
+_FLOATS = (np.float16, np.float32, np.float64)
+
+
+def cosine_similarity(first: A, second: A) -> A:
     """<a, b> / (||a|| ||b||), differentiable; NaN where a map is zero.
 
     Args:
@@ -32,10 +39,10 @@ def cosine_similarity(first: Tensor, second: Tensor) -> Float[Tensor, " n"]:
     # Scaled first: squares of very small or very large entries would leave the range of floats.
     a, b = (v / v.detach().abs().amax(dim=1, keepdim=True) for v in (a, b))
     cosine: Tensor = (a * b).sum(dim=1) / (a.norm(dim=1) * b.norm(dim=1))
-    return cosine.clamp(-1.0, 1.0)
+    return _like(first, cosine.clamp(-1.0, 1.0))
 
 
-def top_k_intersection(first: Tensor, second: Tensor, k: int, *, absolute: bool = False) -> Float[Tensor, " n"]:
+def top_k_intersection(first: A, second: A, k: int, *, absolute: bool = False) -> A:
     """Share of the k largest entries of one map that are among the k largest of the other (Ghorbani et al. 2019).
 
     Of equal entries the one that comes first is larger.
@@ -54,27 +61,32 @@ def top_k_intersection(first: Tensor, second: Tensor, k: int, *, absolute: bool 
         raise ArgumentError("k", k, f"must be at most the number of entries, {a.shape[1]}")
     inside = [_top(v.abs() if absolute else v, k) for v in (a, b)]
     share = (inside[0] & inside[1]).sum(dim=1).to(a.dtype) / k
-    return _undefined(share, torch.isnan(a + b).any(dim=1))
+    return _like(first, _undefined(share, torch.isnan(a + b).any(dim=1)))
 
 
-def kendall_tau(first: Tensor, second: Tensor) -> Float[Tensor, " n"]:
-    """Kendall's tau-b, in O(d log d).
+def kendall_tau(first: A, second: A, *, variant: str = "b") -> A:
+    """Kendall's tau, in O(d log d): pairs of entries in the same order less those in opposite order, as a share.
 
     Args:
         first: maps, shape (n, ...).
         second: maps of the same shape.
+        variant: ``"b"``, with ties taken off the pairs of either map (as in SciPy); or ``"a"``, of all pairs, a tied
+            one counting 0: what certificates bound.
 
     Returns:
-        Shape (n,), in [-1, 1]; NaN where all entries of a map are equal.
+        Shape (n,), in [-1, 1]; NaN for maps of a single entry and, for tau-b, where all entries of a map are equal.
     """
-    pairs = _Pairs(*_pair(first, second))
-    apart = (pairs.total - pairs.tied_first).double(), (pairs.total - pairs.tied_second).double()
+    checks.known("variant", variant, ("a", "b"))
+    a, b = _pair(first, second)
+    pairs = _Pairs(a, b)
+    tied = (pairs.tied_first, pairs.tied_second) if variant == "b" else (torch.zeros_like(pairs.tied_first),) * 2
+    apart = [(pairs.total - ties).double() for ties in tied]
     # Two roots: the product of the counts may exceed what a float64 holds exactly.
     tau = (pairs.concordant - pairs.discordant).double() / apart[0].sqrt() / apart[1].sqrt()
-    return _undefined(tau.clamp(-1.0, 1.0), pairs.undefined).to(first.dtype)
+    return _like(first, _undefined(tau.clamp(-1.0, 1.0), pairs.undefined).to(a.dtype))
 
 
-def concordant_pairs(first: Tensor, second: Tensor) -> Float[Tensor, " n"]:
+def concordant_pairs(first: A, second: A) -> A:
     """The paper's form of Kendall's measure: the share of pairs of entries that both maps put in the same order.
 
     A pair that is tied in either map is in no order. Without ties this is (tau + 1) / 2.
@@ -86,11 +98,12 @@ def concordant_pairs(first: Tensor, second: Tensor) -> Float[Tensor, " n"]:
     Returns:
         Shape (n,), in [0, 1]; NaN for maps of a single entry.
     """
-    pairs = _Pairs(*_pair(first, second))
-    return _undefined(pairs.concordant.double() / pairs.total, pairs.undefined).to(first.dtype)
+    a, b = _pair(first, second)
+    pairs = _Pairs(a, b)
+    return _like(first, _undefined(pairs.concordant.double() / pairs.total, pairs.undefined).to(a.dtype))
 
 
-def spearman(first: Tensor, second: Tensor) -> Float[Tensor, " n"]:
+def spearman(first: A, second: A) -> A:
     """Spearman's rank correlation: Pearson's of the ranks, equal entries sharing their mean rank.
 
     Args:
@@ -105,7 +118,7 @@ def spearman(first: Tensor, second: Tensor) -> Float[Tensor, " n"]:
     centered = [rank - rank.mean(dim=1, keepdim=True) for rank in ranks]
     sizes = [v.norm(dim=1) for v in centered]
     rho = (centered[0] * centered[1]).sum(dim=1) / sizes[0] / sizes[1]
-    return _undefined(rho.clamp(-1.0, 1.0), torch.isnan(a + b).any(dim=1)).to(first.dtype)
+    return _like(first, _undefined(rho.clamp(-1.0, 1.0), torch.isnan(a + b).any(dim=1)).to(a.dtype))
 
 
 @final
@@ -125,11 +138,26 @@ class _Pairs:
         self.concordant = ordered - self.discordant
 
 
-def _pair(first: Tensor, second: Tensor) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n d"]]:
-    if first.shape != second.shape or first.ndim < 2 or first.numel() == 0:
+def _pair(first: A, second: A) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n d"]]:
+    if isinstance(first, np.ndarray) != isinstance(second, np.ndarray):
+        kinds = (type(first).__name__, type(second).__name__)
+        raise ArgumentError("maps", kinds, "must be two tensors, or two arrays")
+    if first.shape != second.shape or first.ndim < 2 or 0 in first.shape:
         shapes = (tuple(first.shape), tuple(second.shape))
         raise ArgumentError("maps", shapes, "must have the same shape (n, ...), not empty")
-    return first.flatten(1), second.flatten(1)
+    return _rows(first), _rows(second)
+
+
+def _rows(maps: Tensor | npt.NDArray[Any]) -> Float[Tensor, "n d"]:
+    """As floating-point numbers; those of other types in float64."""
+    if isinstance(maps, np.ndarray):
+        maps = torch.tensor(np.ascontiguousarray(maps, maps.dtype if maps.dtype in _FLOATS else np.float64))
+    return (maps if maps.is_floating_point() else maps.double()).flatten(1)
+
+
+def _like(first: A, values: Tensor) -> A:
+    """The values in the kind of what was given."""
+    return values.numpy() if isinstance(first, np.ndarray) else values
 
 
 def _undefined(values: Float[Tensor, " n"], where: Bool[Tensor, " n"]) -> Float[Tensor, " n"]:

@@ -94,7 +94,7 @@ def test_killed_workers_are_replaced(whole, tmp_path):
             os.kill(victim.pid, signal.SIGKILL)
             killed.append(victim.pid)
 
-    found = runs.certify(CONFIG, tmp_path, executor=runs.Processes(2), report=killer)
+    found = runs.certify(CONFIG, tmp_path, executor=runs.Processes(2), on_progress=killer)
     assert len(set(killed)) == 4
     assert digests(found) == digests(whole)
 
@@ -160,7 +160,7 @@ running._SECONDS = 0.0
 def killer(state):
     if state.done > state.before:
         os.kill(os.getpid(), signal.SIGKILL)
-runs.certify(runs.Config.of({CONFIG.to_dict()!r}), Path(sys.argv[1]), report=killer)
+runs.certify(runs.Config.of({CONFIG.to_dict()!r}), Path(sys.argv[1]), on_progress=killer)
 """
     for _ in range(3):
         process = subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
@@ -211,7 +211,7 @@ def test_a_ray_cluster_that_loses_a_node(cluster, whole, tmp_path):
             cluster.remove_node(nodes[1], allow_graceful=False)
             lost.append(state.done)
 
-    found = runs.certify(config, tmp_path / "ray", executor=runs.Ray(2, cluster.address), report=killer)
+    found = runs.certify(config, tmp_path / "ray", executor=runs.Ray(2, cluster.address), on_progress=killer)
     assert lost
     deadline = time.monotonic() + 120  # the cluster takes a while to give a node up
     while sum(node["Alive"] for node in ray.nodes()) > 2 and time.monotonic() < deadline:

@@ -95,7 +95,7 @@ def analytic(kind, index):
     if not len(certified):
         return {"attacked": 0, "crossed": 0, "margin": None}
     x, eps = x[certified], eps[certified]
-    loss = attacks.TopK(max(1, d // 4)) if index % 5 == 4 else attacks.Cosine()
+    loss = attacks.TopKLoss(max(1, d // 4)) if index % 5 == 4 else attacks.CosineLoss()
     found = attacks.Strong(loss).run(ac.wrap(h), x, eps=eps, seed=index, **OPEN)
     sizes, here, there = found.size.numpy(), found.clean.numpy(), found.maps.numpy()
     margins = [float(found.cosine[row]) - certificate.cosine(sizes[row])[i] for row, i in enumerate(certified)]

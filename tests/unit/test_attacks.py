@@ -12,9 +12,9 @@ from torch.nn import functional
 
 import attricert as ac
 from attricert import attacks
-from attricert.attacks.explained import Plain, Smoothed
+from attricert.attacks.attacked_map import PlainMap, SmoothedMap
+from attricert.attacks.base import _jackknife
 from attricert.attacks.surrogate import Softened
-from attricert.attacks.template import _jackknife
 from attricert.streams import Stream
 
 CPU = torch.device("cpu")
@@ -73,24 +73,29 @@ OTHER = torch.tensor([[[2.0, 0.0], [1.0, 2.0]]])
 
 
 def test_losses_by_hand():
-    assert float(attacks.Cosine()(OTHER, CLEAN)) == pytest.approx((1 - 8) / 3 / math.sqrt(26))
-    assert float(attacks.TopK(2, mass=True)(OTHER, CLEAN)) == pytest.approx((0 + 1) / 3)
-    assert float(attacks.TopK(2, absolute=True, mass=True)(OTHER, CLEAN)) == pytest.approx((0 + 2) / 5)
+    assert float(attacks.CosineLoss()(OTHER, CLEAN)) == pytest.approx((1 - 8) / 3 / math.sqrt(26))
+    assert float(attacks.TopKLoss(2, mass=True)(OTHER, CLEAN)) == pytest.approx((0 + 1) / 3)
+    assert float(attacks.TopKLoss(2, absolute=True, mass=True)(OTHER, CLEAN)) == pytest.approx((0 + 2) / 5)
     # The top two of 2, 0, 1, 2 are twos; around the second lie 2 and 1. Clean: 3 and 1, which are now 0 and 1.
     logistic = [1 / (1 + math.exp(-(value - 1.5) / 0.2)) for value in (0, 1)]
-    assert float(attacks.TopK(2)(OTHER, CLEAN)) == pytest.approx(sum(logistic) / 2)
-    assert float(attacks.TopK(2).score(OTHER, CLEAN)) == 0.0
+    assert float(attacks.TopKLoss(2)(OTHER, CLEAN)) == pytest.approx(sum(logistic) / 2)
+    assert float(attacks.TopKLoss(2).score(OTHER, CLEAN)) == 0.0
     # Centers (row, column): clean (5/8, 7/8), other (3/5, 2/5).
     distance = math.hypot(5 / 8 - 3 / 5, 7 / 8 - 2 / 5)
-    assert float(attacks.MassCenter()(OTHER, CLEAN)) == pytest.approx(-distance, abs=1e-6)
+    assert float(attacks.MassCenterLoss()(OTHER, CLEAN)) == pytest.approx(-distance, abs=1e-6)
     target = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
     for shaped in (target, target[None]):
-        assert float(attacks.TargetMap(shaped)(OTHER, CLEAN)) == pytest.approx(-2 / 3)
+        assert float(attacks.TargetMapLoss(shaped)(OTHER, CLEAN)) == pytest.approx(-2 / 3)
 
 
 @pytest.mark.parametrize(
     "loss",
-    [attacks.Cosine(), attacks.TopK(2, mass=True), attacks.TopK(2, absolute=True, mass=True), attacks.MassCenter()],
+    [
+        attacks.CosineLoss(),
+        attacks.TopKLoss(2, mass=True),
+        attacks.TopKLoss(2, absolute=True, mass=True),
+        attacks.MassCenterLoss(),
+    ],
     ids=repr,
 )
 def test_losses_are_differentiable_and_smallest_for_the_clean_map_is_no_attack(loss):
@@ -102,7 +107,7 @@ def test_losses_are_differentiable_and_smallest_for_the_clean_map_is_no_attack(l
 
 def test_a_center_needs_an_image():
     with pytest.raises(ac.ArgumentError, match="MassCenter"):
-        attacks.MassCenter()(torch.ones(2, 4), torch.ones(2, 4))
+        attacks.MassCenterLoss()(torch.ones(2, 4), torch.ones(2, 4))
 
 
 # Derivatives.
@@ -125,12 +130,12 @@ def test_the_noise_gives_the_derivative_of_what_is_smoothed(noise):
 def test_both_derivatives_of_a_smoothed_map_agree(noise):
     """Autograd and score function, with smooth activations, where autograd is exact."""
     g = ac.Saliency(small_net(activation=nn.Tanh))
-    smoothed = Smoothed(g, noise, ac.Clip(0.2))
+    smoothed = SmoothedMap(g, noise, ac.Clip(0.2))
     x, target = inputs(1), torch.tensor([1])
     assert smoothed.methods(x, target) == ("autograd", "score")
     weights = torch.randn(1, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     slopes = [
-        smoothed.view(x[0], Stream(0, "x", "pull"), draws, method).pull(x, target, weights, 50.0)
+        smoothed.with_fixed_noise(x[0], Stream(0, "x", "vjp"), draws, method).vjp(x, target, weights, 50.0)
         for method, draws in (("autograd", 5_000), ("score", 100_000))
     ]
     np.testing.assert_allclose(slopes[1], slopes[0], atol=0.06 * float(slopes[0].norm()))
@@ -142,8 +147,8 @@ def test_both_derivatives_of_a_smoothed_map_agree(noise):
 def test_the_derivative_of_a_plain_map_is_that_of_finite_differences(make):
     g, x, target = make(small_net(activation=nn.Softplus)), inputs(3), torch.tensor([0, 2, 1])
     weights = torch.randn(3, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    view = Plain(g).view(x[0], Stream(0, "x", "pull"), 1, "autograd")
-    slope, t = view.pull(x, target, weights, 10.0), 1e-6
+    fixed_map = PlainMap(g).with_fixed_noise(x[0], Stream(0, "x", "vjp"), 1, "autograd")
+    slope, t = fixed_map.vjp(x, target, weights, 10.0), 1e-6
     for j in range(6):
         step = torch.zeros_like(x)
         step[:, j] = t
@@ -153,8 +158,8 @@ def test_the_derivative_of_a_plain_map_is_that_of_finite_differences(make):
 
 def test_a_black_box_has_no_derivative_but_its_smoothed_map_has():
     box = ac.wrap(lambda x, target: x.detach().numpy() ** 2)
-    assert Plain(box).methods(inputs(), None) == ()
-    assert Smoothed(box, ac.Gaussian(0.1), ac.Normalize()).methods(inputs(), None) == ("score",)
+    assert PlainMap(box).methods(inputs(), None) == ()
+    assert SmoothedMap(box, ac.Gaussian(0.1), ac.Normalize()).methods(inputs(), None) == ("score",)
     with pytest.raises(ac.ArgumentError, match="values only"):
         attacks.PGD(steps=1).run(box, inputs(), eps=0.1, keep_label=False)
     found = attacks.Strong(budget=0.01).run(box, inputs(), eps=0.3, keep_label=False, seed=0)
@@ -168,7 +173,7 @@ def test_a_black_box_has_no_derivative_but_its_smoothed_map_has():
 class Lawless(attacks.Attack):
     """Proposes what it must not."""
 
-    loss: attacks.Loss = field(default_factory=attacks.Cosine)
+    loss: attacks.Loss = field(default_factory=attacks.CosineLoss)
     proposals = 20
 
     def candidates(self, problem):
@@ -328,7 +333,7 @@ def test_a_model_with_a_single_output_has_no_label():
         lambda: attacks.Linear(directions=0),
         lambda: attacks.RandomNoise(trials=0),
         lambda: attacks.Strong(budget=0.0),
-        lambda: attacks.TopK(0),
+        lambda: attacks.TopKLoss(0),
     ],
 )
 def test_bad_settings_are_refused(make):

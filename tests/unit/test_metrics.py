@@ -1,6 +1,7 @@
 """Every measure against SciPy, or against counting pairs one by one."""
 
 import itertools
+import math
 import warnings
 
 import numpy as np
@@ -48,6 +49,12 @@ def brute_concordant(x, y):
     return sum((x[i] - x[j]) * (y[i] - y[j]) > 0 for i, j in pairs) / len(pairs) if pairs else np.nan
 
 
+def brute_tau_a(x, y):
+    """Signs of all pairs, over all pairs."""
+    pairs = list(itertools.combinations(range(len(x)), 2))
+    return sum(np.sign(x[i] - x[j]) * np.sign(y[i] - y[j]) for i, j in pairs) / len(pairs) if pairs else np.nan
+
+
 def rank_correlation(x, y):
     return stats.spearmanr(x, y).statistic if len(x) > 1 else np.nan
 
@@ -62,6 +69,10 @@ def test_as_scipy_or_as_counted(kind, d):
     np.testing.assert_allclose(metrics.cosine_similarity(a, b), cosine, atol=1e-13)
     tau = reference(lambda x, y: stats.kendalltau(x, y).statistic, a, b)
     np.testing.assert_allclose(metrics.kendall_tau(a, b), tau, atol=1e-13)
+    tau_a = metrics.kendall_tau(a, b, variant="a")
+    np.testing.assert_allclose(tau_a, reference(brute_tau_a, a, b), atol=1e-13)
+    if kind == "random":  # without ties both are the same, and both are SciPy's
+        np.testing.assert_allclose(tau_a, tau, atol=1e-13)
     np.testing.assert_allclose(metrics.spearman(a, b), reference(rank_correlation, a, b), atol=1e-12)
     counted = reference(brute_concordant, *unit)
     np.testing.assert_allclose(metrics.concordant_pairs(a, b), counted, atol=1e-15)
@@ -78,6 +89,7 @@ def test_as_scipy_or_as_counted(kind, d):
 MEASURES = {
     "cosine": metrics.cosine_similarity,
     "tau": metrics.kendall_tau,
+    "tau-a": lambda a, b: metrics.kendall_tau(a, b, variant="a"),
     "pairs": metrics.concordant_pairs,
     "spearman": metrics.spearman,
     "top": lambda a, b: metrics.top_k_intersection(a, b, 3),
@@ -104,6 +116,36 @@ def test_rows_do_not_mix_and_nan_stays_nan(name):
     torn = measure(a, b)
     assert torn.isnan().tolist() == [False, False, True, False, False]
     assert torch.equal(torn[[0, 1, 3, 4]], whole[[0, 1, 3, 4]])
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_arrays_give_arrays(name):
+    a, b = (v.reshape(5, 4, 2) for v in maps("tied", 8))
+    measure = MEASURES[name]
+    for kind in (np.float32, np.float64):
+        x, y = a.numpy().astype(kind), b.numpy().astype(kind)
+        found = measure(x, y)
+        assert isinstance(found, np.ndarray)
+        assert found.dtype == kind
+        np.testing.assert_array_equal(found, measure(torch.tensor(x), torch.tensor(y)))
+        x.setflags(write=False)
+        np.testing.assert_array_equal(found[::-1], measure(x[::-1], y[::-1]))
+    whole = measure(a.numpy().astype(np.int64), b.numpy().astype(np.int64))
+    assert whole.dtype == np.float64
+    np.testing.assert_array_equal(whole, measure(a, b))
+    assert torch.equal(measure(a.long(), b.long()), measure(a, b))
+    with pytest.raises(ac.ArgumentError, match="two tensors, or two arrays"):
+        measure(a, b.numpy())
+
+
+def test_tau_a_of_ties():
+    """One pair of three is tied, the others agree: 2/3 of all, but all of those that either map orders."""
+    a, b = torch.tensor([[0.0, 1.0, 1.0]]), torch.tensor([[0.0, 1.0, 1.0]])
+    assert metrics.kendall_tau(a, b, variant="a")[0] == pytest.approx(2 / 3)
+    assert metrics.kendall_tau(a, b)[0] == pytest.approx(1)
+    assert metrics.kendall_tau(torch.ones(1, 3), b, variant="a")[0] == 0
+    with pytest.raises(ac.UnknownNameError, match="variant='c'"):
+        metrics.kendall_tau(a, b, variant="c")
 
 
 @pytest.mark.parametrize("name", MEASURES)
@@ -143,3 +185,8 @@ def test_large_maps():
     b = (a + rng.standard_normal(150_528)).round(1)
     tau = metrics.kendall_tau(torch.from_numpy(a)[None], torch.from_numpy(b)[None])
     assert float(tau[0]) == pytest.approx(stats.kendalltau(a, b).statistic, abs=1e-12)
+    # tau-b has the same difference over other pairs: theirs that are not tied, counted value by value.
+    pairs = math.comb(len(a), 2)
+    apart = [pairs - sum(math.comb(int(n), 2) for n in np.unique(v, return_counts=True)[1]) for v in (a, b)]
+    tau_a = metrics.kendall_tau(a[None], b[None], variant="a")
+    assert tau_a[0] == pytest.approx(float(tau[0]) * math.sqrt(apart[0] * apart[1]) / pairs, rel=1e-12)

@@ -8,12 +8,12 @@ import torch
 from torch import nn
 
 import attricert as ac
-from attricert.lab.training.objectives import IGR, Ball, IGNorm, Noise, Standard, Trades
+from attricert.lab.training.objectives import IGR, Ball, IGNorm, NoiseAugmented, Standard, Trades
 
 BALL = Ball(0.4, steps=3)
 OBJECTIVES = {
     "standard": Standard(),
-    "noise": Noise(0.3),
+    "noise": NoiseAugmented(0.3),
     "trades": Trades(BALL, beta=2.0),
     "trades, clean": Trades(BALL, beta=2.0, clean=True),
     "ig-norm": IGNorm(BALL, weight=0.5),
@@ -94,7 +94,7 @@ def test_cross_entropy():
 def test_noise_is_drawn_as_said():
     (x, y), slow = batch(), Slow(network())
     noisy = x + 0.3 * torch.randn(x.shape, generator=rng(), dtype=x.dtype)
-    assert number(Noise(0.3), network(), x, y, rng()) == pytest.approx(
+    assert number(NoiseAugmented(0.3), network(), x, y, rng()) == pytest.approx(
         np.mean([slow.loss(*pair) for pair in zip(rows(noisy), y, strict=True)])
     )
 
@@ -198,7 +198,7 @@ def test_ascent_finds_the_top_of_a_linear_function_within_ball_and_range(norm):
         lambda: Ball(0.1, "l1"),
         lambda: Ball(0.1, steps=0),
         lambda: Ball(0.1, step=-1.0),
-        lambda: Noise(0.0),
+        lambda: NoiseAugmented(0.0),
         lambda: Trades(BALL, beta=0.0),
         lambda: IGNorm(BALL, weight=0.0),
         lambda: IGNorm(BALL, weight=1.0, n_steps=0),
@@ -239,7 +239,7 @@ def standard(small_digits):
 @pytest.mark.parametrize(
     "objective",
     [
-        Noise(0.3),
+        NoiseAugmented(0.3),
         Trades(Ball(1.0, steps=4), beta=2.0),
         IGNorm(Ball(1.0, steps=4), weight=0.3),
         IGR(Trades(Ball(1.0, steps=4), beta=2.0), weight=2.0),

@@ -217,7 +217,7 @@ def test_trouble_with_one_input_stays_with_it(folder, tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text(MINE)
     seen = []
     config = dataclasses.replace(CONFIG, model="mine.py:model", attribution="mine.py:attribution", data=str(folder))
-    run = runs.certify(config, tmp_path / "run", report=seen.append)
+    run = runs.certify(config, tmp_path / "run", on_progress=seen.append)
     rows = runs.certificates(run, runs.Asked())
     assert [(row["id"], row["status"]) for row in rows] == [
         ("0.png", "certified"),
@@ -296,7 +296,7 @@ def test_a_full_disk(tmp_path, monkeypatch, whole, times):
     monkeypatch.setattr(store, "write_atomically", full)
     monkeypatch.setattr(running, "_SECONDS", 0.0)
     if times == 2:
-        run = runs.certify(CONFIG, tmp_path, report=lambda state: notes.append(state.note))
+        run = runs.certify(CONFIG, tmp_path, on_progress=lambda state: notes.append(state.note))
         assert sum("could not be written ([Errno 28]" in note for note in notes) == 2
         assert digests(run) == digests(whole)
     else:
@@ -379,7 +379,7 @@ def test_progress_within_an_input(tmp_path, monkeypatch):
     monkeypatch.setattr(work, "_GLANCE_SECONDS", 0.0)
     monkeypatch.setattr(work, "_GLANCE_SHARE", 1e9)
     config, states = dataclasses.replace(CONFIG, n_samples=3000, data="mnist:sample[0:2]"), []
-    run = runs.certify(config, tmp_path, report=states.append)
+    run = runs.certify(config, tmp_path, on_progress=states.append)
     partly = [state.running["mnist:test:0"] for state in states if "mnist:test:0" in state.running]
     assert [progress.draws for progress in partly] == sorted({progress.draws for progress in partly})
     assert len(partly) >= 4

@@ -206,7 +206,7 @@ def test_no_attack_on_a_digit_crosses(model, digits):
         return len(top(here.maps.numpy().ravel(), k) & top(maps.numpy().ravel(), k)) / k
 
     smoothed = ac.SmoothedAttribution(ac.Saliency(model, abs=True), ac.Gaussian(sigma))
-    attack = attacks.PGD(attacks.TopK(k), steps=10, draws=16, restarts=1)
+    attack = attacks.PGD(attacks.TopKLoss(k), steps=10, draws=16, restarts=1)
     unlimited = {"keep_label": False, "data_range": None, "n_samples": 300, "seed": 2}
     near, far = (attack.run(smoothed, x, y, eps=size, **unlimited).inputs for size in sizes.values())
     assert kept(near) >= within

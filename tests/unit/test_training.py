@@ -11,7 +11,7 @@ import yaml
 
 import attricert as ac
 from attricert.lab.training import Checkpoint, Recipe, accuracy, event_writer, loop, make, train
-from attricert.lab.training.objectives import IGR, Ball, IGNorm, Noise, Standard, Trades
+from attricert.lab.training.objectives import IGR, Ball, IGNorm, NoiseAugmented, Standard, Trades
 
 ROOT = Path(__file__).parents[2]
 TINY = Recipe("tiny", "mnist_cnn", "mnist", 6, 20, 3e-3, 1e-2, seed=0)
@@ -98,7 +98,7 @@ class KilledError(Exception):
 SHORT = dataclasses.replace(TINY, epochs=3)
 VARIANTS = {
     "adamw": SHORT,
-    "sgd, noise, augmented": dataclasses.replace(SHORT, optimizer="sgd", objective=Noise(0.2), augment=True),
+    "sgd, noise, augmented": dataclasses.replace(SHORT, optimizer="sgd", objective=NoiseAugmented(0.2), augment=True),
     "trades": dataclasses.replace(SHORT, objective=Trades(BALL, beta=1.0)),
     "early stop": dataclasses.replace(SHORT, held_out=40, patience=2),
     "fine-tuned on some": dataclasses.replace(SHORT, start="mnist-standard", images=60),
@@ -223,7 +223,13 @@ def test_the_committed_recipes_are_those_on_the_cards():
 
 @pytest.mark.parametrize(
     "objective",
-    [Standard(), Noise(0.2), Trades(BALL, beta=2.0, clean=True), IGNorm(BALL, 0.5), IGR(Trades(BALL, beta=1.0), 2.0)],
+    [
+        Standard(),
+        NoiseAugmented(0.2),
+        Trades(BALL, beta=2.0, clean=True),
+        IGNorm(BALL, 0.5),
+        IGR(Trades(BALL, beta=1.0), 2.0),
+    ],
     ids=repr,
 )
 def test_a_recipe_is_read_as_it_was_written(tmp_path, objective):

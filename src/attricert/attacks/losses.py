@@ -14,7 +14,7 @@ from attricert import checks
 from attricert.errors import ArgumentError
 from attricert.metrics import cosine_similarity, top_k_intersection
 
-__all__ = ["Cosine", "Loss", "MassCenter", "TargetMap", "TopK"]
+__all__ = ["CosineLoss", "Loss", "MassCenterLoss", "TargetMapLoss", "TopKLoss"]
 
 Maps = Float[Tensor, "n *features"]
 
@@ -35,8 +35,8 @@ class Loss(ABC):
 
 @final
 @dataclass(frozen=True)
-class Cosine(Loss):
-    """Cosine similarity with the clean map: what certificates bound."""
+class CosineLoss(Loss):
+    """CosineLoss similarity with the clean map: what certificates bound."""
 
     def __call__(self, maps: Maps, clean: Maps) -> Float[Tensor, " n"]:
         """The cosine."""
@@ -49,7 +49,7 @@ class Cosine(Loss):
 
 @final
 @dataclass(frozen=True)
-class TopK(Loss):
+class TopKLoss(Loss):
     """How many of the k largest features of the clean map are among the k largest, softly counted.
 
     A feature counts by the logistic function of how far it lies above the threshold, the mean of the values around
@@ -90,7 +90,7 @@ class TopK(Loss):
 
 @final
 @dataclass(frozen=True)
-class MassCenter(Loss):
+class MassCenterLoss(Loss):
     """Minus the distance, in pixels, between the centers of absolute mass of both maps (Ghorbani et al. 2019)."""
 
     def __call__(self, maps: Maps, clean: Maps) -> Float[Tensor, " n"]:
@@ -106,7 +106,7 @@ class MassCenter(Loss):
 
 @final
 @dataclass(frozen=True, eq=False)
-class TargetMap(Loss):
+class TargetMapLoss(Loss):
     """Minus the cosine similarity with a given map, which the attack draws the explanation to.
 
     Args:
@@ -127,7 +127,9 @@ class TargetMap(Loss):
 
 def _center(maps: Maps) -> Float[Tensor, "n 2"]:
     if maps.ndim < 3:
-        raise ArgumentError("loss", "MassCenter()", "needs maps of images, with height and width as last dimensions")
+        raise ArgumentError(
+            "loss", "MassCenterLoss()", "needs maps of images, with height and width as last dimensions"
+        )
     height, width = maps.shape[-2:]
     mass = maps.abs().reshape(len(maps), -1, height, width).sum(dim=1)
     total = mass.sum(dim=(1, 2))

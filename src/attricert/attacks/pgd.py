@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from attricert import checks
-from attricert.attacks.explained import METHODS, Maps
-from attricert.attacks.losses import Cosine, Loss
-from attricert.attacks.problem import Problem, unit
-from attricert.attacks.template import Attack, Candidates
+from attricert.attacks.attacked_map import METHODS, Maps
+from attricert.attacks.base import Attack, Candidates
+from attricert.attacks.losses import CosineLoss, Loss
+from attricert.attacks.problem import AttackProblem, unit
 from attricert.errors import ArgumentError
 
 __all__ = ["PGD"]
@@ -39,7 +39,7 @@ class PGD(Attack):
         every: steps after which the iterate is judged.
     """
 
-    loss: Loss = field(default_factory=Cosine)
+    loss: Loss = field(default_factory=CosineLoss)
     steps: int = 200
     step: float = 0.1
     restarts: int = 20
@@ -65,7 +65,7 @@ class PGD(Attack):
         """Iterates that are judged."""
         return self.restarts * -(-self.steps // self.every)
 
-    def candidates(self, problem: Problem) -> Candidates:
+    def candidates(self, problem: AttackProblem) -> Candidates:
         """The iterates of one restart after the other."""
         best = problem.inputs
         for restart in range(self.restarts):
@@ -73,27 +73,27 @@ class PGD(Attack):
             radius = problem.stream(name).rows(0, 1, torch.float64, problem.inputs.device).uniform()
             # Volume of a high-dimensional ball is all at its surface: the root of a uniform goes further inside.
             start = problem.inputs + radius.sqrt().to(problem.inputs) * (
-                problem.along(problem.random(name)) - problem.inputs
+                problem.at(problem.random(name)) - problem.inputs
             )
             best = yield from self.descend(problem, start, name)
         return best
 
-    def descend(self, problem: Problem, points: Maps, name: str) -> Candidates:
+    def descend(self, problem: AttackProblem, points: Maps, name: str) -> Candidates:
         """The iterates from these points; ``name`` keys the draws."""
         best, velocity = problem.inputs, torch.zeros_like(points)
-        points = problem.admit(points)
+        points = problem.project(points)
         low, high = self.beta
         for i in range(self.steps):
             if i % self.refresh == 0:
-                view = problem.view(f"{name}, step {i}", self.draws, self.method)
+                fixed_map = problem.with_fixed_noise(f"{name}, step {i}", self.draws, self.method)
                 # By the same draws: what differs between the maps is then due to the perturbation alone.
-                clean = view.maps(problem.inputs, problem.target)
+                clean = fixed_map.maps(problem.inputs, problem.target)
             beta = low * (high / low) ** (i / max(self.steps - 1, 1))
-            weights = _descent(self.loss, view.maps(points, problem.target), clean)
-            slope = view.pull(points, problem.target, weights, beta)
+            weights = _descent(self.loss, fixed_map.maps(points, problem.target), clean)
+            slope = fixed_map.vjp(points, problem.target, weights, beta)
             velocity = self.momentum * velocity + (1 - self.momentum) * unit(slope)
-            step = self.step * (problem.along(unit(velocity)) - problem.inputs)
-            points = problem.admit(points - step)
+            step = self.step * (problem.at(unit(velocity)) - problem.inputs)
+            points = problem.project(points - step)
             if (i + 1) % self.every == 0 or i + 1 == self.steps:
                 best = yield points
         return best

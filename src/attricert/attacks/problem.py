@@ -12,24 +12,24 @@ from torch import Tensor
 
 from attricert import checks
 from attricert.arguments import batch
-from attricert.attacks.explained import Explained, Maps, View, explained
+from attricert.attacks.attacked_map import AttackedMap, FixedNoiseMap, Maps, as_attacked_map
 from attricert.attributions import Classifier, Targets
 from attricert.errors import ArgumentError
 from attricert.streams import Stream, fresh_seed
 
-__all__ = ["Problem", "each", "problem_of", "unit"]
+__all__ = ["AttackProblem", "each", "problem_of", "unit"]
 
 _FARTHEST, _HALVINGS = 1e3, 40  # how far a direction is followed along the data range, in units of eps
-_PULL, _PULLS = 0.7, 16  # how an input goes back towards the clean one until its label is back
+_RETREAT, _RETREATS = 0.7, 16  # how an input goes back towards the clean one until its label is back
 
 
 @final
 @dataclass(frozen=True)
-class Problem:
+class AttackProblem:
     """What is attacked, and within which limits.
 
     Args:
-        explained: the map.
+        attacked_map: the map.
         inputs: clean inputs x.
         target: class explained, one an input.
         eps: largest l2 size, one an input, float64.
@@ -39,7 +39,7 @@ class Problem:
         seed: of the keyed streams.
     """
 
-    explained: Explained
+    attacked_map: AttackedMap
     inputs: Maps
     target: Int[Tensor, " n"] | None
     eps: Float[Tensor, " n"]
@@ -48,9 +48,9 @@ class Problem:
     data_range: tuple[float, float] | None
     seed: int
 
-    def view(self, stage: str, draws: int, method: str = "autograd") -> View:
+    def with_fixed_noise(self, stage: str, draws: int, method: str = "autograd") -> FixedNoiseMap:
         """The map through some draws of its own."""
-        return self.explained.view(self.inputs[0], self.stream(stage), draws, method)
+        return self.attacked_map.with_fixed_noise(self.inputs[0], self.stream(stage), draws, method)
 
     def stream(self, stage: str) -> Stream:
         """Random numbers that depend on seed and stage only: an input's results do not depend on its neighbours."""
@@ -61,15 +61,15 @@ class Problem:
         normal = self.stream(stage).rows(0, 1, self.inputs.dtype, self.inputs.device).normal(self.inputs[0].numel())
         return unit(normal.reshape(1, *self.inputs.shape[1:]).expand_as(self.inputs))
 
-    def along(self, direction: Maps) -> Maps:
+    def at(self, direction: Maps) -> Maps:
         """The inputs, moved by eps in these directions."""
         moved: Tensor = self.inputs + each(self.eps.to(self.inputs.dtype), direction) * direction
         return moved
 
-    def reach(self, direction: Maps) -> Maps:
+    def farthest(self, direction: Maps) -> Maps:
         """Points of size eps in these directions, the entries that meet the data range staying there."""
         if self.data_range is None:
-            return self.along(direction)
+            return self.at(direction)
         low, high = torch.ones_like(self.eps), torch.full_like(self.eps, _FARTHEST)
         for _ in range(_HALVINGS):
             middle = torch.sqrt(low * high)
@@ -77,17 +77,17 @@ class Problem:
             low, high = torch.where(inside, middle, low), torch.where(inside, high, middle)
         return self._clamped(low, direction)
 
-    def admit(self, points: Maps) -> Maps:
+    def project(self, points: Maps) -> Maps:
         """The points, brought back into the ball and the data range, and towards x until they keep its label."""
         points = torch.where(torch.isfinite(points), points, self.inputs)
         if self.data_range is not None:
             points = points.clamp(*self.data_range)
         points = self._within(points)
-        for _ in range(_PULLS):
+        for _ in range(_RETREATS):
             lost = ~self._keeps_label(points)
             if not bool(lost.any()):
                 return points
-            points = torch.where(each(lost, points), self.inputs + _PULL * (points - self.inputs), points)
+            points = torch.where(each(lost, points), self.inputs + _RETREAT * (points - self.inputs), points)
         return torch.where(each(lost, points), self.inputs, points)
 
     def size(self, points: Maps) -> Float[Tensor, " n"]:
@@ -96,7 +96,7 @@ class Problem:
         return moved
 
     def _clamped(self, times: Float[Tensor, " n"], direction: Maps) -> Maps:
-        step = self.along(direction) - self.inputs
+        step = self.at(direction) - self.inputs
         points = self.inputs + each(times.to(step.dtype), step) * step
         return points if self.data_range is None else points.clamp(*self.data_range)
 
@@ -126,7 +126,7 @@ def problem_of(
     keep_label: bool,
     data_range: tuple[float, float] | None,
     seed: int | None,
-) -> Problem:
+) -> AttackProblem:
     """Check what was given, and put it together."""
     inputs, index = batch(inputs, target)
     sizes = torch.as_tensor(eps, dtype=torch.float64, device=inputs.device)
@@ -136,7 +136,7 @@ def problem_of(
         raise ArgumentError("eps", eps, "must be finite and >= 0")
     if data_range is not None and not bool(((inputs >= data_range[0]) & (inputs <= data_range[1])).all()):
         raise ArgumentError("data_range", data_range, "the inputs lie outside; None allows any values")
-    attacked = explained(what, classifier)
+    attacked = as_attacked_map(what, classifier)
     # Without a target the model has a single output, and gives no label.
     own = None if index is None else attacked.classifier
     kept = (own if classifier is None else classifier) if keep_label else None
@@ -144,7 +144,7 @@ def problem_of(
         raise ArgumentError("keep_label", keep_label, "needs a classifier; without one it must be False")
     labels = None if kept is None else _labels(kept, inputs)
     run_seed = fresh_seed() if seed is None else checks.count("seed", seed, 0)
-    return Problem(attacked, inputs, index, sizes.expand(len(inputs)), kept, labels, data_range, run_seed)
+    return AttackProblem(attacked, inputs, index, sizes.expand(len(inputs)), kept, labels, data_range, run_seed)
 
 
 def _labels(classifier: Classifier, points: Maps) -> Int[Tensor, " n"]:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import final
 
 from attricert import checks
-from attricert.attacks.explained import Maps
-from attricert.attacks.losses import Cosine, Loss
-from attricert.attacks.problem import Problem, unit
-from attricert.attacks.template import Attack, Candidates
+from attricert.attacks.attacked_map import Maps
+from attricert.attacks.base import Attack, Candidates
+from attricert.attacks.losses import CosineLoss, Loss
+from attricert.attacks.problem import AttackProblem, unit
 
 __all__ = ["Linear", "RandomNoise"]
 
@@ -24,7 +24,7 @@ class RandomNoise(Attack):
         trials: directions tried.
     """
 
-    loss: Loss = field(default_factory=Cosine)
+    loss: Loss = field(default_factory=CosineLoss)
     trials: int = 1
 
     def __post_init__(self) -> None:
@@ -35,11 +35,11 @@ class RandomNoise(Attack):
         """The trials."""
         return self.trials
 
-    def candidates(self, problem: Problem) -> Candidates:
+    def candidates(self, problem: AttackProblem) -> Candidates:
         """One trial after the other."""
         best = problem.inputs
         for trial in range(self.trials):
-            best = yield problem.reach(problem.random(f"trial {trial}"))
+            best = yield problem.farthest(problem.random(f"trial {trial}"))
         return best
 
 
@@ -59,7 +59,7 @@ class Linear(Attack):
         beta: sharpness of the softplus.
     """
 
-    loss: Loss = field(default_factory=Cosine)
+    loss: Loss = field(default_factory=CosineLoss)
     directions: int = 2
     rounds: int = 4
     draws: int = 256
@@ -75,25 +75,25 @@ class Linear(Attack):
         """Both signs of each direction."""
         return 2 * self.directions
 
-    def candidates(self, problem: Problem) -> Candidates:
+    def candidates(self, problem: AttackProblem) -> Candidates:
         """Both signs of one direction after the other."""
         x, target, best = problem.inputs, problem.target, problem.inputs
-        method = next(iter(problem.explained.methods(x, target)), "autograd")
-        view = problem.view("linear", self.draws, method)
-        fixed = unit(view.maps(x, target))
+        method = next(iter(problem.attacked_map.methods(x, target)), "autograd")
+        fixed_map = problem.with_fixed_noise("linear", self.draws, method)
+        clean = unit(fixed_map.maps(x, target))
         found: list[Maps] = []
         for k in range(self.directions):
             direction = problem.random(f"direction {k}")
             for _ in range(self.rounds):
-                there, back = (view.maps(x + sign * (problem.along(direction) - x), target) for sign in (1, -1))
-                turned = unit(_without(there - back, fixed))
-                direction = view.pull(x, target, turned, self.beta)
+                there, back = (fixed_map.maps(x + sign * (problem.at(direction) - x), target) for sign in (1, -1))
+                turned = unit(_without(there - back, clean))
+                direction = fixed_map.vjp(x, target, turned, self.beta)
                 for other in found:
                     direction = _without(direction, other)
                 direction = unit(direction)
             found.append(direction)
             for sign in (1, -1):
-                best = yield problem.reach(sign * direction)
+                best = yield problem.farthest(sign * direction)
         return best
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import final
 
 from attricert import checks
-from attricert.attacks.losses import Cosine, Loss
+from attricert.attacks.base import Attack, Candidates
+from attricert.attacks.losses import CosineLoss, Loss
 from attricert.attacks.pgd import PGD
-from attricert.attacks.problem import Problem
+from attricert.attacks.problem import AttackProblem
 from attricert.attacks.simple import Linear, RandomNoise
-from attricert.attacks.template import Attack, Candidates
 
 __all__ = ["Strong"]
 
@@ -30,7 +30,7 @@ class Strong(Attack):
             attributions an input.
     """
 
-    loss: Loss = field(default_factory=Cosine)
+    loss: Loss = field(default_factory=CosineLoss)
     budget: float = 1.0
 
     def __post_init__(self) -> None:
@@ -43,10 +43,10 @@ class Strong(Attack):
         per_descent = descent.proposals // descent.restarts
         return self._noise.proposals + self._linear("autograd").proposals + descent.proposals + per_descent
 
-    def candidates(self, problem: Problem) -> Candidates:
+    def candidates(self, problem: AttackProblem) -> Candidates:
         """Of all parts; the first descent starts where the others got to."""
         best = yield from self._noise.candidates(problem)
-        method = next(iter(problem.explained.methods(problem.inputs, problem.target)), None)
+        method = next(iter(problem.attacked_map.methods(problem.inputs, problem.target)), None)
         if method is None:
             return best
         best = yield from self._linear(method).candidates(problem)

@@ -64,7 +64,7 @@ def run(**values: Any) -> int:
     shard = None if options.shard is None else runs.Shard.parse(options.shard)
     if options.out is None and (shard is not None or options.ray is not None):
         raise ArgumentError("out", None, "is needed with --shard and --ray")
-    with tempfile.TemporaryDirectory() as nowhere, displaying() as report:
+    with tempfile.TemporaryDirectory() as nowhere, displaying() as on_progress:
         store = runs.certify(
             config,
             Path(nowhere) / "run" if options.out is None else Path(options.out),
@@ -72,7 +72,7 @@ def run(**values: Any) -> int:
             shard=shard,
             retry_failed=options.retry_failed,
             asked=asked,
-            report=report,
+            on_progress=on_progress,
         )
         rows, terms = runs.certificates(store, asked), runs.statement(store)
     whole = len(rows) == store.manifest.inputs

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from attricert.report import shown
 from attricert.runs import State
-from attricert.runs.running import Report
+from attricert.runs.running import StateCallback
 
 __all__ = ["displaying"]
 
@@ -21,7 +21,7 @@ _SECONDS = 10.0  # between plain lines
 
 
 @contextlib.contextmanager
-def displaying() -> Iterator[Report]:
+def displaying() -> Iterator[StateCallback]:
     """Yield what a run reports to; it writes to standard error."""
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -40,7 +40,7 @@ class _Lines:
         self._last = time.monotonic()
 
     def __call__(self, state: State) -> None:
-        """Tell."""
+        """Print."""
         if state.note:
             print(f"attricert: {state.note}", file=sys.stderr, flush=True)
         if time.monotonic() - self._last >= _SECONDS:

@@ -75,8 +75,8 @@ def run(**values: Any) -> int:
         experiment.check()
     folder = Path(options.out or ("runs/reproduce-quick" if options.quick else "runs/reproduce"))
     results, failed = {}, False
-    with displaying() as report:
-        bench = Bench(folder, options.workers, report, lambda text: print(f"attricert: {text}", file=sys.stderr))
+    with displaying() as on_progress:
+        bench = Bench(folder, options.workers, on_progress, lambda text: print(f"attricert: {text}", file=sys.stderr))
         for name, experiment in experiments.items():
             start = time.monotonic()
             result = experiment.run(bench)

@@ -2,12 +2,12 @@
 
 from attricert.datasets.cache import cache_folder
 from attricert.datasets.folder import ImageFolder, load_folder
-from attricert.datasets.labelled import Items, Labelled
+from attricert.datasets.labelled import Dataset, Labelled
 from attricert.datasets.registry import fetch, items, load, names, parse, splits
 
 __all__ = [
+    "Dataset",
     "ImageFolder",
-    "Items",
     "Labelled",
     "cache_folder",
     "fetch",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from attricert.datasets.sources import FAILURES, Archives, Source
+from attricert.datasets.sources import FAILURES, Archives, FileSource
 from attricert.errors import IntegrityError, UnavailableError
 from attricert.files import sha256, write_atomically
 
@@ -28,7 +28,7 @@ class RemoteFile:
 
     name: str
     sha256: str
-    sources: tuple[Source, ...]
+    sources: tuple[FileSource, ...]
 
 
 def cache_folder() -> Path:
@@ -39,7 +39,7 @@ def cache_folder() -> Path:
     return Path(base).expanduser() / "attricert"
 
 
-def obtain(files: Sequence[RemoteFile], folder: Path, say: Callable[[str], None]) -> dict[str, bytes]:
+def obtain(files: Sequence[RemoteFile], folder: Path, on_message: Callable[[str], None]) -> dict[str, bytes]:
     """The content of each file, from the cache or fetched, always checked before use.
 
     Raises:
@@ -53,7 +53,7 @@ def obtain(files: Sequence[RemoteFile], folder: Path, say: Callable[[str], None]
             if path.exists():
                 found[file.name] = _cached(path, file)
             else:
-                found[file.name] = _fetched(file, archives, say)
+                found[file.name] = _fetched(file, archives, on_message)
                 write_atomically(path, found[file.name])
     return found
 
@@ -65,10 +65,10 @@ def _cached(path: Path, file: RemoteFile) -> bytes:
     return content
 
 
-def _fetched(file: RemoteFile, archives: Archives, say: Callable[[str], None]) -> bytes:
+def _fetched(file: RemoteFile, archives: Archives, on_message: Callable[[str], None]) -> bytes:
     problems = []
     for source in file.sources:
-        say(f"{file.name}: trying {source.where}")
+        on_message(f"{file.name}: trying {source.where}")
         try:
             content = source.content(archives)
         except FAILURES as error:

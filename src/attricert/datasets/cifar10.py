@@ -58,9 +58,9 @@ _FILES = {
 }
 
 
-def load_cifar10(split: str, folder: Path, say: Callable[[str], None]) -> Labelled:
+def load_cifar10(split: str, folder: Path, on_message: Callable[[str], None]) -> Labelled:
     """A whole split, fetched on first use."""
-    content = obtain(_FILES[split], folder / "cifar10", say)
+    content = obtain(_FILES[split], folder / "cifar10", on_message)
     return parse_batches(b"".join(content[file.name] for file in _FILES[split]), f"cifar10:{split}")
 
 

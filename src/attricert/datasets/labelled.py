@@ -11,11 +11,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-__all__ = ["Items", "Labelled"]
+__all__ = ["Dataset", "Labelled"]
 
 
 @runtime_checkable
-class Items(Protocol):
+class Dataset(Protocol):
     """Data that may be read item by item."""
 
     @property

@@ -45,10 +45,10 @@ _FIXTURE = "mnist-test-0-100"
 SAMPLE_SIZE = 100
 
 
-def load_mnist(split: str, folder: Path, say: Callable[[str], None]) -> Labelled:
+def load_mnist(split: str, folder: Path, on_message: Callable[[str], None]) -> Labelled:
     """A whole split, fetched on first use."""
     images, labels = _FILES[split]
-    content = obtain((images, labels), folder / "mnist", say)
+    content = obtain((images, labels), folder / "mnist", on_message)
     return _labelled(content[images.name], content[labels.name], f"mnist:{split}")
 
 

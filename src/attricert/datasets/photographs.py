@@ -45,10 +45,10 @@ _FILES = {
 }
 
 
-def load_photographs(split: str, folder: Path, say: Callable[[str], None]) -> Labelled:
+def load_photographs(split: str, folder: Path, on_message: Callable[[str], None]) -> Labelled:
     """All of them in order of number, fetched on first use. Pixels may differ in their last bit where Pillow does."""
     files = [RemoteFile(name, sha256, (Member(_WHEEL, (f"foolbox/data/{name}",)),)) for name, sha256 in _FILES.items()]
-    content = obtain(files, folder / "photographs", say)
+    content = obtain(files, folder / "photographs", on_message)
     images = torch.stack([middle(content[name]) for name in _FILES])
     labels = torch.tensor([int(Path(name).stem.split("_")[2]) for name in _FILES])
     return Labelled.from_bytes(images, labels, f"photographs:{split}")

@@ -12,7 +12,7 @@ from attricert import checks
 from attricert.datasets.cache import cache_folder
 from attricert.datasets.cifar10 import load_cifar10, load_cifar10_sample
 from attricert.datasets.folder import ImageFolder, load_folder
-from attricert.datasets.labelled import Items, Labelled
+from attricert.datasets.labelled import Dataset, Labelled
 from attricert.datasets.mnist import SAMPLE_SIZE, load_mnist, load_sample
 from attricert.datasets.photographs import load_photographs
 from attricert.errors import ArgumentError
@@ -70,10 +70,10 @@ def load(name: str, split: str = "test", folder: str | Path | None = None) -> La
     return known.load(split, cache_folder() if folder is None else Path(folder), lambda _: None)
 
 
-def fetch(name: str, say: Callable[[str], None] = print) -> dict[str, Labelled]:
+def fetch(name: str, on_message: Callable[[str], None] = print) -> dict[str, Labelled]:
     """Fetch and check all of a data set, saying what is going on."""
     known = _known(name)
-    return {split: known.load(split, cache_folder(), say) for split in known.fetched}
+    return {split: known.load(split, cache_folder(), on_message) for split in known.fetched}
 
 
 def parse(spec: str, channels: int | None = None) -> Labelled:
@@ -84,7 +84,7 @@ def parse(spec: str, channels: int | None = None) -> Labelled:
     return _named(spec) or load_folder(spec, channels)
 
 
-def items(spec: str, channels: int | None = None) -> Items:
+def items(spec: str, channels: int | None = None) -> Dataset:
     """The same, but the images of a folder are read one by one, when they are asked for."""
     return _named(spec) or ImageFolder.of(spec, channels)
 

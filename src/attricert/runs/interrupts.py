@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["deaf_children", "deferred_interrupts", "terminable"]
+__all__ = ["deferred_interrupts", "ignore_sigint_in_children", "terminable"]
 
 _BOTH = (signal.SIGINT, signal.SIGTERM)
 
@@ -25,7 +25,7 @@ def terminable() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def deaf_children() -> Iterator[None]:
+def ignore_sigint_in_children() -> Iterator[None]:
     """Processes that are started in here do not hear Ctrl-C, which is for the process that writes."""
     with _handling((signal.SIGINT,), signal.SIG_IGN):
         yield

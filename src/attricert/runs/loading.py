@@ -14,7 +14,7 @@ from torch import nn
 
 from attricert import datasets, models
 from attricert.attributions import ATTRIBUTIONS, Attribution, model_in_eval
-from attricert.datasets import Items, Labelled
+from attricert.datasets import Dataset, Labelled
 from attricert.errors import ArgumentError
 
 __all__ = [
@@ -67,7 +67,7 @@ def load_data(spec: str, model: str) -> Labelled:
     return data
 
 
-def load_items(spec: str, model: str) -> Items:
+def load_items(spec: str, model: str) -> Dataset:
     """The same, read item by item."""
     expected = _input_shape(model)
     return datasets.items(spec, channels=expected[0] if expected else None)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, final
 
 from attricert import checks
-from attricert.datasets import Items
+from attricert.datasets import Dataset
 from attricert.errors import ArgumentError, AttricertError
 from attricert.runs.asked import Asked
 from attricert.runs.config import Config, Setting
@@ -21,10 +21,10 @@ from attricert.runs.loading import load_items
 from attricert.runs.manifest import Manifest
 from attricert.runs.rows import FAILED, Row, Unit
 from attricert.runs.store import Store
-from attricert.runs.work import Job, Progress, limited_threads, rehearse
+from attricert.runs.work import Job, Progress, dry_run, limited_threads
 from attricert.streams import fresh_seed
 
-__all__ = ["Report", "Shard", "State", "certify"]
+__all__ = ["Shard", "State", "StateCallback", "certify"]
 
 # A part is written when so much has come together.
 _ROWS, _BYTES, _SECONDS = 64, 64 * 2**20, 10.0
@@ -80,7 +80,7 @@ class State:
         draws: noisy copies of an input.
         seconds: since it was started.
         running: inputs under way, as far as is known.
-        note: something to tell, or empty.
+        note: what people should know, or empty.
     """
 
     total: int
@@ -100,7 +100,8 @@ class State:
         return (self.total - self.done - partly) * self.seconds / done if done > 0 else None
 
 
-Report = Callable[[State], None]
+StateCallback = Callable[[State], None]
+"""Told how far a run is."""
 
 
 def certify(
@@ -111,7 +112,7 @@ def certify(
     shard: Shard | None = None,
     retry_failed: bool = False,
     asked: Asked | None = None,
-    report: Report = lambda _: None,
+    on_progress: StateCallback = lambda _: None,
 ) -> Store:
     """Certify every input of a config's data that the folder has no row of yet.
 
@@ -125,7 +126,7 @@ def certify(
         shard: a part of the inputs; all if None.
         retry_failed: try inputs again that have failed before.
         asked: at which sizes and thresholds results are wanted; goes to ``config.yaml``.
-        report: told how far it is.
+        on_progress: told how far it is.
 
     Raises:
         ArgumentError: bad settings, or a run of something else in the folder.
@@ -139,7 +140,7 @@ def certify(
         if first is None:
             raise ArgumentError("data", config.data, "holds no image that can be read")
         asked.top(first.image.numel())
-        rehearse(setting, first)
+        dry_run(setting, first)
     given = Manifest.of(setting, items)
     manifest = given.with_seed(fresh_seed()) if config.seed is None else given
     store = Store.create(folder, manifest, asked.to_dict(), any_seed=config.seed is None)
@@ -147,26 +148,26 @@ def certify(
         if retry_failed:
             store.drop_failed(shard.has)
         job = Job(store.manifest.config, store.manifest.weights_sha256, max(asked.cosine, default=0.9))
-        return _finish(store, items, tuple(first.image.shape), executor, shard, job, report)
+        return _finish(store, items, tuple(first.image.shape), executor, shard, job, on_progress)
 
 
 def _finish(
     store: Store,
-    items: Items,
+    items: Dataset,
     shape: tuple[int, ...],
     executor: Executor,
     shard: Shard,
     job: Job,
-    report: Report,
+    on_progress: StateCallback,
 ) -> Store:
     known = set(store.table(["position"])["position"].to_pylist())
     mine = [position for position in range(len(items)) if shard.has(position)]
     todo = [position for position in mine if position not in known]
     done = len(mine) - len(todo)
-    board = _Board(State(len(mine), done, done, 0, job.config.n_samples, 0.0), report)
+    tracker = _Tracker(State(len(mine), done, done, 0, job.config.n_samples, 0.0), on_progress)
     if not todo:
         return store
-    writer = _Writer(store, shard.name, board)
+    writer = _Writer(store, shard.name, tracker)
     unreadable: list[Row] = []
 
     def readable() -> Iterator[Unit]:
@@ -177,7 +178,7 @@ def _finish(
                 unreadable.append(unit)
 
     store.log("started", {"shard": shard.name, "executor": repr(executor), "left": len(todo)})
-    rows = executor.run(job, readable(), board.watch)
+    rows = executor.run(job, readable(), tracker.progressed)
     try:
         for row in rows:
             writer.add([*unreadable, row])
@@ -188,11 +189,11 @@ def _finish(
             rows.close()
             writer.add(unreadable)
             writer.flush(last=True)
-            store.log("stopped", {"shard": shard.name, "done": board.state.done, "of": len(mine)})
+            store.log("stopped", {"shard": shard.name, "done": tracker.state.done, "of": len(mine)})
     return store
 
 
-def _units(items: Items, positions: Sequence[int], shape: tuple[int, ...] | None = None) -> Iterator[Unit | Row]:
+def _units(items: Dataset, positions: Sequence[int], shape: tuple[int, ...] | None = None) -> Iterator[Unit | Row]:
     """Inputs as they are read, or the rows of those that cannot be."""
     names = items.ids
     for position in positions:
@@ -209,40 +210,40 @@ def _units(items: Items, positions: Sequence[int], shape: tuple[int, ...] | None
 
 
 @final
-class _Board:
+class _Tracker:
     """The state, and who wants to know."""
 
-    def __init__(self, state: State, report: Report) -> None:
-        self.state, self._report, self._start = state, report, time.monotonic()
-        self._tell()
+    def __init__(self, state: State, on_progress: StateCallback) -> None:
+        self.state, self._on_progress, self._start = state, on_progress, time.monotonic()
+        self._update()
 
-    def watch(self, progress: Progress) -> None:
+    def progressed(self, progress: Progress) -> None:
         """An input is on its way."""
-        self._tell(running={**self.state.running, progress.id: progress})
+        self._update(running={**self.state.running, progress.id: progress})
 
     def finished(self, row: Row) -> None:
         """An input is done."""
         running = {name: progress for name, progress in self.state.running.items() if name != row.facts["id"]}
         failed = row.facts["status"] == FAILED
         note = f"{row.facts['id']} failed: {row.facts['reason']}" if failed else ""
-        self._tell(done=self.state.done + 1, failed=self.state.failed + failed, running=running, note=note)
+        self._update(done=self.state.done + 1, failed=self.state.failed + failed, running=running, note=note)
 
     def note(self, text: str) -> None:
-        """Something to tell."""
-        self._tell(note=text)
+        """Something that people should know."""
+        self._update(note=text)
 
-    def _tell(self, **changes: Any) -> None:
+    def _update(self, **changes: Any) -> None:
         changes.setdefault("note", "")
         self.state = dataclasses.replace(self.state, seconds=time.monotonic() - self._start, **changes)
-        self._report(self.state)
+        self._on_progress(self.state)
 
 
 @final
 class _Writer:
     """Puts rows together to parts."""
 
-    def __init__(self, store: Store, shard: str, board: _Board) -> None:
-        self._store, self._shard, self._board = store, shard, board
+    def __init__(self, store: Store, shard: str, tracker: _Tracker) -> None:
+        self._store, self._shard, self._tracker = store, shard, tracker
         self._rows: list[Row] = []
         self._tried, self._failing = time.monotonic(), False
 
@@ -250,7 +251,7 @@ class _Writer:
         """Take rows in; write when there are enough, or the last part is some time ago."""
         for row in rows:
             self._rows.append(row)
-            self._board.finished(row)
+            self._tracker.finished(row)
         size = sum(array.nbytes for row in self._rows for array in row.arrays.values())
         much = max(len(self._rows) / _ROWS, size / _BYTES)
         late = time.monotonic() - self._tried >= _SECONDS
@@ -271,4 +272,4 @@ class _Writer:
             text = f"{len(self._rows)} rows could not be written ({error})"
             if last:
                 raise AttricertError(f"{text}; the same command goes on from what is stored") from None
-            self._board.note(f"{text}; trying again")
+            self._tracker.note(f"{text}; trying again")

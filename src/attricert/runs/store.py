@@ -24,7 +24,7 @@ import yaml
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from attricert.datasets import Items
+from attricert.datasets import Dataset
 from attricert.errors import ArgumentError, IntegrityError
 from attricert.files import create, write_atomically
 from attricert.runs.loading import load_items
@@ -155,7 +155,7 @@ class Store:
             raise IntegrityError(f"{self.folder / CONFIG}: not a mapping of settings")
         return values
 
-    def items(self) -> Items:
+    def items(self) -> Dataset:
         """The data that it is of."""
         return load_items(self.manifest.config.data, self.manifest.config.model)
 

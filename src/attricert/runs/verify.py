@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from attricert.certificates import Evidence
-from attricert.datasets import Items
+from attricert.datasets import Dataset
 from attricert.errors import AttricertError
 from attricert.report import COSINE, MAX_EPS
 from attricert.runs.asked import Asked
@@ -151,7 +151,7 @@ def _again(store: Store, sample: int, chance: random.Random, *, same: bool) -> I
                 yield f"{row.facts['id']}: {problem}"
 
 
-def _sampled_again(row: Row, items: Items, worker: Worker, method: str, *, same: bool) -> Iterator[str]:
+def _sampled_again(row: Row, items: Dataset, worker: Worker, method: str, *, same: bool) -> Iterator[str]:
     position, failed = int(row.facts["position"]), row.facts["status"] != CERTIFIED
     try:
         image, label = items[position]

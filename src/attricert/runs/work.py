@@ -19,9 +19,9 @@ from attricert.runs.manifest import model_digest
 from attricert.runs.rows import Row, Unit
 from attricert.smoothed import Glance
 
-__all__ = ["Job", "Progress", "Watch", "Worker", "limited_threads", "rehearse"]
+__all__ = ["InputCallback", "Job", "Progress", "Worker", "dry_run", "limited_threads"]
 
-_REHEARSAL = 100  # samples
+_DRY_RUN = 100  # samples
 _GLANCE_SECONDS, _GLANCE_SHARE = 1.0, 0.02  # at most so often, and so much of the time, progress is looked at
 
 
@@ -57,7 +57,8 @@ class Progress:
     max_eps: float
 
 
-Watch = Callable[[Progress], None]
+InputCallback = Callable[[Progress], None]
+"""Told how far an input is."""
 
 
 @final
@@ -74,16 +75,16 @@ class Worker:
             text = f"a worker's copy has SHA-256 {found}, the run's has {job.weights}"
             raise IntegrityError(f"{job.config.model}: {text}")
 
-    def certify(self, unit: Unit, watch: Watch) -> Row:
+    def certify(self, unit: Unit, on_progress: InputCallback) -> Row:
         """The input's row; an exception of model or attribution becomes part of it."""
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", AttributionWarning)  # the row counts them
-                return _certified(self._setting, unit, self._job.config.n_samples, self._throttled(unit, watch))
+                return _certified(self._setting, unit, self._job.config.n_samples, self._throttled(unit, on_progress))
         except Exception as error:
             return Row.failed(unit.position, unit.id, f"{type(error).__name__}: {error}")
 
-    def _throttled(self, unit: Unit, watch: Watch) -> Glance:
+    def _throttled(self, unit: Unit, on_progress: InputCallback) -> Glance:
         """A glance takes an eigenvalue: not too often."""
         last, cost = time.monotonic(), 0.0
 
@@ -91,19 +92,19 @@ class Worker:
             nonlocal last, cost
             start = time.monotonic()
             if start - last >= max(_GLANCE_SECONDS, cost / _GLANCE_SHARE):
-                watch(Progress(unit.id, draws, float(so_far().max_eps(self._job.cosine)[0])))
+                on_progress(Progress(unit.id, draws, float(so_far().max_eps(self._job.cosine)[0])))
                 last = time.monotonic()
                 cost = last - start
 
         return glance
 
 
-def rehearse(setting: Setting, unit: Unit) -> None:
+def dry_run(setting: Setting, unit: Unit) -> None:
     """Certify one input from a few samples, for the complaints about arguments; nothing else matters here."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AttributionWarning)
-            _certified(setting, unit, min(setting.config.n_samples, _REHEARSAL), None)
+            _certified(setting, unit, min(setting.config.n_samples, _DRY_RUN), None)
     except ArgumentError:
         raise
     except Exception:  # trouble of this input's own: its row will say so

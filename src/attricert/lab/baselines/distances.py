@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["DISTANCES", "WORST_CHORD", "Angular", "ChordLength", "Cosine", "Distance", "chords"]
+__all__ = ["DISTANCES", "WORST_CHORD", "AngularDistance", "ChordDistance", "CosineDistance", "Distance", "chords"]
 
 Array = npt.NDArray[np.float64]
 
@@ -54,7 +54,7 @@ class Distance(ABC):
 
 
 @final
-class Angular(Distance):
+class AngularDistance(Distance):
     """arccos(cos) / pi, in [0, 1]: arc length, a metric."""
 
     @property
@@ -72,7 +72,7 @@ class Angular(Distance):
 
 
 @final
-class Cosine(Distance):
+class CosineDistance(Distance):
     """1 - cos, in [0, 2]: half the squared chord, and (s + t)^2 <= 2 s^2 + 2 t^2, with equality at s = t."""
 
     @property
@@ -90,7 +90,7 @@ class Cosine(Distance):
 
 
 @final
-class ChordLength(Distance):
+class ChordDistance(Distance):
     """||u - v||_2 of the unit vectors, in [0, 2]: a metric."""
 
     @property
@@ -107,4 +107,4 @@ class ChordLength(Distance):
         return np.asarray(1 - np.minimum(distance, WORST_CHORD) ** 2 / 2)
 
 
-DISTANCES: dict[str, Distance] = {"angular": Angular(), "cosine": Cosine(), "l2": ChordLength()}
+DISTANCES: dict[str, Distance] = {"angular": AngularDistance(), "cosine": CosineDistance(), "l2": ChordDistance()}

@@ -19,8 +19,8 @@ from attricert.certificates import Certificate
 from attricert.errors import IntegrityError, NotABoundWarning
 from attricert.lab.experiments.journal import Journal
 from attricert.models import card
-from attricert.runs.interrupts import deaf_children, terminable
-from attricert.runs.running import Report
+from attricert.runs.interrupts import ignore_sigint_in_children, terminable
+from attricert.runs.running import StateCallback
 from attricert.runs.work import limited_threads
 
 __all__ = ["Bench", "Certified", "Measurement"]
@@ -74,20 +74,20 @@ class Bench:
     Args:
         folder: for results; runs are in its ``runs/``, single measurements in its ``measured/``.
         workers: processes.
-        report: told how far a run is.
-        say: told what is being done.
+        on_progress: told how far a run is.
+        on_message: told what is being done.
     """
 
     folder: Path
     workers: int = 1
-    report: Report = lambda _: None
-    say: Callable[[str], None] = lambda _: None
+    on_progress: StateCallback = lambda _: None
+    on_message: Callable[[str], None] = lambda _: None
 
     def certify(self, name: str, config: runs.Config) -> Certified:
         """The run of a config, under this name: made, finished, or as it is there."""
-        self.say(f"{name}, {config.data}")
+        self.on_message(f"{name}, {config.data}")
         executor = runs.Inline() if self.workers == 1 else runs.Processes(self.workers)
-        store = runs.certify(config, self.folder / "runs" / name, executor=executor, report=self.report)
+        store = runs.certify(config, self.folder / "runs" / name, executor=executor, on_progress=self.on_progress)
         rows, certificate = runs.certified(store)
         if len(rows) < store.manifest.inputs:
             raise IntegrityError(f"{name}: {store.manifest.inputs - len(rows)} inputs failed; see attricert status")
@@ -105,11 +105,11 @@ class Bench:
         with journal.writing(), terminable():
             known = journal.read()
             todo = [job for job in jobs if job.key not in known]
-            self.say(f"{name}: {len(jobs) - len(todo)} of {len(jobs)} measured before")
+            self.on_message(f"{name}: {len(jobs) - len(todo)} of {len(jobs)} measured before")
             for done, (job, found) in enumerate(self._each(function, todo), 1):
                 journal.append(job.key, found)
                 known[job.key] = found
-                self.say(f"{name}: {done} of {len(todo)}")
+                self.on_message(f"{name}: {done} of {len(todo)}")
         return [known[job.key] for job in jobs]
 
     def _each(self, function: Callable[[M], dict[str, Any]], jobs: Sequence[M]) -> Iterator[tuple[M, dict[str, Any]]]:
@@ -120,7 +120,7 @@ class Bench:
             return
         spawn, others = multiprocessing.get_context("spawn"), set(multiprocessing.active_children())
         with concurrent.futures.ProcessPoolExecutor(self.workers, mp_context=spawn) as pool:
-            with deaf_children():
+            with ignore_sigint_in_children():
                 waiting = {pool.submit(one, job): job for job in jobs}
             try:
                 for future in concurrent.futures.as_completed(waiting):

@@ -75,7 +75,7 @@ def draw(job: AttackedMaps) -> dict[str, Any]:
     on = subject(job)
     plain = IntegratedGradients(on.model, n_steps=job.n_steps)
     smoothed = SmoothedAttribution(plain, UniformBall(job.radius))
-    attack = attacks.PGD(attacks.TopK(_TOP), steps=job.steps, restarts=job.restarts, draws=16)
+    attack = attacks.PGD(attacks.TopKLoss(_TOP), steps=job.steps, restarts=job.restarts, draws=16)
     found: dict[str, Any] = {"id": on.id, "image": _values(on.inputs)}
     for name, what in (("plain", plain), ("smoothed", smoothed)):
         one = attack.run(what, on.inputs, on.target, eps=job.eps, n_samples=job.n_samples, n_compared=64, seed=job.seed)

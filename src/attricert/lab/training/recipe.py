@@ -12,14 +12,14 @@ import yaml
 
 from attricert import checks, models
 from attricert.errors import ArgumentError
-from attricert.lab.training.objectives import IGR, IGNorm, Noise, Objective, Standard, Trades
+from attricert.lab.training.objectives import IGR, IGNorm, NoiseAugmented, Objective, Standard, Trades
 from attricert.models import ARCHITECTURES
 
 __all__ = ["OBJECTIVES", "Recipe"]
 
 OBJECTIVES: dict[str, type[Objective]] = {
     "standard": Standard,
-    "noise": Noise,
+    "noise": NoiseAugmented,
     "trades": Trades,
     "ig-norm": IGNorm,
     "igr": IGR,

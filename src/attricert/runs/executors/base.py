@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable
 
 from attricert.runs.rows import Row, Unit
-from attricert.runs.work import Job, Watch
+from attricert.runs.work import InputCallback, Job
 
 __all__ = ["ATTEMPTS", "Executor", "lost"]
 
@@ -17,13 +17,13 @@ class Executor(ABC):
     """Turns inputs into rows; which worker gets an input, and in which order, is its own business."""
 
     @abstractmethod
-    def run(self, job: Job, units: Iterable[Unit], watch: Watch) -> Generator[Row]:
+    def run(self, job: Job, units: Iterable[Unit], on_progress: InputCallback) -> Generator[Row]:
         """Yield one row for every unit, as they get done; units are asked for as they can be worked on.
 
         Args:
             job: what each worker loads.
             units: the inputs.
-            watch: told how far inputs are, where that can be known.
+            on_progress: told how far inputs are, where that can be known.
 
         Raises:
             AttricertError: a worker cannot begin.

@@ -8,7 +8,7 @@ from typing import final
 
 from attricert.runs.executors.base import Executor
 from attricert.runs.rows import Row, Unit
-from attricert.runs.work import Job, Watch, Worker, limited_threads
+from attricert.runs.work import InputCallback, Job, Worker, limited_threads
 
 __all__ = ["Inline"]
 
@@ -18,9 +18,9 @@ __all__ = ["Inline"]
 class Inline(Executor):
     """One input after another, in this process."""
 
-    def run(self, job: Job, units: Iterable[Unit], watch: Watch) -> Generator[Row]:
+    def run(self, job: Job, units: Iterable[Unit], on_progress: InputCallback) -> Generator[Row]:
         """Certify and yield."""
         with limited_threads(job.config.threads):
             worker = Worker(job)
             for unit in units:
-                yield worker.certify(unit, watch)
+                yield worker.certify(unit, on_progress)

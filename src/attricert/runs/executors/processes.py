@@ -17,15 +17,15 @@ import torch
 from attricert import checks
 from attricert.errors import AttricertError
 from attricert.runs.executors.base import ATTEMPTS, Executor, lost
-from attricert.runs.interrupts import deaf_children
+from attricert.runs.interrupts import ignore_sigint_in_children
 from attricert.runs.rows import Row, Unit
-from attricert.runs.work import Job, Progress, Watch, Worker, limited_threads
+from attricert.runs.work import InputCallback, Job, Progress, Worker, limited_threads
 
 __all__ = ["Processes"]
 
 _READY, _NOBODY = "ready", ""
 _BEGINNINGS = 100  # deaths in a row of workers that have not begun
-_LAST_BREATH = 10.0  # seconds between the end of the conversation and that of the process
+_JOIN_TIMEOUT = 10.0  # seconds that a process whose pipe is closed may take to end
 _SPAWN = multiprocessing.get_context("spawn")
 
 
@@ -43,26 +43,26 @@ class Processes(Executor):
     def __post_init__(self) -> None:
         checks.count("workers", self.workers, 1)
 
-    def run(self, job: Job, units: Iterable[Unit], watch: Watch) -> Generator[Row]:
+    def run(self, job: Job, units: Iterable[Unit], on_progress: InputCallback) -> Generator[Row]:
         """Hand out units as workers get free; yield their rows."""
         todo, again = iter(units), deque[Unit]()
         deaths = Counter[str]()
-        seats = [_Seat(index, job) for index in range(self.workers)]
+        slots = [_WorkerSlot(index, job) for index in range(self.workers)]
         try:
             while True:
-                for seat in seats:
-                    # A seat is manned only when there is something to do.
-                    if seat.unit is None and (unit := again.popleft() if again else next(todo, None)) is not None:
-                        seat.take(unit)
-                busy = [seat for seat in seats if seat.unit is not None]
+                for slot in slots:
+                    # A slot gets a worker only when there is something to do.
+                    if slot.unit is None and (unit := again.popleft() if again else next(todo, None)) is not None:
+                        slot.take(unit)
+                busy = [slot for slot in slots if slot.unit is not None]
                 if not busy:
                     return
-                for seat in _speaking(busy):
-                    match seat.listen():
+                for slot in _ready(busy):
+                    match slot.receive():
                         case Row() as row:
                             yield row
                         case Progress() as progress:
-                            watch(progress)
+                            on_progress(progress)
                         case AttricertError() as error:
                             raise error
                         case _Death() as death:
@@ -76,8 +76,8 @@ class Processes(Executor):
                         case _:
                             deaths[_NOBODY] = 0  # one has begun
         finally:
-            for seat in seats:
-                seat.clear()
+            for slot in slots:
+                slot.clear()
 
 
 @final
@@ -102,62 +102,62 @@ def _patience(death: _Death) -> int:
 
 @final
 @dataclass(eq=False)
-class _Seat:
+class _WorkerSlot:
     """A place for a worker: at any time it holds one, or none."""
 
     index: int
     job: Job
     unit: Unit | None = None
-    _hired: tuple[SpawnProcess, Connection] | None = None
+    _worker: tuple[SpawnProcess, Connection] | None = None
     _begun: bool = False
 
     def take(self, unit: Unit) -> None:
         """Work on this next."""
         self.unit = unit
-        if self._hired is None:
+        if self._worker is None:
             pipe, theirs = _SPAWN.Pipe()
             process = _SPAWN.Process(target=_serve, args=(theirs, self.job, self._device()), daemon=True)
-            with deaf_children():
+            with ignore_sigint_in_children():
                 process.start()
-            theirs.close()  # so that the worker's death ends the conversation
-            self._hired, self._begun = (process, pipe), False
-        # A worker that has just died is found out on listening.
+            theirs.close()  # so that the worker's death closes the pipe
+            self._worker, self._begun = (process, pipe), False
+        # A worker that has just died is found out on receiving.
         with contextlib.suppress(OSError):
             self.pipe.send(unit)
 
-    def listen(self) -> object:
-        """What the worker has to say."""
+    def receive(self) -> object:
+        """What the worker sends, or that it is gone."""
         try:
-            said = self.pipe.recv()
-        except Exception:  # cut off in the middle of a word, whatever that unpickles to
-            return self._bury()
+            message = self.pipe.recv()
+        except Exception:  # cut off in the middle of a message, whatever that unpickles to
+            return self._death()
         self._begun = True
-        if isinstance(said, Row):
+        if isinstance(message, Row):
             self.unit = None
-        return said
+        return message
 
     def clear(self) -> None:
-        """Send the worker away, whatever it is doing: what it had finished has been heard."""
-        if self._hired is not None:
-            process, pipe = self._hired
+        """Send the worker away, whatever it is doing: what it had finished has been received."""
+        if self._worker is not None:
+            process, pipe = self._worker
             process.kill()
             process.join()
             pipe.close()
-            self._hired = None
+            self._worker = None
 
     @property
     def pipe(self) -> Connection:
         """To the worker."""
-        if self._hired is None:
+        if self._worker is None:
             raise RuntimeError("there is no worker")
-        return self._hired[1]
+        return self._worker[1]
 
-    def _bury(self) -> _Death:
+    def _death(self) -> _Death:
         unit, begun = self.unit, self._begun
-        if unit is None or self._hired is None:
-            raise RuntimeError("a worker without work has spoken")
-        process = self._hired[0]
-        process.join(_LAST_BREATH)
+        if unit is None or self._worker is None:
+            raise RuntimeError("a worker without work has sent something")
+        process = self._worker[0]
+        process.join(_JOIN_TIMEOUT)
         self.clear()
         code = process.exitcode or 0
         self.unit = None
@@ -169,10 +169,10 @@ class _Seat:
         return f"cuda:{self.index % torch.cuda.device_count()}" if name == "cuda" else name
 
 
-def _speaking(seats: list[_Seat]) -> list[_Seat]:
-    """Those whose worker has something to say, or is gone; at least one."""
-    heard = wait([seat.pipe for seat in seats])
-    return [seat for seat in seats if seat.pipe in heard]
+def _ready(slots: list[_WorkerSlot]) -> list[_WorkerSlot]:
+    """Those whose worker has sent something, or is gone; at least one."""
+    heard = wait([slot.pipe for slot in slots])
+    return [slot for slot in slots if slot.pipe in heard]
 
 
 def _serve(pipe: Connection, job: Job, device: str) -> None:

@@ -11,7 +11,7 @@ from attricert import checks
 from attricert.errors import AttricertError
 from attricert.runs.executors.base import ATTEMPTS, Executor, lost
 from attricert.runs.rows import Row, Unit
-from attricert.runs.work import Job, Watch, Worker, limited_threads
+from attricert.runs.work import InputCallback, Job, Worker, limited_threads
 
 __all__ = ["Ray"]
 
@@ -33,7 +33,7 @@ class Ray(Executor):
         checks.count("workers", self.workers, 1)
         checks.extra("ray", "ray")
 
-    def run(self, job: Job, units: Iterable[Unit], watch: Watch) -> Generator[Row]:
+    def run(self, job: Job, units: Iterable[Unit], on_progress: InputCallback) -> Generator[Row]:
         """Hand out units to actors that have begun; yield their rows."""
         import ray
 
@@ -102,7 +102,7 @@ def _run(actors: list[Any], units: Iterable[Unit]) -> Generator[Row]:
         (done,), _ = ray.wait(list(flying), num_returns=1)
         actor, unit = flying.pop(done)
         try:
-            said = ray.get(done)
+            result = ray.get(done)
         except ray.exceptions.RayError as error:
             flying[load(actor)] = (actor, None)
             if unit is not None:
@@ -113,8 +113,8 @@ def _run(actors: list[Any], units: Iterable[Unit]) -> Generator[Row]:
                     again.append(unit)
                     upcoming = again.popleft() if upcoming is None else upcoming
             continue
-        if isinstance(said, AttricertError):
-            raise said
+        if isinstance(result, AttricertError):
+            raise result
         idle.append(actor)
         if unit is not None:
-            yield said
+            yield result

@@ -3,7 +3,7 @@
 from attricert.lab.training.objectives.base import Ball, Objective
 from attricert.lab.training.objectives.ig_norm import IGNorm
 from attricert.lab.training.objectives.igr import IGR
-from attricert.lab.training.objectives.standard import Noise, Standard
+from attricert.lab.training.objectives.standard import NoiseAugmented, Standard
 from attricert.lab.training.objectives.trades import Trades
 
-__all__ = ["IGR", "Ball", "IGNorm", "Noise", "Objective", "Standard", "Trades"]
+__all__ = ["IGR", "Ball", "IGNorm", "NoiseAugmented", "Objective", "Standard", "Trades"]

@@ -66,11 +66,11 @@ class Ball:
     ) -> Images:
         """Images within the ball and [0, 1] at which the objective, one value an image, is large; without a graph."""
         noise = torch.randn(images.shape, generator=generator, dtype=images.dtype).to(images.device)
-        delta = self._admitted(images, 0.5 * self.eps * self._direction(noise))
+        delta = self._projected(images, 0.5 * self.eps * self._direction(noise))
         for _ in range(self.steps):
             leaf = (images + delta).requires_grad_()
             slope: Tensor = torch.autograd.grad(objective(leaf).sum(), leaf)[0]
-            delta = self._admitted(images, delta + self.step * self.eps * self._direction(slope))
+            delta = self._projected(images, delta + self.step * self.eps * self._direction(slope))
         return images + delta
 
     def _direction(self, slope: Tensor) -> Tensor:
@@ -80,7 +80,7 @@ class Ball:
         size: Tensor = slope.flatten(1).norm(dim=1).clamp_min(1e-20)
         return slope / size.reshape(-1, *[1] * (slope.ndim - 1))
 
-    def _admitted(self, images: Tensor, delta: Tensor) -> Tensor:
+    def _projected(self, images: Tensor, delta: Tensor) -> Tensor:
         if self.norm == "linf":
             delta = delta.clamp(-self.eps, self.eps)
         else:

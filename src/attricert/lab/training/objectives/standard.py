@@ -12,7 +12,7 @@ from torch.nn import functional
 from attricert import checks
 from attricert.lab.training.objectives.base import Images, Labels, Objective, Scalar
 
-__all__ = ["Noise", "Standard"]
+__all__ = ["NoiseAugmented", "Standard"]
 
 
 @final
@@ -27,7 +27,7 @@ class Standard(Objective):
 
 @final
 @dataclass(frozen=True)
-class Noise(Objective):
+class NoiseAugmented(Objective):
     """CE(f(x + a), y), a ~ N(0, sigma^2 I) (Cohen et al. 2019); the noisy image is not clipped, as in smoothing.
 
     Args:

@@ -18,7 +18,7 @@ from attricert.noise import Noise
 from attricert.sampling import BatchSize, Sampler
 from attricert.streams import Stream
 
-__all__ = ["METHODS", "Explained", "Maps", "Plain", "Smoothed", "View", "explained"]
+__all__ = ["METHODS", "AttackedMap", "FixedNoiseMap", "Maps", "PlainMap", "SmoothedMap", "as_attacked_map"]
 
 METHODS = ("autograd", "score")
 """Ways to a derivative: by differentiating a softened attribution, or (under noise) from values alone."""
@@ -29,7 +29,7 @@ _GROUPS = 50  # of draws, by which the error of an estimate is judged
 Maps = Float[Tensor, "n *features"]
 
 
-class View(ABC):
+class FixedNoiseMap(ABC):
     """A map seen through draws that are fixed: a deterministic function of the input."""
 
     @abstractmethod
@@ -37,11 +37,11 @@ class View(ABC):
         """The maps, in float64."""
 
     @abstractmethod
-    def pull(self, inputs: Maps, target: Tensor | None, weights: Maps, beta: float) -> Maps:
+    def vjp(self, inputs: Maps, target: Tensor | None, weights: Maps, beta: float) -> Maps:
         """Gradient of each <weights, map> with respect to its input; kinks are softened with this beta."""
 
 
-class Explained(ABC):
+class AttackedMap(ABC):
     """A map as a function of the input.
 
     Attributes:
@@ -55,7 +55,7 @@ class Explained(ABC):
         """Which of `METHODS` work here."""
 
     @abstractmethod
-    def view(self, like: Tensor, stream: Stream, draws: int, method: str) -> View:
+    def with_fixed_noise(self, like: Tensor, stream: Stream, draws: int, method: str) -> FixedNoiseMap:
         """The map through ``draws`` draws of this stream, for inputs like this one."""
 
     @abstractmethod
@@ -63,26 +63,28 @@ class Explained(ABC):
         """The true maps in float64: means over groups of fresh draws, shape (n, groups, *features)."""
 
 
-def explained(what: Any, classifier: Classifier | None = None) -> Explained:
+def as_attacked_map(what: Any, classifier: Classifier | None = None) -> AttackedMap:
     """What to attack, from an attribution ``g(inputs, target)`` or from a `SmoothedAttribution`.
 
     The label is that of ``classifier``, or of what is attacked where that has a model of its own.
     """
-    if isinstance(what, Explained):
+    if isinstance(what, AttackedMap):
         return what
     attribution = getattr(what, "attribution", what)
     own = getattr(what, "classifier", None) or getattr(attribution, "model", None)
     classifier = own if classifier is None else classifier
     if attribution is not what:
-        return Smoothed(attribution, what.noise, what.bound, classifier)
+        return SmoothedMap(attribution, what.noise, what.bound, classifier)
     if not callable(what):
-        raise ArgumentError("explained", what, "must be an attribution g(inputs, target) or a SmoothedAttribution")
-    return Plain(what, classifier)
+        raise ArgumentError(
+            "as_attacked_map", what, "must be an attribution g(inputs, target) or a SmoothedAttribution"
+        )
+    return PlainMap(what, classifier)
 
 
 @final
 @dataclass(frozen=True)
-class Plain(Explained):
+class PlainMap(AttackedMap):
     """An attribution itself; or any map in closed form."""
 
     attribution: Attribution
@@ -92,18 +94,18 @@ class Plain(Explained):
         """Autograd, where the attribution is differentiable."""
         return ("autograd",) if _is_differentiable(self.attribution, inputs, target) else ()
 
-    def view(self, like: Tensor, stream: Stream, draws: int, method: str) -> View:
+    def with_fixed_noise(self, like: Tensor, stream: Stream, draws: int, method: str) -> FixedNoiseMap:
         """There are no draws."""
-        return _PlainView(self.attribution)
+        return _PlainFixedMap(self.attribution)
 
     def estimate(self, inputs: Maps, target: Tensor | None, stream: Stream, n_samples: int) -> Tensor:
         """The exact maps: one group."""
-        return _PlainView(self.attribution).maps(inputs, target)[:, None]
+        return _PlainFixedMap(self.attribution).maps(inputs, target)[:, None]
 
 
 @final
 @dataclass(frozen=True)
-class Smoothed(Explained):
+class SmoothedMap(AttackedMap):
     """The mean of a bounded attribution over noisy copies of the input."""
 
     attribution: Attribution
@@ -116,7 +118,7 @@ class Smoothed(Explained):
         """The score function always, as it takes values only."""
         return METHODS if _is_differentiable(self.attribution, inputs, target) else ("score",)
 
-    def view(self, like: Tensor, stream: Stream, draws: int, method: str) -> View:
+    def with_fixed_noise(self, like: Tensor, stream: Stream, draws: int, method: str) -> FixedNoiseMap:
         """One set of draws, the same for all inputs."""
 
         def rng(stage: str) -> Any:
@@ -125,7 +127,7 @@ class Smoothed(Explained):
 
         shifts = self.noise.sample(rng("values"), like.numel())
         slopes = self.noise.derivative(rng("slopes"), like.numel()) if method == "score" else None
-        return _SmoothedView(self.attribution, self.bound, shifts, slopes)
+        return _SmoothedFixedMap(self.attribution, self.bound, shifts, slopes)
 
     def estimate(self, inputs: Maps, target: Tensor | None, stream: Stream, n_samples: int) -> Tensor:
         """Means of equal parts of the draws."""
@@ -144,14 +146,14 @@ class Smoothed(Explained):
 
 @final
 @dataclass(frozen=True)
-class _PlainView(View):
+class _PlainFixedMap(FixedNoiseMap):
     attribution: Attribution
 
     def maps(self, inputs: Maps, target: Tensor | None) -> Maps:
         parts = _parts(inputs, target)
         return torch.cat([self.attribution(x, index).detach().double() for x, index in parts])
 
-    def pull(self, inputs: Maps, target: Tensor | None, weights: Maps, beta: float) -> Maps:
+    def vjp(self, inputs: Maps, target: Tensor | None, weights: Maps, beta: float) -> Maps:
         slopes, done = [], 0
         for x, index in _parts(inputs, target):
             leaf = x.detach().requires_grad_()
@@ -163,7 +165,7 @@ class _PlainView(View):
 
 @final
 @dataclass(frozen=True)
-class _SmoothedView(View):
+class _SmoothedFixedMap(FixedNoiseMap):
     """Means over the shifts; ``slopes`` are the points and weights of the noise's derivative."""
 
     attribution: Attribution
@@ -176,7 +178,7 @@ class _SmoothedView(View):
             [self._values(x, index, self.shifts).mean(dim=0).reshape(x.shape) for x, index in _rows(inputs, target)]
         )
 
-    def pull(self, inputs: Maps, target: Tensor | None, weights: Maps, beta: float) -> Maps:
+    def vjp(self, inputs: Maps, target: Tensor | None, weights: Maps, beta: float) -> Maps:
         rows = zip(_rows(inputs, target), weights.flatten(1), strict=True)
         one = self._by_autograd if self.slopes is None else self._by_score
         return torch.stack([one(x, index, weight, beta) for (x, index), weight in rows])
@@ -193,7 +195,7 @@ class _SmoothedView(View):
 
     def _by_score(self, x: Tensor, target: Tensor | None, weight: Tensor, beta: float) -> Tensor:
         if self.slopes is None:
-            raise AttributeError("this view has no slopes")
+            raise AttributeError("this fixed_map has no slopes")
         points, slopes = self.slopes
         along = self._values(x, target, points) @ weight
         # Weights have mean zero: taking off the mean changes the expectation by nothing, the variance by much.

@@ -14,15 +14,15 @@ from torch import Tensor
 
 from attricert import checks
 from attricert.arguments import batch
-from attricert.attacks.explained import Explained, explained
+from attricert.attacks.attacked_map import AttackedMap, as_attacked_map
+from attricert.attacks.base import Attack, AttackResult
 from attricert.attacks.strong import Strong
-from attricert.attacks.template import Attack, Attacked
 from attricert.attributions import Classifier, Targets
 from attricert.errors import ArgumentError
 from attricert.progress import ProgressCallback, reporting
 from attricert.streams import fresh_seed
 
-__all__ = ["Claims", "Sandwich", "sandwich"]
+__all__ = ["CosineCertificate", "Sandwich", "sandwich"]
 
 Array = npt.NDArray[np.float64]
 
@@ -35,7 +35,7 @@ _FIRST, _DOUBLINGS = 1e-3, 12  # where nothing is certified: a thousandth of the
 
 
 @runtime_checkable
-class Claims(Protocol):
+class CosineCertificate(Protocol):
     """What a `Certificate` says."""
 
     def cosine(self, eps: npt.ArrayLike) -> Array:
@@ -84,7 +84,7 @@ class Sandwich:
 
 
 def sandwich(
-    certificate: Claims,
+    certificate: CosineCertificate,
     what: Any,
     inputs: Tensor,
     target: Targets | npt.ArrayLike = None,
@@ -131,7 +131,7 @@ def sandwich(
         raise ArgumentError("certificate", f"of {len(max_eps)} inputs", f"must be of the {len(inputs)} inputs given")
     run_seed = fresh_seed() if seed is None else checks.count("seed", seed, 0)
     limits = {"classifier": classifier, "keep_label": keep_label, "data_range": data_range, "n_samples": n_samples}
-    attacked = explained(what)
+    attacked = as_attacked_map(what)
     inputs, index = batch(inputs, target)
     hunts = []
     with reporting(progress, len(inputs) * (len(sizes) + _TYPICAL + steps), "attacking") as on_progress:
@@ -152,7 +152,7 @@ class _Hunt:
     def __init__(
         self,
         attack: Attack,
-        what: Explained,
+        what: AttackedMap,
         x: Tensor,
         target: Tensor | None,
         threshold: float,
@@ -162,7 +162,7 @@ class _Hunt:
     ) -> None:
         self._attack, self._what, self._x, self._target = attack, what, x, target
         self._threshold, self._seed, self._limits, self._on_progress = threshold, seed, limits, on_progress
-        self.tries: dict[float, Attacked] = {}
+        self.tries: dict[float, AttackResult] = {}
 
     def search(self, certified: float, steps: int) -> None:
         """From the certified size up, twice the size until T is broken (or down until it is not); then bisection."""
@@ -180,7 +180,7 @@ class _Hunt:
             middle = math.sqrt(intact * broken)
             intact, broken = (intact, middle) if self._broken(self.attack(middle)) else (middle, broken)
 
-    def attack(self, eps: float) -> Attacked:
+    def attack(self, eps: float) -> AttackResult:
         """At one size; begins with what broke T before, shortened or lengthened."""
         start = None
         if self.tries:
@@ -200,11 +200,11 @@ class _Hunt:
         best = min(broken, key=lambda found: float(found.size), default=None)
         return (math.inf, self._x) if best is None else (float(best.size), best.inputs)
 
-    def _broken(self, found: Attacked) -> bool:
+    def _broken(self, found: AttackResult) -> bool:
         return float(found.cosine + _SURE * found.cosine_error) < self._threshold
 
 
-def _together(certificate: Claims, threshold: float, max_eps: Array, hunts: Sequence[_Hunt]) -> Sandwich:
+def _together(certificate: CosineCertificate, threshold: float, max_eps: Array, hunts: Sequence[_Hunt]) -> Sandwich:
     """Rows of equal length: shorter ones are filled up with NaN."""
     longest = max(len(hunt.tries) for hunt in hunts)
     eps, attacked, error, certified = (np.full((len(hunts), longest), np.nan) for _ in range(4))

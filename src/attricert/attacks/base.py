@@ -1,4 +1,4 @@
-"""What every attack goes through: what it proposes is admitted, compared, and judged on fresh draws."""
+"""What every attack goes through: what it proposes is projected, compared, and judged on fresh draws."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from jaxtyping import Float
 from torch import Tensor
 
 from attricert import checks
-from attricert.attacks.explained import Maps
+from attricert.attacks.attacked_map import Maps
 from attricert.attacks.losses import Loss
-from attricert.attacks.problem import Problem, each, problem_of
+from attricert.attacks.problem import AttackProblem, each, problem_of
 from attricert.attributions import Classifier, Targets
 from attricert.metrics import cosine_similarity
 from attricert.progress import ProgressCallback, reporting
 
-__all__ = ["Attack", "Attacked", "Candidates"]
+__all__ = ["Attack", "AttackResult", "Candidates"]
 
 Candidates = Generator[Maps, Maps, Maps]
-"""Yields perturbed inputs, is sent the best admitted so far, and returns them."""
+"""Yields perturbed inputs, is sent the best so far, projected, and returns them."""
 
 
 @final
 @dataclass(frozen=True)
-class Attacked:
+class AttackResult:
     """What an attack found.
 
     Args:
@@ -52,7 +52,7 @@ class Attacked:
 
 
 class Attack(ABC):
-    """An l2 attack on an attribution map: subclasses propose, this class admits, judges and keeps the best.
+    """An l2 attack on an attribution map: subclasses propose, this class projects, judges and keeps the best.
 
     Attributes:
         loss: what the attack makes small.
@@ -66,7 +66,7 @@ class Attack(ABC):
         """How many candidates there will be, at most."""
 
     @abstractmethod
-    def candidates(self, problem: Problem) -> Candidates:
+    def candidates(self, problem: AttackProblem) -> Candidates:
         """Propose perturbed inputs; each is sent back as the best of all so far."""
 
     def run(
@@ -84,7 +84,7 @@ class Attack(ABC):
         n_compared: int = 256,
         seed: int | None = None,
         progress: bool | ProgressCallback = False,
-    ) -> Attacked:
+    ) -> AttackResult:
         """Find perturbations of l2 size at most eps that change the map as much as this attack can.
 
         Args:
@@ -111,16 +111,18 @@ class Attack(ABC):
             best = self._best(problem, start, n_compared, on_progress)
         return _judged(problem, self.loss, best, n_samples)
 
-    def _best(self, problem: Problem, start: Tensor | None, n_compared: int, on_progress: ProgressCallback) -> Maps:
-        view = problem.view("check", n_compared)
-        clean = view.maps(problem.inputs, problem.target)
+    def _best(
+        self, problem: AttackProblem, start: Tensor | None, n_compared: int, on_progress: ProgressCallback
+    ) -> Maps:
+        fixed_map = problem.with_fixed_noise("check", n_compared)
+        clean = fixed_map.maps(problem.inputs, problem.target)
         best, lowest = problem.inputs, self.loss.score(clean, clean)
         candidates = _first(start, self.candidates(problem)) if start is not None else self.candidates(problem)
         try:
             points = next(candidates)
             while True:
-                points = problem.admit(points)
-                score = self.loss.score(view.maps(points, problem.target), clean)
+                points = problem.project(points)
+                score = self.loss.score(fixed_map.maps(points, problem.target), clean)
                 better = score < lowest
                 best, lowest = torch.where(each(better, best), points, best), torch.where(better, score, lowest)
                 on_progress(1)
@@ -134,18 +136,20 @@ def _first(start: Tensor, candidates: Candidates) -> Candidates:
     return (yield from candidates)
 
 
-def _judged(problem: Problem, loss: Loss, points: Maps, n_samples: int) -> Attacked:
+def _judged(problem: AttackProblem, loss: Loss, points: Maps, n_samples: int) -> AttackResult:
     """On the true map and on fresh draws, the same for the clean and for the perturbed input."""
     stream = problem.stream("score")
-    clean, there = (problem.explained.estimate(x, problem.target, stream, n_samples) for x in (problem.inputs, points))
+    clean, there = (
+        problem.attacked_map.estimate(x, problem.target, stream, n_samples) for x in (problem.inputs, points)
+    )
     cosine, error = _jackknife(clean.flatten(2), there.flatten(2))
     means = clean.mean(dim=1), there.mean(dim=1)
     score = loss.score(means[1], means[0])
-    return Attacked(points, problem.size(points), score, cosine, error, *means)
+    return AttackResult(points, problem.size(points), score, cosine, error, *means)
 
 
 def _jackknife(here: Float[Tensor, "n groups d"], there: Float[Tensor, "n groups d"]) -> tuple[Tensor, Tensor]:
-    """Cosine of two means and its standard error, by leaving out one group of both at a time."""
+    """CosineLoss of two means and its standard error, by leaving out one group of both at a time."""
     whole = cosine_similarity(here.mean(dim=1), there.mean(dim=1))
     groups = here.shape[1]
     if groups == 1:
