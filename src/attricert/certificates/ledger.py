@@ -19,8 +19,8 @@ WEIGHTS: Mapping[str, float] = {
     "drift": 0.2,
     "regions": 2.0,
     "fourth": 1.0,
-    "entries": 0.2,
-    "prediction": 0.1,
+    "entries": 0.1,
+    "prediction": 0.05,
     "here": 1.0,
     "there": 1.0,
 }

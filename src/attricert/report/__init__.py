@@ -6,11 +6,11 @@ from attricert.lazy import lazily
 
 if TYPE_CHECKING:
     from attricert.report.figures import both_sides, curves, maps, save_figure
-    from attricert.report.results import ABSTAINS, COSINE, MAX_EPS, rows_of, to_parquet
+    from attricert.report.results import ABSTENTION, COSINE, MAX_EPS, rows_of, to_parquet
     from attricert.report.tables import Column, rounded, shown, to_csv, to_markdown
 
 __all__ = [
-    "ABSTAINS",
+    "ABSTENTION",
     "COSINE",
     "MAX_EPS",
     "Column",
@@ -30,7 +30,7 @@ __getattr__, __dir__ = lazily(
     __name__,
     {
         "figures": ("both_sides", "curves", "maps", "save_figure"),
-        "results": ("ABSTAINS", "COSINE", "MAX_EPS", "rows_of", "to_parquet"),
+        "results": ("ABSTENTION", "COSINE", "MAX_EPS", "rows_of", "to_parquet"),
         "tables": ("Column", "rounded", "shown", "to_csv", "to_markdown"),
     },
 )

@@ -1,78 +1,193 @@
-"""Results as rows, and rows as Parquet."""
+"""Results as rows, and rows as Parquet: every column is declared once, here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from attricert.certificates import Certificate
+from attricert.certificates import Certificate, PaperCertificate
 
-__all__ = ["ABSTAINS", "COSINE", "MAX_EPS", "rows_of", "to_parquet"]
+__all__ = [
+    "ABSTENTION",
+    "COLUMNS",
+    "COSINE",
+    "MAX_EPS",
+    "ResultColumn",
+    "columns_as_markdown",
+    "rows_of",
+    "to_parquet",
+]
 
-COSINE, MAX_EPS, ABSTAINS = "cosine_eps_", "max_eps_cosine_", "abstains_eps_"
-BINDING, JOINT, TOP_K, SIGNS, KENDALL = "binding_eps_", "joint_eps_", "top_{}_eps_", "signs_eps_", "kendall_eps_"
+COSINE, MAX_EPS, ABSTENTION = "cosine_eps_", "max_eps_cosine_", "abstention_reason_eps_"
+
+
+@final
+@dataclass(frozen=True)
+class ResultColumn:
+    """A column of results, or one for every eps or threshold that is asked for.
+
+    Args:
+        name: with ``{eps}``, ``{cosine}``, ``{k}`` for what is asked.
+        about: what it says, with units.
+        per: what there is one for.
+        values: one an input, from the certificate, the eps or threshold, and k.
+        needs: the piece of evidence without which there is no such column.
+    """
+
+    name: str
+    about: str
+    per: Literal["input", "eps", "cosine"]
+    values: Callable[[Any, float, int], Any]
+    needs: str = "norm"
+
+    def __post_init__(self) -> None:
+        if self.name in (column.name for column in COLUMNS):
+            raise ValueError(f"{self.name} is declared twice")
+
+
+COLUMNS: list[ResultColumn] = []
+
+
+def _column(*fields: Any, needs: str = "norm") -> None:
+    COLUMNS.append(ResultColumn(*fields, needs=needs))
+
+
+_column("norm", "lower confidence bound on the norm of the smoothed map", "input", lambda c, *_: c.evidence.norm.lower)
+for _name, _about in {
+    "n_samples": "attributions computed for the proof",
+    "n_pilot": "attributions computed for the pilot",
+    "zeros": "sampled attributions that were zero",
+    "nonfinite": "sampled attributions with NaN or inf, counted as zero",
+}.items():
+    _column(_name, _about, "input", lambda c, *_, _name=_name: getattr(c.evidence.sampling, _name))
+_column("outcome", "of an early stop: proven, refuted or open; else empty", "input", lambda c, *_: c.evidence.outcome)
+_column(COSINE + "{eps}", "certified cosine at that eps", "eps", lambda c, e, _: c.cosine(e))
+_column(
+    ABSTENTION + "{eps}",
+    "why the cosine is trivial, or empty",
+    "eps",
+    lambda c, e, _: c.abstention_reason(e),
+    needs="sound",
+)
+_column("binding_eps_{eps}", "what limits it, and what would help", "eps", lambda c, e, _: c.binding(e), needs="sound")
+_column(
+    MAX_EPS + "{cosine}", "largest certified eps at that cosine, in input units", "cosine", lambda c, t, _: c.max_eps(t)
+)
+_column(
+    "top_variance",
+    "upper confidence bound on the largest eigenvalue of the maps' covariance",
+    "input",
+    lambda c, *_: c.evidence.top_variance.upper,
+    needs="top_variance",
+)
+_column(
+    "certified_prediction", "the smoothed classifier's class", "input", lambda c, *_: c.prediction, needs="prediction"
+)
+_column(
+    "prediction_radius",
+    "the eps below which that class stays, in input units",
+    "input",
+    lambda c, *_: c.prediction_radius(),
+    needs="prediction",
+)
+_column(
+    "joint_eps_{eps}",
+    "certified cosine where the class stays too, else -1",
+    "eps",
+    lambda c, e, _: c.joint(e),
+    needs="prediction",
+)
+_column(
+    "signs_eps_{eps}",
+    "share of entries with a certain sign",
+    "eps",
+    lambda c, e, _: (c.signs(e).reshape(len(c), -1) != 0).mean(axis=1),
+    needs="entries",
+)
+_column(
+    "kendall_tau_eps_{eps}", "lower bound on Kendall's tau-a", "eps", lambda c, e, _: c.kendall_tau(e), needs="entries"
+)
+_column(
+    "top_{k}_overlap_eps_{eps}",
+    "certified overlap of the k largest entries, in [0, 1]",
+    "eps",
+    lambda c, e, k: c.top_k_overlap(e, k),
+    needs="entries",
+)
+_column(
+    "functional_low_eps_{eps}",
+    "lower ends of the functionals' intervals (a list)",
+    "eps",
+    lambda c, e, _: c.functionals(e).low,
+    needs="functionals",
+)
+_column(
+    "functional_high_eps_{eps}",
+    "upper ends of the functionals' intervals (a list)",
+    "eps",
+    lambda c, e, _: c.functionals(e).high,
+    needs="functionals",
+)
 
 
 def rows_of(
-    certificate: Certificate,
+    certificate: Certificate | PaperCertificate,
     about: Mapping[str, Sequence[Any]],
     eps: Sequence[float],
     cosine: Sequence[float],
     top_k: int | None = None,
 ) -> list[dict[str, Any]]:
-    """One row an input.
+    """One row an input: the columns of ``about``, and those of `COLUMNS` for which there is evidence.
 
-    Columns: those of ``about``; ``norm`` (lower bound on ||h||), ``n_samples``, ``n_pilot``, ``zeros``, ``nonfinite``,
-    ``outcome`` (see `Evidence`); ``cosine_eps_E`` (certified cosine at E), ``abstains_eps_E`` (why it is trivial, or
-    empty), ``binding_eps_E`` (which displacement bound is the smallest), ``max_eps_cosine_T`` (largest certified eps at
-    T, in input units).
-
-    Where it was proven: ``spread`` (upper bound on lambda); ``label_certified`` and ``label_eps`` (the smoothed
-    classifier's class, and the eps below which it stays), ``joint_eps_E`` (certified cosine where the label is certain
-    too); ``signs_eps_E`` (share of features with a certain sign), ``kendall_eps_E`` (lower bound on tau),
-    ``top_K_eps_E`` (certified overlap of the K largest features), ``functional_low_eps_E`` and
-    ``functional_high_eps_E`` (lists).
+    Args:
+        certificate: of the inputs.
+        about: further columns.
+        eps: l2 sizes at which to report, in input units.
+        cosine: thresholds at which to report the largest certified eps.
+        top_k: size of the top set whose overlap is reported; None for none.
     """
-    evidence = certificate.evidence
-    # Numbers in names are exact: a rounded eps would be a claim about another one.
     columns: dict[str, Sequence[Any]] = dict(about)
-    for name in ("norm", "n_samples", "n_pilot", "zeros", "nonfinite"):
-        columns[name] = getattr(evidence, name).tolist()
-    columns["outcome"] = evidence.outcome
-    for e in eps:
-        columns[f"{COSINE}{e!r}"] = certificate.cosine(e).tolist()
-        columns[f"{ABSTAINS}{e!r}"] = certificate.abstains(e).tolist()
-        columns[f"{BINDING}{e!r}"] = certificate.binding(e).tolist()
-    for t in cosine:
-        columns[f"{MAX_EPS}{t!r}"] = certificate.max_eps(t).tolist()
-    columns.update(_further(certificate, eps, top_k))
+    for column in COLUMNS:
+        if _there(certificate, column, top_k):
+            columns.update(_asked(certificate, column, eps, cosine, top_k or 0))
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
-def _further(certificate: Certificate, eps: Sequence[float], top_k: int | None) -> dict[str, Sequence[Any]]:
-    """Columns for what was proven beyond the norm."""
-    evidence, columns = certificate.evidence, dict[str, Sequence[Any]]()
-    if evidence.spread is not None:
-        columns["spread"] = evidence.spread.tolist()
-    if evidence.label is not None:
-        columns["label_certified"] = certificate.label.tolist()
-        columns["label_eps"] = certificate.label_eps().tolist()
-        columns.update({f"{JOINT}{e!r}": certificate.joint(e).tolist() for e in eps})
-    if evidence.feature_low is None or certificate.method == "printed":
-        return columns
-    for e in eps:
-        signs = certificate.signs(e).reshape(len(certificate), -1)
-        columns[f"{SIGNS}{e!r}"] = (signs != 0).mean(axis=1).tolist()
-        columns[f"{KENDALL}{e!r}"] = certificate.kendall(e).tolist()
-        if top_k is not None:
-            columns[f"{TOP_K.format(top_k)}{e!r}"] = certificate.top_k(top_k, e).tolist()
-        if evidence.functional_low is not None:
-            low, high = certificate.functionals(e)
-            columns[f"functional_low_eps_{e!r}"], columns[f"functional_high_eps_{e!r}"] = low.tolist(), high.tolist()
-    return columns
+def _there(certificate: Certificate | PaperCertificate, column: ResultColumn, top_k: int | None) -> bool:
+    sound = isinstance(certificate, Certificate)
+    if column.needs == "sound":
+        return sound
+    known = getattr(certificate.evidence, column.needs) is not None
+    return (
+        known
+        and (sound or column.needs in ("norm", "top_variance"))
+        and ("{k}" not in column.name or top_k is not None)
+    )
+
+
+def _asked(
+    certificate: Certificate | PaperCertificate,
+    column: ResultColumn,
+    eps: Sequence[float],
+    cosine: Sequence[float],
+    k: int,
+) -> Iterator[tuple[str, Sequence[Any]]]:
+    """Numbers in names are exact: a rounded eps would be a claim about another one."""
+    for value in {"input": (0.0,), "eps": eps, "cosine": cosine}[column.per]:
+        found = column.values(certificate, value, k)
+        name = column.name.format(eps=repr(value), cosine=repr(value), k=k)
+        yield name, found if isinstance(found, tuple) else found.tolist()
+
+
+def columns_as_markdown() -> str:
+    """The table of docs/columns.md."""
+    lines = ["| column | what it says |", "|---|---|"]
+    lines += [f"| `{column.name}` | {column.about} |" for column in COLUMNS]
+    return "\n".join(lines) + "\n"
 
 
 def to_parquet(rows: Sequence[Mapping[str, Any]], terms: str) -> bytes:

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from attricert import checks
 from attricert.attributions import ATTRIBUTIONS, Attribution
 from attricert.bounding import BOUNDS, Bound
-from attricert.certificates import METHODS
+from attricert.certificates import Claim, Observed
 from attricert.errors import ArgumentError, UnknownNameError
 from attricert.noise import NOISES, Noise
+from attricert.options import PROVABLE, Options
 from attricert.registry import Registry, choice
 from attricert.runs.loading import attribution_arguments, load_array, load_attribution, load_device, load_model
 from attricert.smoothed import SmoothedAttribution
@@ -25,7 +26,6 @@ from attricert.smoothed import SmoothedAttribution
 __all__ = ["Config", "Setting"]
 
 _MAPS = ("keep", "drop")
-_RENAMED: dict[str, str] = {}  # settings in files of earlier versions -> their names now
 _ACCELERATOR_BATCH = 256  # not chosen from what memory is free, so that all workers compute the same sums
 
 
@@ -43,7 +43,8 @@ class Config:
         bound: the structural bound of every sampled map.
         parameters: of attribution, noise and bound, by name; those left out have their defaults.
         n_samples: noisy copies of each input, pilot included.
-        moments: even orders proven for gaussian noise; 2 4 6 gives larger certificates with many samples, at a cost.
+        prove: what to prove beside the norm: top_variance, cone, fourth, entries, prediction; by default all but fourth,
+            which gives larger certificates with many samples, at a cost. Entries go only where maps are kept.
         functionals: .npy file with weights of shape (r, *input), or an integer label map (superpixels) of the input's
             shape; intervals for each are reported.
         alpha: probability that an input's certificates fail.
@@ -52,8 +53,8 @@ class Config:
         observed_samples: attributions in each observed average (n_samples by default).
         method: sound, or printed (the paper's formula; not a bound).
         antithetic: sample in pairs (a, -a).
-        stop_when: eps and cosine; stop sampling an input as soon as this claim is decided.
-        skip_label: do not certify the prediction on the same draws, which takes a share of alpha.
+        stop_eps: stop sampling an input as soon as the claim of this eps and stop_cosine is decided.
+        stop_cosine: goes with stop_eps.
         maps: keep, or drop: maps and intervals of single features, four numbers an entry, are by far the most of what
             a run stores.
         seed: seed of the keyed streams; by default a fresh secret one, which the written config records.
@@ -71,7 +72,7 @@ class Config:
     bound: str = choice(BOUNDS, "normalize")
     parameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
     n_samples: int = 10_000
-    moments: tuple[int, ...] = (2,)
+    prove: tuple[str, ...] | None = None
     functionals: str | None = None
     alpha: float = 1e-3
     confidence: str = "betting"
@@ -79,8 +80,8 @@ class Config:
     observed_samples: int | None = None
     method: str = "sound"
     antithetic: bool = False
-    stop_when: tuple[float, float] | None = None
-    skip_label: bool = False
+    stop_eps: float | None = None
+    stop_cosine: float | None = None
     maps: str = "keep"
     seed: int | None = None
     device: str = "cpu"
@@ -88,7 +89,7 @@ class Config:
     batch_size: int | None = None
 
     def __post_init__(self) -> None:
-        checks.known("method", self.method, METHODS)
+        checks.known("method", self.method, ("sound", "printed"))
         checks.known("maps", self.maps, _MAPS)
         checks.count("threads", self.threads, 1)
         known = {name for registry in _KINDS.values() for name in registry.parameters()}
@@ -102,8 +103,10 @@ class Config:
         )
         complete = {name: value for some in arguments for name, value in some.items()}
         object.__setattr__(self, "parameters", complete)  # so that equal configs are equal
-        self.smoothing_noise()
         self.structural_bound()
+        if self.method == "printed" and (self.smoothing_noise().dominated or self.guarantee != "population"):
+            raise ArgumentError("method", "printed", "the paper's theorem is for uniform noise and the population")
+        self.options()
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Config:
@@ -114,7 +117,7 @@ class Config:
         Raises:
             UnknownNameError: a value is none of the settings.
         """
-        given = {_RENAMED.get(name, name): value for name, value in values.items()}
+        given = _renamed(values)
         settings = {f.name for f in dataclasses.fields(cls)} - {"parameters"}
         known = settings | {name for registry in _KINDS.values() for name in registry.parameters()}
         for name in given:
@@ -144,6 +147,25 @@ class Config:
             if name in _KINDS:
                 values |= _own(_KINDS[name], self.parameters)
         return values
+
+    def options(self) -> Options:
+        """What is asked of the draws."""
+        pair = (self.stop_eps, self.stop_cosine)
+        if (pair[0] is None) != (pair[1] is None):
+            raise ArgumentError("stop_cosine", pair[1], "goes with stop_eps, and is needed there")
+        observed = None if self.guarantee == "population" else Observed(self.observed_samples or self.n_samples)
+        if self.observed_samples is not None and observed is None:
+            raise ArgumentError("observed_samples", self.observed_samples, "goes with guarantee=observed")
+        return Options(
+            n_samples=self.n_samples,
+            alpha=self.alpha,
+            seed=self.seed,
+            prove=self.prove,
+            guarantee=checks.known("guarantee", self.guarantee, ("population", "observed"))
+            and (observed or "population"),
+            stop_at=None if pair[0] is None or pair[1] is None else Claim(eps=pair[0], cosine=pair[1]),
+            confidence=self.confidence,
+        )
 
     def smoothing_noise(self) -> Noise:
         """The noise that is named."""
@@ -218,6 +240,19 @@ class Setting:
         if not choice.isdecimal():
             raise ArgumentError("target", choice, "must be predicted, label, or a class number")
         return torch.full_like(predicted, int(choice))
+
+
+def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of version 0.1 under the names of today."""
+    given = dict(values)
+    moments, skipped = given.pop("moments", None), given.pop("skip_label", None)
+    proven = {"fourth"} if moments and max(moments) > 2 else set()
+    if skipped or proven:
+        out = "prediction" if skipped else None
+        given.setdefault("prove", [n for n in PROVABLE if n != out and (n != "fourth" or n in proven)])
+    if (stop := given.pop("stop_when", None)) is not None:
+        given["stop_eps"], given["stop_cosine"] = stop
+    return given
 
 
 def _own(registry: Registry[Any], parameters: Mapping[str, Any]) -> dict[str, Any]:

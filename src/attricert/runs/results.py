@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from attricert.certificates import Certificate, Statement
+from attricert.certificates import Certificate, PaperCertificate, Terms
 from attricert.errors import ArgumentError, IntegrityError
 from attricert.files import write_atomically
-from attricert.report import ABSTAINS, MAX_EPS, rows_of, to_parquet
+from attricert.report import ABSTENTION, MAX_EPS, rows_of, to_parquet
 from attricert.runs.asked import Asked
-from attricert.runs.rows import CERTIFIED, Row, certificate_of
+from attricert.runs.rows import CERTIFIED, Row, evidence_of, terms_of
 from attricert.runs.store import RESULTS, Part, Store
 
 __all__ = [
@@ -28,9 +28,9 @@ __all__ = [
     "gather",
     "load",
     "merge",
-    "statement",
     "stream",
     "summary",
+    "terms",
     "write_results",
 ]
 
@@ -52,8 +52,8 @@ def certified(store: Store) -> tuple[list[Row], Certificate]:
     rows = [row for row in gather(store) if row.facts["status"] == CERTIFIED]
     if not rows:
         raise ArgumentError("run", str(store.folder), "has certified nothing yet")
-    facts = {name: [row.facts[name] for row in rows] for name in rows[0].facts}
-    return rows, certificate_of(facts, [row.arrays for row in rows], store.manifest.config.method)
+    facts = {name: [row.facts.get(name) for row in rows] for name in rows[0].facts}
+    return rows, Certificate(evidence_of(facts, [row.arrays for row in rows]))
 
 
 def certificates(store: Store, asked: Asked, *, features: bool = True) -> list[dict[str, Any]]:
@@ -72,38 +72,43 @@ def certificates(store: Store, asked: Asked, *, features: bool = True) -> list[d
         if good.any():
             facts = table.filter(good).to_pydict()
             kept = [row for row, is_good in zip(arrays, good, strict=True) if is_good] if arrays else []
-            certificate = certificate_of(facts, kept, store.manifest.config.method)
+            evidence = evidence_of(facts, kept)
             about = {name: facts[name] for name in _ABOUT}
-            top = asked.top(certificate.statement.dimension)
-            rows = rows_of(certificate, about, asked.eps, asked.cosine, top)
+            claims = PaperCertificate(evidence) if store.manifest.config.method == "printed" else Certificate(evidence)
+            rows = rows_of(claims, about, asked.eps, asked.cosine, asked.top(evidence.terms.dimension))
             found.update(zip(facts["position"], rows, strict=True))
     return [found[position] for position in sorted(found)]
 
 
 def _chunks(store: Store, features: bool) -> Iterator[tuple[pa.Table, list[Mapping[str, npt.NDArray[Any]]]]]:
-    """All rows at once where numbers suffice, else as many parts as fit memory."""
-    parts = store.parts()
-    if not (features and any(part.maps.exists() for part in parts)):
-        if parts:
-            yield store.table(), []
-        return
-    while parts:
-        some, size = [parts.pop(0)], 0
-        while parts and (size := size + _size(some[-1])) < _CHUNK_BYTES:
-            some.append(parts.pop(0))
-        rows = [row for part in some for row in part.rows()]
-        table = pa.concat_tables([part.table() for part in some])
-        yield table, [row.arrays for row in rows]
+    """All rows of one version at once where numbers suffice, else as many parts as fit memory."""
+    groups: dict[bool, list[Part]] = {}
+    for part in store.parts():
+        groups.setdefault(part.legacy, []).append(part)
+    for parts in groups.values():
+        if not (features and any(part.maps.exists() for part in parts)):
+            yield pa.concat_tables([part.table() for part in parts]), []
+            continue
+        while parts:
+            some, size = [parts.pop(0)], 0
+            while parts and (size := size + _size(some[-1])) < _CHUNK_BYTES:
+                some.append(parts.pop(0))
+            rows = [row for part in some for row in part.rows()]
+            yield pa.concat_tables([part.table() for part in some]), [row.arrays for row in rows]
 
 
 def _size(part: Part) -> int:
     return part.maps.stat().st_size if part.maps.exists() else 0
 
 
-def statement(store: Store) -> Statement | None:
+def terms(store: Store) -> Terms | None:
     """The terms of the run's claims; None while nothing is certified."""
-    texts = store.table(["position", "statement"])["statement"].drop_null()
-    return Statement.from_json(texts[0].as_py()) if len(texts) else None
+    for part in store.parts():
+        table = part.table()
+        good = [status == CERTIFIED for status in table["status"].to_pylist()]
+        if any(good):
+            return terms_of(table.filter(np.array(good)).slice(0, 1).to_pydict())
+    return None
 
 
 def write_results(store: Store, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -185,7 +190,8 @@ def summary(store: Store, rows: Sequence[Mapping[str, Any]], asked: Asked) -> Su
         reached = np.array([row[f"{MAX_EPS}{t!r}"] for row in good] + [0.0] * (len(rows) - len(good)))
         curve[t] = [(e, float((reached >= e).mean())) for e in _grid(reached)]
     abstains = {
-        e: dict(Counter(_kind(row[f"{ABSTAINS}{e!r}"]) for row in good if row[f"{ABSTAINS}{e!r}"])) for e in asked.eps
+        e: dict(Counter(_kind(row[f"{ABSTENTION}{e!r}"]) for row in good if row[f"{ABSTENTION}{e!r}"]))
+        for e in asked.eps
     }
     total = store.manifest.inputs
     return Summary(total, len(good), dict(failed), total - len(rows), curve, abstains)

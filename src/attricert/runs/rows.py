@@ -13,50 +13,66 @@ import numpy.typing as npt
 import pyarrow as pa
 from torch import Tensor
 
-from attricert.certificates import Certificate, Evidence, Statement
+from attricert.certificates import Certificate, Evidence, Terms, piece_classes
+from attricert.certificates.legacy import NAMES
+from attricert.certificates.legacy import evidence as legacy_evidence
+from attricert.certificates.pieces import COUNT, MAP, NUMBER, NUMBERS, SHARED
 from attricert.errors import IntegrityError
 from attricert.streams import sample_key
 
-__all__ = ["CERTIFIED", "FAILED", "MAPS", "SCHEMA", "Row", "Unit", "certificate_of"]
+__all__ = ["CERTIFIED", "FAILED", "SCHEMA", "Row", "Unit", "evidence_of", "schema_of", "terms_of"]
 
 CERTIFIED, FAILED = "certified", "failed"
 
 Array = npt.NDArray[Any]
 
-_NUMBER, _COUNT, _NUMBERS = pa.float64(), pa.int64(), pa.list_(pa.float64())
-# Columns of the evidence, and their names in it.
-_EVIDENCE = {
-    "norm": (_NUMBER, "norm"),
-    "n_samples": (_COUNT, "n_samples"),
-    "n_pilot": (_COUNT, "n_pilot"),
-    "zeros": (_COUNT, "zeros"),
-    "nonfinite": (_COUNT, "nonfinite"),
-    "spread": (_NUMBER, "spread"),
-    "reach": (_NUMBER, "reach"),
-    "moments": (_NUMBERS, "moments"),
-    "tail": (_NUMBER, "tail"),
-    "functional_low": (_NUMBERS, "functional_low"),
-    "functional_high": (_NUMBERS, "functional_high"),
-    "functional_spread": (_NUMBERS, "functional_spread"),
-    "label_certified": (_COUNT, "label"),
-    "label_mass": (_NUMBER, "label_mass"),
+_NUMBERS = pa.list_(pa.float64())
+_TYPES = {NUMBER: pa.float64(), COUNT: pa.int64(), NUMBERS: _NUMBERS, SHARED: _NUMBERS}
+_ABOUT = [
+    ("id", pa.string()),
+    ("position", pa.int64()),
+    ("status", pa.string()),
+    ("reason", pa.string()),
+    ("input", pa.string()),
+    ("label", pa.int64()),
+    ("prediction", pa.int64()),
+    ("target", pa.int64()),
+    ("outcome", pa.string()),
+]
+
+KINDS: Mapping[str, str] = {
+    f"{piece}.{name}": rule["kind"]
+    for piece, declared in piece_classes().items()
+    for name, rule in declared.kinds().items()
 }
-_SHARED = "functional_bound"  # the same for all inputs
-MAPS = ("maps", "feature_low", "feature_high", "feature_spread")
+"""What evidence is made of: a column each, or (those of the map's size) an array."""
 
 SCHEMA = pa.schema(
     [
-        ("id", pa.string()),
-        ("position", _COUNT),
-        ("status", pa.string()),
-        ("reason", pa.string()),
-        ("input", pa.string()),
-        ("label", _COUNT),
-        ("prediction", _COUNT),
-        ("target", _COUNT),
-        ("outcome", pa.string()),
-        *((name, kind) for name, (kind, _) in _EVIDENCE.items()),
-        (_SHARED, _NUMBERS),
+        *_ABOUT,
+        *((name, _TYPES[kind]) for name, kind in KINDS.items() if kind != MAP),
+        ("terms", pa.string()),
+        ("digest", pa.string()),
+    ]
+)
+
+# Version 0.1 named the columns otherwise, and its rows' digests are of those names.
+_LEGACY_COLUMNS = {"label": "label_certified"}
+_LEGACY_NUMBERS = ("functional_low", "functional_high", "functional_spread")
+_LEGACY_COUNTS = ("n_samples", "n_pilot", "zeros", "nonfinite")
+LEGACY_SCHEMA = pa.schema(
+    [
+        *_ABOUT,
+        ("norm", pa.float64()),
+        *((name, pa.int64()) for name in _LEGACY_COUNTS),
+        ("spread", pa.float64()),
+        ("reach", pa.float64()),
+        ("moments", _NUMBERS),
+        ("tail", pa.float64()),
+        *((name, _NUMBERS) for name in _LEGACY_NUMBERS),
+        ("label_certified", pa.int64()),
+        ("label_mass", pa.float64()),
+        ("functional_bound", _NUMBERS),
         ("statement", pa.string()),
         ("digest", pa.string()),
     ]
@@ -87,8 +103,8 @@ class Row:
     """What is known of one input after its turn.
 
     Args:
-        facts: a value for each column of `SCHEMA` but those that are null, and ``digest``.
-        arrays: those of `MAPS` that are kept.
+        facts: a value for each column of its schema but those that are null, and ``digest``.
+        arrays: those of the map's size that are kept, by name.
     """
 
     facts: Mapping[str, Any]
@@ -97,8 +113,8 @@ class Row:
     @classmethod
     def certified(cls, unit: Unit, prediction: int, target: int, certificate: Certificate, keep: bool) -> Row:
         """From the certificate of this input alone."""
-        e = certificate.evidence
-        facts = {
+        e = certificate.evidence if keep else certificate.evidence.without_maps()
+        facts: dict[str, Any] = {
             "id": unit.id,
             "position": unit.position,
             "status": CERTIFIED,
@@ -108,15 +124,14 @@ class Row:
             "prediction": prediction,
             "target": target,
             "outcome": e.outcome[0],
-            "statement": e.statement.to_json(),
+            "terms": e.terms.to_json(),
         }
-        for column, (_, name) in _EVIDENCE.items():
-            value = getattr(e, name)
-            if value is not None:
-                facts[column] = value[0].tolist()
-        if e.functional_bound is not None:
-            facts[_SHARED] = e.functional_bound.tolist()
-        arrays = {name: getattr(e, name)[0] for name in MAPS if keep and getattr(e, name) is not None}
+        arrays = {}
+        for name, array in e.arrays().items():
+            if KINDS[name] == MAP:
+                arrays[name] = array[0]
+            else:
+                facts[name] = (array if KINDS[name] == SHARED else array[0]).tolist()
         return cls(facts, arrays)
 
     @classmethod
@@ -135,29 +150,63 @@ class Row:
         return whole.hexdigest()
 
 
-def certificate_of(
-    facts: Mapping[str, Sequence[Any]], arrays: Sequence[Mapping[str, Array]], method: str
-) -> Certificate:
-    """The certificate of certified rows, at least one; of their scalars alone where arrays are empty.
+def schema_of(rows: Sequence[Row]) -> pa.Schema:
+    """That of the version that made the rows."""
+    return LEGACY_SCHEMA if any("statement" in row.facts for row in rows) else SCHEMA
 
-    Args:
-        facts: columns of `SCHEMA`.
-        arrays: each row's, or nothing.
-        method: as in `Certificate`.
+
+def terms_of(facts: Mapping[str, Sequence[Any]]) -> Terms:
+    """The terms of certified rows, at least one, from columns.
 
     Raises:
         IntegrityError: the rows are not of one run.
     """
-    statements = set(facts["statement"])
-    if len(statements) != 1:
-        raise IntegrityError(f"rows make {len(statements)} different statements; a run makes one")
-    fields: dict[str, Any] = {
-        name: np.array(facts[column]) for column, (_, name) in _EVIDENCE.items() if facts[column][0] is not None
-    }
-    if facts[_SHARED][0] is not None:
-        fields[_SHARED] = np.array(facts[_SHARED][0], dtype=np.float64)
-    for name in MAPS if arrays else ():
-        if name in arrays[0]:
-            fields[name] = np.stack([row[name] for row in arrays])
-    evidence = Evidence(Statement.from_json(statements.pop()), outcome=tuple(facts["outcome"]), **fields)
-    return Certificate(evidence, method)
+    legacy = "statement" in facts
+    texts = {text for text in facts["statement" if legacy else "terms"] if text is not None}
+    if len(texts) != 1:
+        raise IntegrityError(f"rows have {len(texts)} different terms; those of a run have the same")
+    if not legacy:
+        return Terms.from_json(texts.pop())
+    shared = _column(facts, "functional_bound")
+    arrays = {} if shared is None else {"functional_bound": np.array(shared[0])}
+    return legacy_evidence(texts.pop(), arrays)[0]
+
+
+def evidence_of(facts: Mapping[str, Sequence[Any]], arrays: Sequence[Mapping[str, Array]]) -> Evidence:
+    """What certified rows show, at least one; their scalars alone where arrays are empty.
+
+    Args:
+        facts: columns of `SCHEMA`, or of version 0.1.
+        arrays: each row's, or nothing.
+
+    Raises:
+        IntegrityError: the rows are not of one run, or hold what cannot be evidence.
+    """
+    terms = terms_of(facts)
+    stacked = {name: _stack([row[name] for row in arrays], name) for name in (arrays[0] if arrays else ())}
+    if "statement" in facts:
+        columns = {name: _column(facts, _LEGACY_COLUMNS.get(name, name)) for name in NAMES}
+        found = {name: _stack(values, name) for name, values in columns.items() if values is not None}
+        if "functional_bound" in found:
+            found["functional_bound"] = found["functional_bound"][0]
+        terms, all_arrays = legacy_evidence(facts["statement"][0], {**found, **stacked})
+    else:
+        all_arrays = dict(stacked)
+        for name, kind in KINDS.items():
+            values = _column(facts, name)
+            if kind != MAP and values is not None:
+                all_arrays[name] = np.array(values[0], float) if kind == SHARED else _stack(values, name)
+    return Evidence.of(terms, tuple(facts["outcome"]), all_arrays)
+
+
+def _column(facts: Mapping[str, Sequence[Any]], name: str) -> Sequence[Any] | None:
+    """None where nothing was proven."""
+    values = facts.get(name)
+    return None if values is None or values[0] is None else values
+
+
+def _stack(values: Sequence[Any], name: str) -> Array:
+    try:
+        return np.stack([np.asarray(value) for value in values])
+    except ValueError as error:
+        raise IntegrityError(f"{name}: rows do not go together ({error})") from None

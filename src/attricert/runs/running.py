@@ -19,6 +19,7 @@ from attricert.runs.executors import Executor, Inline
 from attricert.runs.interrupts import deferred_interrupts, terminable
 from attricert.runs.loading import load_items
 from attricert.runs.manifest import Manifest
+from attricert.runs.results import terms
 from attricert.runs.rows import FAILED, Row, Unit
 from attricert.runs.store import Store
 from attricert.runs.work import Job, Progress, dry_run, limited_threads
@@ -147,7 +148,9 @@ def certify(
     with store.writing(shard.name), terminable():
         if retry_failed:
             store.drop_failed(shard.has)
-        job = Job(store.manifest.config, store.manifest.weights_sha256, max(asked.cosine, default=0.9))
+        known = terms(store)
+        ledger = None if known is None else known.ledger
+        job = Job(store.manifest.config, store.manifest.weights_sha256, max(asked.cosine, default=0.9), ledger)
         return _finish(store, items, tuple(first.image.shape), executor, shard, job, on_progress)
 
 

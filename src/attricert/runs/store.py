@@ -29,7 +29,7 @@ from attricert.errors import ArgumentError, IntegrityError
 from attricert.files import create, write_atomically
 from attricert.runs.loading import load_items
 from attricert.runs.manifest import Manifest
-from attricert.runs.rows import FAILED, SCHEMA, Row
+from attricert.runs.rows import FAILED, SCHEMA, Row, schema_of
 
 __all__ = ["CONFIG", "RESULTS", "Part", "Store"]
 
@@ -82,10 +82,19 @@ class Part:
         if arrays:
             write_atomically(self.maps, save({key: np.ascontiguousarray(value) for key, value in arrays.items()}))
         # A row that was stored before keeps its digest: whoever changed it must not get it renewed by a copy.
-        table = pa.Table.from_pylist([{"digest": row.digest(run), **row.facts} for row in rows], schema=SCHEMA)
+        facts = [{"digest": row.digest(run), **row.facts} for row in rows]
+        table = pa.Table.from_pylist(facts, schema=schema_of(rows))
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink)
         write_atomically(self.path, bytes(sink.getvalue()))
+
+    @property
+    def legacy(self) -> bool:
+        """Whether version 0.1 has written it."""
+        try:
+            return "statement" in pq.read_schema(self.path).names
+        except (pa.ArrowException, OSError) as error:
+            raise IntegrityError(f"{self.path}: not a readable part of a run ({error})") from None
 
     @property
     def maps(self) -> Path:
@@ -193,7 +202,9 @@ class Store:
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
         """All rows, in order of position."""
         tables = [part.table(columns) for part in self.parts()]
-        return pa.concat_tables(tables).sort_by("position") if tables else SCHEMA.empty_table()
+        return (
+            pa.concat_tables(tables, promote_options="default").sort_by("position") if tables else SCHEMA.empty_table()
+        )
 
     def drop_failed(self, mine: Callable[[int], bool]) -> None:
         """Forget inputs that failed, so that they are tried again: those at positions that are mine."""

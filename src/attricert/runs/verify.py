@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -12,14 +14,15 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from attricert.certificates import Evidence
+from attricert.certificates.pieces import Cone
 from attricert.datasets import Dataset
 from attricert.errors import AttricertError
 from attricert.report import COSINE, MAX_EPS
 from attricert.runs.asked import Asked
 from attricert.runs.config import Setting
 from attricert.runs.manifest import Manifest
-from attricert.runs.results import certificates, stream
-from attricert.runs.rows import CERTIFIED, SCHEMA, Row, Unit, certificate_of
+from attricert.runs.results import certificates, stream, terms
+from attricert.runs.rows import CERTIFIED, Row, Unit, evidence_of
 from attricert.runs.store import CONFIG, RESULTS, Store
 from attricert.runs.work import Job, Worker, limited_threads
 from attricert.streams import fresh_seed
@@ -27,6 +30,8 @@ from attricert.streams import fresh_seed
 __all__ = ["Check", "verify"]
 
 _ERRORS = 6.0  # standard errors
+_DRIFTS = 3.0  # by which the distances of two pilots' means from h may differ
+_FEW = 8  # numbers that are shown
 _AGAIN = 1e-4  # relative; the same draws on another kind of machine
 
 
@@ -119,13 +124,16 @@ def _results(store: Store) -> Iterator[str]:
         [float(name[len(start) :]) for name in table.column_names if name.startswith(start)]
         for start in (COSINE, MAX_EPS)
     )
-    tops = {int(name.split("_")[1]) for name in table.column_names if name.startswith("top_")}
+    tops = {int(found[1]) for name in table.column_names if (found := re.match(r"top_(\d+)_", name))}
     again = certificates(store, Asked(tuple(eps), tuple(cosine), next(iter(tops), None)))
     if len(again) != len(table):
         yield f"{RESULTS} has {len(table)} rows, the evidence {len(again)}"
         return
+    old = any(part.legacy for part in store.parts())
     for mine, theirs in zip(again, table.to_pylist(), strict=True):
-        wrong = [name for name, value in theirs.items() if not _same(value, mine.get(name))]
+        # Version 0.1 had other names for some columns, and other words; the numbers that are shared must agree.
+        judged = theirs if not old else {n: v for n, v in theirs.items() if n in mine and not isinstance(v, str)}
+        wrong = [name for name, value in judged.items() if not _same(value, mine.get(name))]
         if wrong:
             yield f"{RESULTS}, {theirs['id']}: {', '.join(wrong)} do not follow from the evidence"
 
@@ -145,13 +153,14 @@ def _again(store: Store, sample: int, chance: random.Random, *, same: bool) -> I
     chosen = set(chance.sample(positions, min(sample, len(positions))))
     other = manifest if same else manifest.with_seed(chance.getrandbits(62))
     with limited_threads(manifest.config.threads):
-        worker = Worker(Job(other.config, manifest.weights_sha256, 0.9))
+        known = terms(store)
+        worker = Worker(Job(other.config, manifest.weights_sha256, 0.9, None if known is None else known.ledger))
         for row in stream(store, chosen):
-            for problem in _sampled_again(row, items, worker, manifest.config.method, same=same):
+            for problem in _sampled_again(row, items, worker, same=same):
                 yield f"{row.facts['id']}: {problem}"
 
 
-def _sampled_again(row: Row, items: Dataset, worker: Worker, method: str, *, same: bool) -> Iterator[str]:
+def _sampled_again(row: Row, items: Dataset, worker: Worker, *, same: bool) -> Iterator[str]:
     position, failed = int(row.facts["position"]), row.facts["status"] != CERTIFIED
     try:
         image, label = items[position]
@@ -168,21 +177,24 @@ def _sampled_again(row: Row, items: Dataset, worker: Worker, method: str, *, sam
     elif row.facts["input"] != now.facts["input"]:
         yield "is another image"
     else:
-        yield from (_equal(row, now) if same else _agree(row, now, method))
+        yield from (_equal(row, now) if same else _agree(row, now))
 
 
 def _equal(then: Row, now: Row) -> Iterator[str]:
     """With the same draws every number comes out again."""
-    for name, value in then.facts.items():
-        if name == "digest" or value is None:
-            continue
-        found = now.facts.get(name)
-        equal = value == found if isinstance(value, str) else _close(value, found)
-        if not equal:
-            yield f"{name} is {value!r}, sampled again {found!r}"
-    for name, array in then.arrays.items():
-        if name not in now.arrays or not _close(array, now.arrays[name]):
-            yield f"{name} come out differently when sampled again"
+    for name in ("prediction", "target", "outcome"):
+        if then.facts.get(name) != now.facts.get(name):
+            yield f"{name} is {then.facts.get(name)!r}, sampled again {now.facts.get(name)!r}"
+    one, two = _evidence(then), _evidence(now)
+    if one.terms != dataclasses.replace(two.terms, version=one.terms.version):
+        yield f"terms are {one.terms}, sampled again {two.terms}"
+    again = two.arrays()
+    for name, array in one.arrays().items():
+        if name not in again or not _close(array, again[name]):
+            found = again.get(name, "nothing")
+            few = array.size <= _FEW
+            text = f"is {array!r}, sampled again {found!r}" if few else "comes out differently, sampled again"
+            yield f"{name} {text}"
 
 
 def _close(one: Any, other: Any) -> bool:
@@ -193,7 +205,7 @@ def _close(one: Any, other: Any) -> bool:
     return np.allclose(a, b, rtol=_AGAIN, atol=_AGAIN * scale, equal_nan=True)
 
 
-def _agree(then: Row, now: Row, method: str) -> Iterator[str]:
+def _agree(then: Row, now: Row) -> Iterator[str]:
     """Draws of another seed give other numbers, but none that chance does not explain.
 
     Bounds that two samples of equal size give for the same quantity differ by no more than the means they come from do,
@@ -202,29 +214,48 @@ def _agree(then: Row, now: Row, method: str) -> Iterator[str]:
     for name in ("prediction", "target"):
         if then.facts[name] != now.facts[name]:
             yield f"{name} is {then.facts[name]}, sampled again {now.facts[name]}"
-    one, two = (_evidence(row, method) for row in (then, now))
-    n = float(min(one.n_samples[0], two.n_samples[0])) / (2 if one.statement.antithetic else 1)
+    one, two = _evidence(then), _evidence(now)
+    n = float(min(one.sampling.n_samples[0], two.sampling.n_samples[0])) / (2 if one.terms.antithetic else 1)
     error = np.sqrt(2 * _variance(two) / n)  # from what was sampled now: the other is what is being judged
-    gap = abs(float(one.norm[0] - two.norm[0]))
-    if gap > _ERRORS * error:
-        yield f"norm is {one.norm[0]:.6g}, with other draws {two.norm[0]:.6g}: {gap / error:.1f} standard errors apart"
-    if one.spread is not None and two.spread is not None and two.reach is not None:
-        # (v.(g - m))^2 is at most reach^2, and its mean at most the spread.
-        error = float(two.reach[0]) * np.sqrt(2 * float(two.spread[0]) / n)
-        if abs(float(one.spread[0] - two.spread[0])) > _ERRORS * error:
-            yield f"spread is {one.spread[0]:.6g}, with other draws {two.spread[0]:.6g}"
-    if one.label_mass is not None and two.label_mass is not None and one.label is not None and two.label is not None:
-        gap = abs(float(one.label_mass[0] - two.label_mass[0]))
-        if one.label[0] == two.label[0] and gap > _ERRORS * np.sqrt(0.5 / n):
-            yield f"label_mass is {one.label_mass[0]:.6g}, with other draws {two.label_mass[0]:.6g}"
+    c, again = float(one.norm.lower[0]), float(two.norm.lower[0])
+    if abs(c - again) > _ERRORS * error:
+        apart = abs(c - again) / error
+        yield f"norm is {c:.6g}, with other draws {again:.6g}: {apart:.1f} standard errors apart"
+    if one.top_variance is not None and two.top_variance is not None:
+        # (v.(g - m))^2 is at most B^2, and its mean at most the top variance.
+        mine, theirs = float(one.top_variance.upper[0]), float(two.top_variance.upper[0])
+        error = float(two.top_variance.max_deviation[0]) * np.sqrt(2 * theirs / n)
+        if abs(mine - theirs) > _ERRORS * error:
+            yield f"top_variance is {mine:.6g}, with other draws {theirs:.6g}"
+    if one.cone is not None and two.cone is not None:
+        yield from _cones_agree(one.cone, two.cone, n)
+    if one.prediction is not None and two.prediction is not None:
+        mine, theirs = float(one.prediction.p_lower[0]), float(two.prediction.p_lower[0])
+        same = one.prediction.label[0] == two.prediction.label[0]
+        if same and abs(mine - theirs) > _ERRORS * np.sqrt(0.5 / n):
+            yield f"p_lower is {mine:.6g}, with other draws {theirs:.6g}"
+
+
+def _cones_agree(one: Cone, two: Cone, n: float) -> Iterator[str]:
+    """Other pilots choose other regions, whose masses cannot be compared.
+
+    But the distances of their means from h are of one order, and so is the variance where both stretch alike.
+    """
+    drift, again = float(one.drift[0]), float(two.drift[0])
+    if drift < again / _DRIFTS:
+        yield f"drift is {drift:.3g}, with other draws {again:.3g}"
+    if one.stretch[0] == two.stretch[0]:
+        mine, theirs = float(one.variance[0]), float(two.variance[0])
+        largest = 1.0 + float(two.stretch[0]) ** 2
+        if abs(mine - theirs) > _ERRORS * np.sqrt(2 * largest * theirs / n):
+            yield f"variance inside is {mine:.6g}, with other draws {theirs:.6g}"
 
 
 def _variance(evidence: Evidence) -> float:
     """At least that of u.g: at most lambda, and E (u.g)^2 - (u.h)^2 is at most M^2 - c^2."""
-    rest = evidence.statement.bound**2 - float(evidence.norm[0]) ** 2
-    return rest if evidence.spread is None else min(rest, float(evidence.spread[0]))
+    rest = evidence.terms.max_norm**2 - float(evidence.norm.lower[0]) ** 2
+    return rest if evidence.top_variance is None else min(rest, float(evidence.top_variance.upper[0]))
 
 
-def _evidence(row: Row, method: str) -> Evidence:
-    columns: dict[str, Sequence[Any]] = {name: [row.facts.get(name)] for name in SCHEMA.names}
-    return certificate_of(columns, [row.arrays], method).evidence
+def _evidence(row: Row) -> Evidence:
+    return evidence_of({name: [value] for name, value in row.facts.items()}, [row.arrays])

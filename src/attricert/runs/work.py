@@ -6,18 +6,18 @@ import contextlib
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import threadpoolctl
 import torch
 
-from attricert.certificates import Certificate
+from attricert.certificates import Certificate, Ledger
 from attricert.errors import ArgumentError, AttributionWarning, IntegrityError, ModelModeWarning
+from attricert.options import Options
 from attricert.runs.config import Config, Setting
 from attricert.runs.manifest import model_digest
 from attricert.runs.rows import Row, Unit
-from attricert.smoothed import Glance
 
 __all__ = ["InputCallback", "Job", "Progress", "Worker", "dry_run", "limited_threads"]
 
@@ -34,11 +34,13 @@ class Job:
         config: seed included.
         weights: fingerprint that the worker's own copy of the model must have.
         cosine: threshold whose certified eps is shown as draws come in.
+        ledger: what is proven, at which shares of alpha, where rows of this run are there to say so.
     """
 
     config: Config
     weights: str
     cosine: float
+    ledger: Ledger | None = None
 
 
 @final
@@ -56,6 +58,8 @@ class Progress:
     draws: int
     max_eps: float
 
+
+DrawsCallback = Callable[[int, Callable[[], Certificate]], None]
 
 InputCallback = Callable[[Progress], None]
 """Told how far an input is."""
@@ -80,11 +84,17 @@ class Worker:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", AttributionWarning)  # the row counts them
-                return _certified(self._setting, unit, self._job.config.n_samples, self._throttled(unit, on_progress))
+                return _certified(
+                    self._setting,
+                    unit,
+                    self._job.config.options(),
+                    self._job.ledger,
+                    self._throttled(unit, on_progress),
+                )
         except Exception as error:
             return Row.failed(unit.position, unit.id, f"{type(error).__name__}: {error}")
 
-    def _throttled(self, unit: Unit, on_progress: InputCallback) -> Glance:
+    def _throttled(self, unit: Unit, on_progress: InputCallback) -> DrawsCallback:
         """A glance takes an eigenvalue: not too often."""
         last, cost = time.monotonic(), 0.0
 
@@ -104,38 +114,38 @@ def dry_run(setting: Setting, unit: Unit) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AttributionWarning)
-            _certified(setting, unit, min(setting.config.n_samples, _DRY_RUN), None)
+            options = setting.config.options()
+            options = replace(options, n_samples=min(options.n_samples, _DRY_RUN))
+            _certified(setting, unit, options, None, None)
     except ArgumentError:
         raise
     except Exception:  # trouble of this input's own: its row will say so
         return
 
 
-def _certified(setting: Setting, unit: Unit, n_samples: int, watch: Glance | None) -> Row:
+def _certified(
+    setting: Setting, unit: Unit, options: Options, ledger: Ledger | None, on_draws: DrawsCallback | None
+) -> Row:
     c = setting.config
     images = unit.image[None].to(setting.device)
     scores = setting.scores(images)
     predicted = scores.argmax(dim=1) if scores.ndim == 2 else torch.zeros(1, dtype=torch.int64)
     target = setting.target(torch.tensor([unit.label]), predicted)
-    certificate = setting.smoothed(scores).certify(
+    keep = c.maps == "keep"
+    smoothed = setting.smoothed(scores)
+    if options.prove is None and not keep:
+        proven = options.proven(classifier=smoothed.classifier is not None)
+        options = replace(options, prove=tuple(name for name in proven if name != "entries"))
+    certificate = smoothed.certify_with(
+        options,
         images,
         target,
-        n_samples=n_samples,
-        alpha=c.alpha,
-        seed=c.seed,
-        confidence=c.confidence,
-        guarantee=c.guarantee,
-        observed_samples=c.n_samples if c.observed_samples is None else c.observed_samples,
-        method=c.method,
-        stop_when=c.stop_when,
-        moments=c.moments,
-        features=c.maps == "keep",
         functionals=setting.functionals,
-        label=not c.skip_label,
         sample_ids=[unit.id],
-        watch=watch,
+        on_draws=on_draws,
+        ledger=ledger,
     )
-    return Row.certified(unit, int(predicted[0]), int(target[0]), certificate, keep=c.maps == "keep")
+    return Row.certified(unit, int(predicted[0]), int(target[0]), certificate, keep=keep)
 
 
 @contextlib.contextmanager
