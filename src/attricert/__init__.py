@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from attricert import attacks, certificates, datasets, metrics, models, runs
     from attricert.attributions import ATTRIBUTIONS, Attribution, InputXGradient, IntegratedGradients, Saliency, wrap
     from attricert.bounding import BOUNDS, Bound, Clip, Normalize
-    from attricert.certificates import Certificate, Evidence
+    from attricert.certificates import Certificate, Claim, Evidence, Observed, PaperCertificate
     from attricert.confidence import CONFIDENCE_BOUNDS, LowerBound
     from attricert.errors import (
         ArgumentError,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         UnknownNameError,
     )
     from attricert.noise import NOISES, Gaussian, Noise, UniformBall
+    from attricert.options import Options
     from attricert.smoothed import SmoothedAttribution
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "AttricertError",
     "Bound",
     "Certificate",
+    "Claim",
     "Clip",
     "Evidence",
     "Gaussian",
@@ -53,6 +55,9 @@ __all__ = [
     "Noise",
     "Normalize",
     "NotABoundWarning",
+    "Observed",
+    "Options",
+    "PaperCertificate",
     "Saliency",
     "SmoothedAttribution",
     "UnavailableError",
@@ -73,7 +78,7 @@ __getattr__, __dir__ = lazily(
     {
         "attributions": ("ATTRIBUTIONS", "Attribution", "InputXGradient", "IntegratedGradients", "Saliency", "wrap"),
         "bounding": ("BOUNDS", "Bound", "Clip", "Normalize"),
-        "certificates": ("Certificate", "Evidence"),
+        "certificates": ("Certificate", "Claim", "Evidence", "Observed", "PaperCertificate"),
         "confidence": ("CONFIDENCE_BOUNDS", "LowerBound"),
         "errors": (
             "ArgumentError",
@@ -86,6 +91,7 @@ __getattr__, __dir__ = lazily(
             "UnknownNameError",
         ),
         "noise": ("NOISES", "Gaussian", "Noise", "UniformBall"),
+        "options": ("Options",),
         "smoothed": ("SmoothedAttribution",),
     },
     ("attacks", "certificates", "datasets", "metrics", "models", "runs"),

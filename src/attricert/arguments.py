@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from attricert import checks
 from attricert.attributions import Targets
 from attricert.errors import ArgumentError
 from attricert.streams import sample_key
 
-__all__ = ["batch", "functionals_of", "orders", "samples"]
-
-_HIGHEST = 12  # order of a moment
+__all__ = ["batch", "functionals_of", "samples"]
 
 
 def batch(inputs: Tensor, target: Targets | npt.ArrayLike) -> tuple[Tensor, Tensor | None]:
@@ -61,16 +57,6 @@ def _targets(target: Targets | npt.ArrayLike, n: int, device: torch.device) -> T
     if bool((index < 0).any()):
         raise ArgumentError("target", int(index.min()), "must be a class index >= 0")
     return index.long().expand(n)
-
-
-def orders(moments: Sequence[int]) -> tuple[int, ...]:
-    """The orders above 2."""
-    orders = tuple(checks.count("moments", order, 2) for order in moments)
-    rising = all(a < b for a, b in pairwise(orders))
-    if not orders or orders[0] != 2 or orders[-1] > _HIGHEST or not rising or any(order % 2 for order in orders):
-        rule = f"must be even and increasing, from 2 to at most {_HIGHEST}: (2,) or (2, 4, 6)"
-        raise ArgumentError("moments", moments, rule)
-    return orders[1:]
 
 
 def functionals_of(functionals: npt.ArrayLike | Tensor, inputs: Tensor) -> Tensor:

@@ -32,15 +32,15 @@ class Options:
         alpha: probability over the draws that an input's certificates fail.
         seed: of the keyed streams; None takes a fresh secret one, as deployment should (docs/threat_model.md).
         prove: what to prove beside the norm: ``"top_variance"`` (how far maps spread), ``"cone"`` (where they lie, with
-            the former: larger certified eps), ``"fourth"`` (their fourth moment, with the former two: larger still where
-            n_samples is large, at a cost), ``"entries"`` (for `Certificate.intervals`, `signs`, `top_k_overlap`,
+            the former: larger certified eps), ``"fourth"`` (their fourth moment, with the former two: larger still
+            where n_samples is large, at a cost), ``"entries"`` (for `Certificate.intervals`, `signs`, `top_k_overlap`,
             `kendall_tau`), ``"prediction"`` (for `Certificate.prediction_radius`, `joint`; needs a classifier). None:
             all that go with the other options, but for the fourth moment.
         guarantee: ``"population"`` speaks of h; ``"observed"``, or `Observed` with another number of draws, of two
             averages of n_samples fresh draws, one at x and one at the perturbed input.
         stop_at: a claim; sampling of an input stops as soon as it is proven, or so much as ruled out for this pilot;
-            the verdict is in ``evidence.outcome``. Needs an anytime-valid bound (betting), and leaves out what holds at a
-            fixed number of draws: cone, fourth moment, prediction.
+            the verdict is in ``evidence.outcome``. Needs an anytime-valid bound (betting), and leaves out what holds at
+            a fixed number of draws: cone, fourth moment, prediction.
         confidence: bound on the norm of h: ``"betting"`` (the tightest, valid at any time), ``"hoeffding"``,
             ``"bernstein"``, or the paper's ``"asymptotic"`` interval, which is not a finite-sample bound and goes with
             nothing else.

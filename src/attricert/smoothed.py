@@ -175,8 +175,8 @@ class SmoothedAttribution:
             functionals: as in `certify`.
             sample_ids: as in `certify`.
             progress: as in `certify`.
-            on_draws: told, as an input's draws come in, how many copies are done (the pilot's aside) and a function that
-                gives the certificate (of the cosine alone) that they would make.
+            on_draws: told, as an input's draws come in, how many copies are done (the pilot's aside) and a function
+                that gives the certificate (of the cosine alone) that they would make.
             ledger: shares of alpha, which also say what is proven; to prove again what somebody else has proven. Made
                 from the options if None.
         """
@@ -251,8 +251,8 @@ class SmoothedAttribution:
         """The smallest noise scale (sigma of `Gaussian`, radius of `UniformBall`) found that certifies a claim.
 
         h depends on the scale, so this is a search: each step samples anew at another scale, with alpha split over at
-        most 12 steps (theory 4). This object's own scale plays no part. The paper's closed form (its eq. 9) holds h fixed
-        instead: `Certificate.fixed_norm_scale`.
+        most 12 steps (theory 4). This object's own scale plays no part. The paper's closed form (its eq. 9) holds h
+        fixed instead: `Certificate.fixed_norm_scale`.
 
         Args:
             inputs: shape (batch, ...), float32 or float64, finite.

@@ -264,8 +264,10 @@ class Certificate:
         return self._intervals(self._entry_bounds, np.array([self.terms.max_entry]), self.terms.nonnegative)
 
     def _intervals(self, piece: EntryBounds | FunctionalBounds, bound: Array, nonnegative: bool) -> Intervals:
-        flat = (a.reshape(len(self), -1) for a in (piece.low, piece.high, piece.second, piece.center))
-        return Intervals(self.terms, *flat, bound, nonnegative)
+        low, high, second, center = (
+            a.reshape(len(self), -1) for a in (piece.low, piece.high, piece.second, piece.center)
+        )
+        return Intervals(self.terms, low, high, second, center, bound, nonnegative)
 
     def _within(self, intervals: Intervals, eps: npt.ArrayLike, shape: tuple[int, ...]) -> Interval:
         values = checks.nonnegative_values("eps", eps)

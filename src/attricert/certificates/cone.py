@@ -1,13 +1,13 @@
 """The angle by which a smoothed map can turn (docs/theory.md 4, cosine by cones).
 
-cos(h(x~), h(x)) > cos(theta) where v.h(x~) < 0 for all v = cos(theta) p - sin(theta) h/||h||, p a unit vector orthogonal
-to h. What is known of v.g for such a v alone is more than for any v: it points away from where the maps are.
+cos(h(x~), h(x)) > cos(theta) where v.h(x~) < 0 for all v = cos(theta) p - sin(theta) h/||h||, p a unit vector
+orthogonal to h. What is known of v.g for such a v alone is more than for any v: it points away from where the maps are.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
@@ -67,12 +67,24 @@ class Cones:
             return np.repeat(values if values.ndim == 2 else values[:, None], sizes, axis=0)
 
         fourth = None if e.fourth is None else rows(e.fourth.upper)
-        columns = (e.norm.lower, c.center, c.drift, c.stretch, c.variance, c.along, c.across, c.outside)
-        return cls(e.terms, *(rows(column) for column in columns), fourth)
+        return cls(
+            terms=e.terms,
+            norm=rows(e.norm.lower),
+            center=rows(c.center),
+            drift=rows(c.drift),
+            stretch=rows(c.stretch),
+            variance=rows(c.variance),
+            along=rows(c.along),
+            across=rows(c.across),
+            outside=rows(c.outside),
+            fourth=fourth,
+        )
 
     def take(self, rows: npt.NDArray[np.int64]) -> Cones:
         """Some of the rows."""
-        arrays = {name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        arrays: dict[str, Any] = {
+            name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)
+        }
         return replace(self, **arrays)
 
     @property

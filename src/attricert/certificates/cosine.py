@@ -56,7 +56,10 @@ def trivial(terms: Terms) -> float:
 
 
 def cosine(evidence: Evidence, eps: Array) -> Array:
-    """The certified cosine, shape (n, k), of n inputs at sizes of shape (n, k) or (1, k); `trivial` where nothing can be said."""
+    """The certified cosine of n inputs at sizes of shape (n, k) or (1, k), shape (n, k).
+
+    `trivial` where nothing can be said.
+    """
     shape = (len(evidence), eps.shape[1])
     norm = evidence.norm.lower[:, None]
     moved = displacement(evidence, eps)
@@ -77,7 +80,7 @@ def cosine(evidence: Evidence, eps: Array) -> Array:
         tangent = np.sqrt(np.maximum((safe - moved) * (safe + moved), 0.0)) / safe
         bound = np.where(inside, tangent, NOTHING)
         bound = np.maximum(bound, np.where(turned < np.pi / 2, np.cos(turned), NOTHING))
-    return np.maximum(bound - np.abs(bound) * _COSINE_MARGIN, trivial(evidence.terms))
+    return np.asarray(np.maximum(bound - np.abs(bound) * _COSINE_MARGIN, trivial(evidence.terms)))
 
 
 def max_eps(evidence: Evidence, threshold: Array) -> Array:
@@ -112,8 +115,9 @@ def _population_margin(evidence: Evidence, threshold: Array) -> Margin:
             last[i] = point
             values.append(point.value - allowed)
         if cones is not None:
-            last[-1] = cones.program(theta, ratio, last[-1], _WARM_STEPS if last[-1] is not None else 24)
-            values.append(last[-1].value)
+            turned = cones.program(theta, ratio, last[-1], _WARM_STEPS if last[-1] is not None else 24)
+            last[-1] = turned
+            values.append(turned.value)
         return np.asarray(np.minimum.reduce(values).reshape(shape))
 
     return margin
@@ -182,7 +186,10 @@ def distance_there(evidence: Evidence, eps: Array, moved: Array) -> Array:
 
 
 def spread_there(terms: Terms, eps: Array, second: Array, farthest: Array) -> Array:
-    """E (v.q)^2 at any perturbed input is at most this, shape (n, k): the program for the scalar (v.q)^2 in [0, B^2]."""
+    """E (v.q)^2 at any perturbed input is at most this, shape (n, k).
+
+    The program for the scalar (v.q)^2 in [0, B^2].
+    """
     mean, top = second, farthest**2
     facts = Facts.of_range(np.minimum(mean, top), np.zeros_like(top), top)
     shape = (len(second), eps.shape[1])

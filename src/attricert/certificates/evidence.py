@@ -102,7 +102,8 @@ class Evidence:
     def without_maps(self) -> Evidence:
         """Without what is as large as the maps."""
         large = [n for n, p in self.pieces().items() if any(rule["kind"] == MAP for rule in p.kinds().values())]
-        return dataclasses.replace(self, **dict.fromkeys(large))
+        nothing: dict[str, Any] = dict.fromkeys(large)
+        return dataclasses.replace(self, **nothing)
 
     @classmethod
     def of(cls, terms: Terms, outcome: Sequence[str], arrays: Mapping[str, npt.NDArray[Any]]) -> Evidence:

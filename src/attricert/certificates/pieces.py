@@ -37,7 +37,7 @@ P = TypeVar("P", bound="Piece")
 NUMBER, COUNT, NUMBERS, MAP, SHARED = "number", "count", "numbers", "map", "shared"
 
 
-def _field(kind: str, low: float = -np.inf, high: float = np.inf, *, optional: bool = False) -> Any:
+def column(kind: str, low: float = -np.inf, high: float = np.inf, *, optional: bool = False) -> Any:
     """A field of this kind: one number or count an input, several numbers, one an entry of the map, or shared ones.
 
     Values outside [low, high] are no evidence; NaN is none either, unless it stands for what was not kept.
@@ -46,7 +46,7 @@ def _field(kind: str, low: float = -np.inf, high: float = np.inf, *, optional: b
 
 
 class Piece:
-    """Frozen arrays; subclasses are frozen dataclasses whose fields are made by ``_field``."""
+    """Frozen arrays; subclasses are frozen dataclasses whose fields are made by `column`."""
 
     def __post_init__(self) -> None:
         for name, array in self.arrays().items():
@@ -95,10 +95,10 @@ class Sampling(Piece):
         nonfinite: sampled attributions with NaN or inf, counted as zero (main stream).
     """
 
-    n_samples: Counts = _field(COUNT, 0)
-    n_pilot: Counts = _field(COUNT, 0)
-    zeros: Counts = _field(COUNT, 0)
-    nonfinite: Counts = _field(COUNT, 0)
+    n_samples: Counts = column(COUNT, 0)
+    n_pilot: Counts = column(COUNT, 0)
+    zeros: Counts = column(COUNT, 0)
+    nonfinite: Counts = column(COUNT, 0)
 
 
 @final
@@ -110,7 +110,7 @@ class Norm(Piece):
         lower: c, a lower confidence bound on u.h, u the pilot's direction, and so on ||h||; 0 where nothing is known.
     """
 
-    lower: Array = _field(NUMBER, 0)
+    lower: Array = column(NUMBER, 0)
 
 
 @final
@@ -122,7 +122,7 @@ class Maps(Piece):
         mean: shape (batch, ...).
     """
 
-    mean: Array = _field(MAP)
+    mean: Array = column(MAP)
 
 
 @final
@@ -135,8 +135,8 @@ class TopVariance(Piece):
         max_deviation: B, an upper bound on every ||g - m||.
     """
 
-    upper: Array = _field(NUMBER, 0)
-    max_deviation: Array = _field(NUMBER, 0)
+    upper: Array = column(NUMBER, 0)
+    max_deviation: Array = column(NUMBER, 0)
 
 
 @final
@@ -150,20 +150,20 @@ class Cone(Piece):
         center: ||m||, m the pilot's mean.
         drift: an upper confidence bound on ||h - m||.
         stretch: s, by which deviations along u are stretched in the next one.
-        variance: an upper confidence bound on the largest eigenvalue of E q q^T over the outermost region, q = g - m with
-            its part along u stretched.
+        variance: an upper confidence bound on the largest eigenvalue of E q q^T over the outermost region, q = g - m
+            with its part along u stretched.
         along: shape (batch, regions), falling.
         across: shape (batch, regions), rising.
         outside: upper confidence bounds on the probability of a draw outside; shape (batch, regions), falling.
     """
 
-    center: Array = _field(NUMBER, 0)
-    drift: Array = _field(NUMBER, 0)
-    stretch: Array = _field(NUMBER, 1)
-    variance: Array = _field(NUMBER, 0)
-    along: Array = _field(NUMBERS, 0)
-    across: Array = _field(NUMBERS, 0)
-    outside: Array = _field(NUMBERS, 0, 1)
+    center: Array = column(NUMBER, 0)
+    drift: Array = column(NUMBER, 0)
+    stretch: Array = column(NUMBER, 1)
+    variance: Array = column(NUMBER, 0)
+    along: Array = column(NUMBERS, 0)
+    across: Array = column(NUMBERS, 0)
+    outside: Array = column(NUMBERS, 0, 1)
 
 
 @final
@@ -175,7 +175,7 @@ class FourthMoment(Piece):
         upper: an upper confidence bound on sup over unit vectors v of E (v.q)^4.
     """
 
-    upper: Array = _field(NUMBER, 0)
+    upper: Array = column(NUMBER, 0)
 
 
 @final
@@ -190,10 +190,10 @@ class EntryBounds(Piece):
         center: m_i, the pilot's mean; NaN where it was not kept.
     """
 
-    low: Array = _field(MAP)
-    high: Array = _field(MAP)
-    second: Array = _field(MAP, 0)
-    center: Array = _field(MAP, optional=True)
+    low: Array = column(MAP)
+    high: Array = column(MAP)
+    second: Array = column(MAP, 0)
+    center: Array = column(MAP, optional=True)
 
 
 @final
@@ -209,11 +209,11 @@ class FunctionalBounds(Piece):
         bound: structural bounds of |v.g|, shape (functionals,), the same for all inputs.
     """
 
-    low: Array = _field(NUMBERS)
-    high: Array = _field(NUMBERS)
-    second: Array = _field(NUMBERS, 0)
-    center: Array = _field(NUMBERS, optional=True)
-    bound: Array = _field(SHARED, 0)
+    low: Array = column(NUMBERS)
+    high: Array = column(NUMBERS)
+    second: Array = column(NUMBERS, 0)
+    center: Array = column(NUMBERS, optional=True)
+    bound: Array = column(SHARED, 0)
 
 
 @final
@@ -226,5 +226,5 @@ class Prediction(Piece):
         p_lower: pA, a lower confidence bound on the probability of that class under the noise.
     """
 
-    label: Counts = _field(COUNT, -1)
-    p_lower: Array = _field(NUMBER, 0, 1)
+    label: Counts = column(COUNT, -1)
+    p_lower: Array = column(NUMBER, 0, 1)

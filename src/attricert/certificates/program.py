@@ -1,4 +1,4 @@
-"""The one question behind every certificate: how large can the mean of a scalar be at the shifted input (theory 3)?
+"""The question behind every certificate, how large the mean of a scalar can be at the shifted input (theory 3).
 
 For a scalar Y of a random map, a center y1, Q = Y - y1 and w the likelihood ratio of the shifted noise, any nu >= 0 and
 kappa >= 0 give
@@ -13,7 +13,7 @@ not be exact: only the value is rounded up.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 import numpy.typing as npt
@@ -80,7 +80,8 @@ class Facts:
             return np.broadcast_to(value[:, None], shape).reshape(-1, 1)
 
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(self, **{n: spread(n, v) for n, v in values.items() if isinstance(v, np.ndarray)})
+        arrays: dict[str, Any] = {n: spread(n, v) for n, v in values.items() if isinstance(v, np.ndarray)}
+        return replace(self, **arrays)
 
 
 class Point(NamedTuple):
@@ -290,7 +291,7 @@ def _elsewhere(p: Stretches, facts: Facts, ratio: LikelihoodRatio, nu: Array, ka
     limit, bent, offset = p.limits[:, last : last + 1], kappa * p.bend[:, last : last + 1], p.offset[:, last : last + 1]
     worst = np.minimum(pull / np.where(bent > 0, bent, 1e-300), limit)
     gained = facts.highest * pull - (worst * pull - 0.5 * bent * worst**2 + kappa * offset)
-    return facts.outside[:, -1:] * np.maximum(facts.lowest * nu - gained, 0.0)
+    return np.asarray(facts.outside[:, -1:] * np.maximum(facts.lowest * nu - gained, 0.0))
 
 
 def _first(p: Stretches, ratio: LikelihoodRatio) -> tuple[Array, Array]:
@@ -303,11 +304,25 @@ def _first(p: Stretches, ratio: LikelihoodRatio) -> tuple[Array, Array]:
 
 
 def _better(one: Point, other: Point) -> Point:
+    """Row by row. Prices of other stretches than the first one's are left out."""
     choose = other.value < one.value
-    picked = [np.where(choose, b, a) for a, b in zip((*one[:5],), (*other[:5],), strict=True)]
-    curvature = tuple(np.where(choose, b, a) for a, b in zip(one.curvature, other.curvature, strict=True))
-    prices = np.where(choose, other.prices, one.prices) if one.prices.shape == other.prices.shape else one.prices
-    return Point(*picked, curvature, prices)  # type: ignore[arg-type]
+
+    def pick(a: Array, b: Array) -> Array:
+        return np.where(choose, b, a)
+
+    return Point(
+        pick(one.nu, other.nu),
+        pick(one.kappa, other.kappa),
+        pick(one.value, other.value),
+        pick(one.mean, other.mean),
+        pick(one.square, other.square),
+        (
+            pick(one.curvature[0], other.curvature[0]),
+            pick(one.curvature[1], other.curvature[1]),
+            pick(one.curvature[2], other.curvature[2]),
+        ),
+        pick(one.prices, other.prices) if one.prices.shape == other.prices.shape else one.prices,
+    )
 
 
 def _sum(values: Array) -> Array:

@@ -27,7 +27,7 @@ class Options:
         run: folder that attricert certify --out has written.
         eps: l2 sizes at which to report the certified cosine.
         cosine: thresholds at which to report the largest certified eps.
-        features: also signs, ranks and the top set, where maps were kept; takes far longer.
+        entries: also signs, ranks and the top set, where maps were kept; takes far longer.
         top_k: size of the top set, by default a tenth of the features.
         out: Parquet file to write; must not exist.
         json: print JSON instead of a table.
@@ -36,7 +36,7 @@ class Options:
     run: str
     eps: tuple[float, ...] = (0.02, 0.05, 0.1)
     cosine: tuple[float, ...] = (0.8, 0.9)
-    features: bool = False
+    entries: bool = False
     top_k: int | None = None
     out: str | None = None
     json: bool = False
@@ -54,11 +54,11 @@ def run(**values: Any) -> int:
     if options.out is not None and Path(options.out).exists():
         raise ArgumentError("out", options.out, "exists already; choose another file")
     store = runs.Store.open(Path(options.run))
-    rows = runs.certificates(store, asked, features=options.features)
+    rows = runs.certificates(store, asked, entries=options.entries)
     if options.out is not None:
         write_atomically(Path(options.out), to_parquet(rows, store.manifest.to_json()))
     if options.json:
         show_json({"rows": rows})
     else:
-        show_run(store, rows, runs.summary(store, rows, asked), runs.statement(store))
+        show_run(store, rows, runs.summary(store, rows, asked), runs.terms(store))
     return 0

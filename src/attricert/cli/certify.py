@@ -74,14 +74,14 @@ def run(**values: Any) -> int:
             asked=asked,
             on_progress=on_progress,
         )
-        rows, terms = runs.certificates(store, asked), runs.statement(store)
+        rows, terms = runs.certificates(store, asked), runs.terms(store)
     whole = len(rows) == store.manifest.inputs
     if whole and options.out is not None:
         runs.write_results(store, rows)
     summary = runs.summary(store, rows, asked)
     if options.json:
-        statement = None if terms is None else terms.to_dict()
-        show_json({"statement": statement, "rows": rows, "summary": dataclasses.asdict(summary)})
+        stated = None if terms is None else terms.to_dict()
+        show_json({"terms": stated, "rows": rows, "summary": dataclasses.asdict(summary)})
         return 0
     show_run(store, rows, summary, terms)
     if options.out is None:

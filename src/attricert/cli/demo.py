@@ -83,14 +83,14 @@ def run(**values: Any) -> int:
     save_figure(maps(columns, names), folder / "maps.png")
     save_figure(curves(certificate, names), folder / "curves.png")
     if options.json:
-        show_json({"statement": certificate.statement.to_dict(), "rows": rows})
+        show_json({"terms": certificate.terms.to_dict(), "rows": rows})
         return 0
     show_rows(
         rows,
-        describe(certificate.statement, certificate.method, options.n_samples),
+        describe(certificate.terms, "sound", options.n_samples),
         title=f"{_DIGITS} MNIST test digits, {_MODEL}, saliency",
     )
-    cosine, alpha = shown(certificate.cosine(_EPS[1])[0]), certificate.statement.alpha
+    cosine, alpha = shown(certificate.cosine(_EPS[1])[0]), certificate.terms.alpha
     print(
         f"Row 1 reads: whatever is added to this digit, as long as its l2 size is at most {_EPS[1]}, the smoothed map "
         f"(the exact mean, which the picture estimates) keeps a cosine of at least {cosine} with what it was, but "

@@ -55,6 +55,6 @@ def run(**values: Any) -> int:
     if options.json:
         show_json({"rows": rows})
     else:
-        show_run(store, rows, runs.summary(store, rows, asked), runs.statement(store))
+        show_run(store, rows, runs.summary(store, rows, asked), runs.terms(store))
         print(f"written to {store.folder}")
     return 0

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from attricert.certificates import Statement
+from attricert.certificates import Terms
 from attricert.datasets import Labelled
 from attricert.report import COSINE, MAX_EPS, shown
 from attricert.runs import Store, Summary
@@ -37,7 +37,7 @@ def subjects(data: Labelled, predicted: Tensor, target: Tensor) -> dict[str, Seq
     }
 
 
-def show_run(store: Store, rows: Sequence[Mapping[str, Any]], found: Summary, terms: Statement | None) -> None:
+def show_run(store: Store, rows: Sequence[Mapping[str, Any]], found: Summary, terms: Terms | None) -> None:
     """A run: its certificates, if they are few, and what they amount to."""
     config = store.manifest.config
     good = [row for row in rows if row["status"] == CERTIFIED]
@@ -50,7 +50,7 @@ def show_run(store: Store, rows: Sequence[Mapping[str, Any]], found: Summary, te
         else:
             print(f"{title}: {text}")
     _show_curve(found)
-    for e, reasons in found.abstains.items():
+    for e, reasons in found.abstentions.items():
         for reason, count in reasons.items():
             print(f"abstains at eps={e!r} on {count} of {found.certified} inputs: {reason}")
     for reason, count in found.failed.items():
@@ -82,9 +82,7 @@ def show_rows(rows: Sequence[Mapping[str, Any]], description: str, title: str) -
     ]
     show_table(table, title, description)
     if further := [{"input": row["id"], **_further(row)} for row in rows if _further(row)]:
-        show_table(
-            further, "prediction and features", "certain to stay: the smoothed prediction; signs, ranks, top set"
-        )
+        show_table(further, "prediction and entries", "certain to stay: the smoothed prediction; signs, ranks, top set")
     means = (
         f"T={key[len(MAX_EPS) :]}: {shown(sum(row[key] for row in rows) / len(rows))}"
         for key in rows[0]
@@ -99,25 +97,26 @@ def show_rows(rows: Sequence[Mapping[str, Any]], description: str, title: str) -
 
 
 def _further(row: Mapping[str, Any]) -> dict[str, str]:
-    """What is said of the label, and at the smallest eps of the features; all of it is in the files."""
+    """What is said of the prediction, and at the smallest eps of the entries; all of it is in the files."""
     found: dict[str, str] = {}
-    if "label_eps" in row:
-        found = {"class": str(row["label_certified"]), "keeps it, eps <": shown(row["label_eps"])}
-    matches = [match for key in row if (match := re.fullmatch(r"(signs|kendall|top_(\d+))_eps_(.*)", key))]
+    if "prediction_radius" in row:
+        found = {"class": str(row["certified_prediction"]), "keeps it, eps <": shown(row["prediction_radius"])}
+    pattern = re.compile(r"(signs|kendall_tau|top_(\d+)_overlap)_eps_(.*)")
+    matches = [match for key in row if (match := pattern.fullmatch(key))]
     for match in matches:
         if match[3] == matches[0][3]:
-            name = {"signs": "signs", "kendall": "tau"}.get(match[1], f"top {match[2]}")
+            name = {"signs": "signs", "kendall_tau": "tau"}.get(match[1], f"top {match[2]}")
             # A share is a ratio of counts: its decimal form says exactly that, its binary form may lie a hair below.
             value = row[match[0]] if name == "tau" else Decimal(str(row[match[0]]))
             found[f"{name}, eps={match[3]}"] = shown(value)
     return found
 
 
-def describe(s: Statement, method: str, samples: int) -> str:
+def describe(t: Terms, method: str, samples: int) -> str:
     """What the numbers claim."""
     return (
-        f"{_KIND[method]} for {s.noise}, {s.bound_name}, {s.guarantee} guarantee, alpha = {s.alpha!r} "
-        f"({s.confidence}), up to {samples:,} samples an input, seed {s.seed}"
+        f"{_KIND[method]} for {t.noise}, {t.bound}, {t.guarantee} guarantee, alpha = {t.alpha!r} "
+        f"({t.confidence}), up to {samples:,} samples an input, seed {t.seed}"
     )
 
 

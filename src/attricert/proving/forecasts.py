@@ -92,8 +92,15 @@ class Forecast:
             outside = float((~r.holds(j, along, across)).double().mean())
             masses.append(upper_proportion(min(round(outside * main), main - 1), main, t.share("regions") * part))
         variance = self._raised(main, "inside_variance", r.largest_square)
-        numbers = (center, drift, r.stretch, variance)
-        return Cone(*map(_one, numbers), *(np.array([v]) for v in (r.along, r.across, masses)))
+        return Cone(
+            center=_one(center),
+            drift=_one(drift),
+            stretch=_one(r.stretch),
+            variance=_one(variance),
+            along=np.array([r.along]),
+            across=np.array([r.across]),
+            outside=np.array([masses]),
+        )
 
     def _raised(self, main: int, name: str, limit: float) -> float:
         """The upper confidence bound to expect of the top variance."""

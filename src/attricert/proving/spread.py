@@ -215,10 +215,16 @@ class ConeProof:
         top, limit = scatter.top_inside(), r.largest_square
         share = terms.share("inside_variance")
         variance = upper_mean(top, self.largest * top, self.largest, self.bets[0], n, share, limit)
-        numbers = (r.center, drift, r.stretch, variance)
-        found: dict[str, Piece] = {
-            "cone": Cone(*map(np.array, numbers), np.array(r.along), np.array(r.across), np.array(masses))
-        }
+        cone = Cone(
+            center=np.array(r.center),
+            drift=np.array(drift),
+            stretch=np.array(r.stretch),
+            variance=np.array(variance),
+            along=np.array(r.along),
+            across=np.array(r.across),
+            outside=np.array(masses),
+        )
+        found: dict[str, Piece] = {"cone": cone}
         if self.fourth is not None:
             fourth = self.fourth.top(top)
             largest, share = self.largest**2, terms.share("fourth")

@@ -61,8 +61,8 @@ def curves(certificate: Certificate, names: Sequence[str], threshold: float = 0.
     ax.set_ylim(0, 1.02)
     ax.set_xlabel("eps: $\\ell_2$ size of the perturbation, in input units")
     ax.set_ylabel("certified cosine similarity")
-    s = certificate.statement
-    ax.set_title(f"{s.noise}, {s.bound_name}, {s.guarantee}, alpha = {s.alpha!r}", fontsize=9)
+    t = certificate.terms
+    ax.set_title(f"{t.noise}, {t.bound}, {t.guarantee}, alpha = {t.alpha!r}", fontsize=9)
     ax.legend(fontsize=8, ncols=2, loc="lower left")
     return figure
 

@@ -52,8 +52,14 @@ class ResultColumn:
 COLUMNS: list[ResultColumn] = []
 
 
-def _column(*fields: Any, needs: str = "norm") -> None:
-    COLUMNS.append(ResultColumn(*fields, needs=needs))
+def _column(
+    name: str,
+    about: str,
+    per: Literal["input", "eps", "cosine"],
+    values: Callable[[Any, float, int], Any],
+    needs: str = "norm",
+) -> None:
+    COLUMNS.append(ResultColumn(name, about, per, values, needs))
 
 
 _column("norm", "lower confidence bound on the norm of the smoothed map", "input", lambda c, *_: c.evidence.norm.lower)

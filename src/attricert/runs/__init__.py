@@ -4,7 +4,7 @@ from attricert.runs.asked import Asked
 from attricert.runs.config import Config, Setting
 from attricert.runs.executors import Executor, Inline, Processes, Ray
 from attricert.runs.manifest import Manifest
-from attricert.runs.results import Summary, certificates, certified, load, merge, summary, write_results
+from attricert.runs.results import Summary, certificates, certified, load, merge, summary, terms, write_results
 from attricert.runs.running import Shard, State, certify
 from attricert.runs.store import Store
 from attricert.runs.verify import Check, verify
@@ -29,6 +29,7 @@ __all__ = [
     "load",
     "merge",
     "summary",
+    "terms",
     "verify",
     "write_results",
 ]

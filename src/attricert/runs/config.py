@@ -43,8 +43,8 @@ class Config:
         bound: the structural bound of every sampled map.
         parameters: of attribution, noise and bound, by name; those left out have their defaults.
         n_samples: noisy copies of each input, pilot included.
-        prove: what to prove beside the norm: top_variance, cone, fourth, entries, prediction; by default all but fourth,
-            which gives larger certificates with many samples, at a cost. Entries go only where maps are kept.
+        prove: what to prove beside the norm: top_variance, cone, fourth, entries, prediction; by default all but
+            fourth, which gives larger certificates with many samples, at a cost. Entries go only where maps are kept.
         functionals: .npy file with weights of shape (r, *input), or an integer label map (superpixels) of the input's
             shape; intervals for each are reported.
         alpha: probability that an input's certificates fail.
@@ -153,17 +153,18 @@ class Config:
         pair = (self.stop_eps, self.stop_cosine)
         if (pair[0] is None) != (pair[1] is None):
             raise ArgumentError("stop_cosine", pair[1], "goes with stop_eps, and is needed there")
-        observed = None if self.guarantee == "population" else Observed(self.observed_samples or self.n_samples)
-        if self.observed_samples is not None and observed is None:
+        checks.known("guarantee", self.guarantee, ("population", "observed"))
+        if self.observed_samples is not None and self.guarantee == "population":
             raise ArgumentError("observed_samples", self.observed_samples, "goes with guarantee=observed")
+        population = self.guarantee == "population"
+        stop_at = None if pair[0] is None or pair[1] is None else Claim(eps=pair[0], cosine=pair[1])
         return Options(
             n_samples=self.n_samples,
             alpha=self.alpha,
             seed=self.seed,
             prove=self.prove,
-            guarantee=checks.known("guarantee", self.guarantee, ("population", "observed"))
-            and (observed or "population"),
-            stop_at=None if pair[0] is None or pair[1] is None else Claim(eps=pair[0], cosine=pair[1]),
+            guarantee="population" if population else Observed(self.observed_samples or self.n_samples),
+            stop_at=stop_at,
             confidence=self.confidence,
         )
 
@@ -248,8 +249,10 @@ def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:
     moments, skipped = given.pop("moments", None), given.pop("skip_label", None)
     proven = {"fourth"} if moments and max(moments) > 2 else set()
     if skipped or proven:
-        out = "prediction" if skipped else None
-        given.setdefault("prove", [n for n in PROVABLE if n != out and (n != "fourth" or n in proven)])
+        left_out = {"prediction"} if skipped else set()
+        left_out |= {"entries"} if given.get("maps") == "drop" else set()
+        left_out |= {"fourth"} - proven
+        given.setdefault("prove", [name for name in PROVABLE if name not in left_out])
     if (stop := given.pop("stop_when", None)) is not None:
         given["stop_eps"], given["stop_cosine"] = stop
     return given

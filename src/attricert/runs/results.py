@@ -56,16 +56,16 @@ def certified(store: Store) -> tuple[list[Row], Certificate]:
     return rows, Certificate(evidence_of(facts, [row.arrays for row in rows]))
 
 
-def certificates(store: Store, asked: Asked, *, features: bool = True) -> list[dict[str, Any]]:
+def certificates(store: Store, asked: Asked, *, entries: bool = True) -> list[dict[str, Any]]:
     """One row an input, in the order of the data, as `attricert.report.rows_of` has them; failed ones too.
 
     Args:
         store: the run.
         asked: at which sizes and thresholds.
-        features: also what is said of single features, where maps were kept; takes far longer.
+        entries: also what is said of single entries, where maps were kept; takes far longer.
     """
     found: dict[int, dict[str, Any]] = {}
-    for table, arrays in _chunks(store, features):
+    for table, arrays in _chunks(store, entries):
         good = np.array([status == CERTIFIED for status in table["status"].to_pylist()])
         for row in table.select([*_ABOUT, "position"]).filter(~good).to_pylist():
             found[row.pop("position")] = row
@@ -80,13 +80,13 @@ def certificates(store: Store, asked: Asked, *, features: bool = True) -> list[d
     return [found[position] for position in sorted(found)]
 
 
-def _chunks(store: Store, features: bool) -> Iterator[tuple[pa.Table, list[Mapping[str, npt.NDArray[Any]]]]]:
+def _chunks(store: Store, entries: bool) -> Iterator[tuple[pa.Table, list[Mapping[str, npt.NDArray[Any]]]]]:
     """All rows of one version at once where numbers suffice, else as many parts as fit memory."""
     groups: dict[bool, list[Part]] = {}
     for part in store.parts():
         groups.setdefault(part.legacy, []).append(part)
     for parts in groups.values():
-        if not (features and any(part.maps.exists() for part in parts)):
+        if not (entries and any(part.maps.exists() for part in parts)):
             yield pa.concat_tables([part.table() for part in parts]), []
             continue
         while parts:
@@ -167,7 +167,7 @@ class Summary:
         failed: without, and why: reason to count.
         missing: not done yet.
         curve: for each threshold, pairs of eps and the share of all inputs that are done whose certificate reaches it.
-        abstains: for each eps, reason to count.
+        abstentions: for each eps, reason to count.
     """
 
     inputs: int
@@ -175,7 +175,7 @@ class Summary:
     failed: Mapping[str, int]
     missing: int
     curve: Mapping[float, Sequence[tuple[float, float]]]
-    abstains: Mapping[float, Mapping[str, int]]
+    abstentions: Mapping[float, Mapping[str, int]]
 
 
 def summary(store: Store, rows: Sequence[Mapping[str, Any]], asked: Asked) -> Summary:
@@ -189,12 +189,12 @@ def summary(store: Store, rows: Sequence[Mapping[str, Any]], asked: Asked) -> Su
     for t in asked.cosine:
         reached = np.array([row[f"{MAX_EPS}{t!r}"] for row in good] + [0.0] * (len(rows) - len(good)))
         curve[t] = [(e, float((reached >= e).mean())) for e in _grid(reached)]
-    abstains = {
+    abstentions = {
         e: dict(Counter(_kind(row[f"{ABSTENTION}{e!r}"]) for row in good if row[f"{ABSTENTION}{e!r}"]))
         for e in asked.eps
     }
     total = store.manifest.inputs
-    return Summary(total, len(good), dict(failed), total - len(rows), curve, abstains)
+    return Summary(total, len(good), dict(failed), total - len(rows), curve, abstentions)
 
 
 def _grid(reached: npt.NDArray[np.float64]) -> list[float]:

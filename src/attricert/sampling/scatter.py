@@ -1,9 +1,9 @@
 """Second moments of centered draws in all directions at once: pure states, never too small (theory 5).
 
 Both forms give upper bounds of sup_v mean (v.q_i)^2 over unit vectors v, of all q_i seen, and of those inside a region
-with their part along a direction u stretched. `Exact` keeps d x d matrices. `Gram` keeps a few numbers: it cuts the rows
-into chunks and adds up the chunks' largest eigenvalues, which is at least the largest eigenvalue of the sum. The larger
-the chunk, the tighter the sum, at a cost of chunk * d multiplications a row and chunk^3 / 3 a chunk; memory is
+with their part along a direction u stretched. `Exact` keeps d x d matrices. `Gram` keeps a few numbers: it cuts the
+rows into chunks and adds up the chunks' largest eigenvalues, which is at least the largest eigenvalue of the sum. The
+larger the chunk, the tighter the sum, at a cost of chunk * d multiplications a row and chunk^3 / 3 a chunk; memory is
 chunk * d.
 """
 

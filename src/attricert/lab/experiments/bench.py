@@ -15,7 +15,7 @@ from typing import Any, TypeVar, final
 
 from attricert import runs
 from attricert._version import __version__
-from attricert.certificates import Certificate
+from attricert.certificates import Certificate, PaperCertificate
 from attricert.errors import IntegrityError, NotABoundWarning
 from attricert.lab.experiments.journal import Journal
 from attricert.models import card
@@ -63,7 +63,7 @@ class Certified:
 
     store: runs.Store
     facts: Sequence[Mapping[str, Any]]
-    certificate: Certificate
+    certificate: Certificate | PaperCertificate
 
 
 @final

@@ -12,7 +12,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from attricert import runs
-from attricert.certificates import Certificate, Facts, Geometry
+from attricert.certificates import Evidence, PaperCertificate
+from attricert.certificates.pieces import Norm
 from attricert.lab.experiments.base import Experiment, Result
 from attricert.lab.experiments.bench import Bench, Certified
 from attricert.lab.experiments.paper import SOURCE, published
@@ -72,7 +73,7 @@ class LargestEps(Experiment):
             parameters={"n_steps": self.n_steps, **NOISES.parameters_of(smoothing)},
             n_samples=self.n_samples,
             alpha=self.alpha,
-            skip_label=True,
+            prove=("top_variance", "cone"),
             maps="drop",
             seed=self.seed,
         )
@@ -88,7 +89,7 @@ class LargestEps(Experiment):
             bench.certify(f"{model}-{noise}-{radius}", self.config(model, radius, noise))
             for noise in ("uniform", "gaussian")
         )
-        printed = dataclasses.replace(uniform, certificate=Certificate(uniform.certificate.evidence, "printed"))
+        printed = dataclasses.replace(uniform, certificate=PaperCertificate(uniform.certificate.evidence))
         return {"printed": printed, "sound": uniform, "variance": gaussian}
 
     def run(self, bench: Bench) -> Result:
@@ -116,9 +117,9 @@ class LargestEps(Experiment):
                 **means,
                 "gain": means["variance"] / means["sound"] if means["sound"] > 0 else None,
                 **{f"nothing_{bound}": int((values == 0).sum()) for bound, values in eps.items()},
-                "norm_uniform": float(found["sound"].certificate.norm.mean()),
-                "norm_gaussian": float(found["variance"].certificate.norm.mean()),
-                "ceiling": _ceiling(found["printed"].certificate, t),
+                "norm_uniform": float(found["sound"].certificate.evidence.norm.lower.mean()),
+                "norm_gaussian": float(found["variance"].certificate.evidence.norm.lower.mean()),
+                "ceiling": _ceiling(found["printed"].certificate.evidence, t),
                 "paper_lost_mass": None if paper is None else float(UniformBall(radius).lost_mass(paper, d)),
             }
 
@@ -143,11 +144,10 @@ class LargestEps(Experiment):
             )
 
 
-def _ceiling(certificate: Certificate, cosine: float) -> float:
+def _ceiling(evidence: Evidence, cosine: float) -> float:
     """What the formula gives for c = M."""
-    statement = certificate.statement
-    geometry = Geometry(statement, certificate.method, Facts.of_norm(np.array([statement.bound])))
-    return float(geometry.max_eps(np.array([cosine]))[0])
+    most = np.full(len(evidence), evidence.terms.max_norm)
+    return float(PaperCertificate(dataclasses.replace(evidence, norm=Norm(most))).max_eps(cosine)[0])
 
 
 def _figure(rows: Sequence[Mapping[str, Any]], models: Sequence[str], thresholds: Sequence[float]) -> Figure:

@@ -79,8 +79,7 @@ def compare(job: ComparedInput) -> dict[str, Any]:
             n_samples=job.n_samples,
             alpha=smoothing.alpha,
             seed=job.seed,
-            features=False,
-            label=False,
+            prove=("cone",),
             sample_ids=[on.id],
         )
         for name, noise in {"gaussian": gaussian, "uniform": uniform}.items()

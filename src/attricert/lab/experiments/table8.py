@@ -153,9 +153,8 @@ class AttackedEps(_Settings, Experiment):
 
     def jobs(self, config: runs.Config, eps: Sequence[float] | npt.NDArray[np.float64]) -> list[AttackedInput]:
         """Attacks on what a run has certified at these eps, those of 0 left out."""
-        scale = config.radius if config.radius is not None else config.sigma
         jobs = self.measurements(
-            AttackedInput, model=config.model, noise=config.noise, scale=float(scale or 0.0), eps=0.0
+            AttackedInput, model=config.model, noise=config.noise, scale=config.smoothing_noise().scale, eps=0.0
         )
         return [replace(job, eps=float(size)) for job, size in zip(jobs, eps, strict=True) if size > 0]
 

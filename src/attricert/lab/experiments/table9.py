@@ -10,7 +10,7 @@ from typing import Any, final
 from matplotlib.figure import Figure
 
 from attricert.attributions import IntegratedGradients
-from attricert.certificates import Certificate
+from attricert.certificates import Certificate, Claim, PaperCertificate
 from attricert.lab.experiments.base import Experiment, Result
 from attricert.lab.experiments.bench import Bench, Measurement
 from attricert.lab.experiments.paper import SOURCE, published
@@ -74,11 +74,10 @@ def search(job: RadiusSearch) -> dict[str, Any]:
     energy = math.sqrt(on.inputs[0].numel() + 2)
     found: dict[str, Any] = {}
     for name, noise, unit in (("uniform", UniformBall(1.0), 1.0), ("gaussian", Gaussian(1.0), energy)):
-        radius = _smoothed(job, on, noise).min_radius(
+        radius = _smoothed(job, on, noise).min_noise_scale(
             on.inputs,
             on.target,
-            eps=job.eps,
-            cosine=job.cosine,
+            claim=Claim(eps=job.eps, cosine=job.cosine),
             n_samples=job.n_samples,
             alpha=job.alpha,
             seed=job.seed,
@@ -86,7 +85,8 @@ def search(job: RadiusSearch) -> dict[str, Any]:
         found[name] = float(radius[0]) * unit if math.isfinite(radius[0]) else None
     here = _certificate(job, on, job.norm_at)
     for method in ("printed", "sound"):
-        scale = float(Certificate(here.evidence, method).fixed_norm_scale(job.eps, job.cosine)[0])
+        claims = PaperCertificate(here.evidence) if method == "printed" else here
+        scale = float(claims.fixed_norm_scale(job.eps, job.cosine)[0])
         found[method] = scale if math.isfinite(scale) else None
         found[f"{method}_holds"] = bool(
             math.isfinite(scale) and _certificate(job, on, scale).cosine(job.eps)[0] >= job.cosine
@@ -105,8 +105,7 @@ def _certificate(job: RadiusSearch, on: Subject, radius: float) -> Certificate:
         n_samples=job.n_samples,
         alpha=job.alpha,
         seed=job.seed,
-        features=False,
-        label=False,
+        prove=("cone",),
         sample_ids=[on.id],
     )
 
