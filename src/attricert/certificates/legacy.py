@@ -1,4 +1,4 @@
-"""Reading what version 0.1 has written: its statement of terms, its names, its shares of alpha, which it did not store."""
+"""Reading what version 0.1 wrote: its statement of terms, its names, its shares of alpha, which it did not store."""
 
 from __future__ import annotations
 
