@@ -14,7 +14,7 @@ import torch
 
 from attricert.certificates import Certificate
 from attricert.errors import ArgumentError, AttributionWarning, IntegrityError, ModelModeWarning
-from attricert.runs.config import Config, Setting
+from attricert.runs.config import Config, LoadedConfig
 from attricert.runs.manifest import model_digest
 from attricert.runs.rows import Row, Unit
 from attricert.smoothed import Glance
@@ -69,7 +69,7 @@ class Worker:
         self._job = job
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ModelModeWarning)  # who started the run has been told
-            self._setting = Setting.load(job.config, device)
+            self._setting = LoadedConfig.load(job.config, device)
         found = model_digest(self._setting.model)
         if found != job.weights:
             text = f"a worker's copy has SHA-256 {found}, the run's has {job.weights}"
@@ -99,7 +99,7 @@ class Worker:
         return glance
 
 
-def dry_run(setting: Setting, unit: Unit) -> None:
+def dry_run(setting: LoadedConfig, unit: Unit) -> None:
     """Certify one input from a few samples, for the complaints about arguments; nothing else matters here."""
     try:
         with warnings.catch_warnings():
@@ -111,7 +111,7 @@ def dry_run(setting: Setting, unit: Unit) -> None:
         return
 
 
-def _certified(setting: Setting, unit: Unit, n_samples: int, watch: Glance | None) -> Row:
+def _certified(setting: LoadedConfig, unit: Unit, n_samples: int, watch: Glance | None) -> Row:
     c = setting.config
     images = unit.image[None].to(setting.device)
     scores = setting.scores(images)
