@@ -65,7 +65,7 @@ class Cost:
 
 
 @final
-class Setting:
+class LoadedConfig:
     """What all methods are given."""
 
     def __init__(self, inputs: int) -> None:
@@ -109,8 +109,8 @@ class Setting:
 
 
 REFERENCE = f"ours, Gaussian({SIGMA})"
-METHODS: dict[str, Callable[[Setting], Found]] = {
-    "Captum NoiseTunnel (SmoothGrad)": Setting.tunnel,
+METHODS: dict[str, Callable[[LoadedConfig], Found]] = {
+    "Captum NoiseTunnel (SmoothGrad)": LoadedConfig.tunnel,
     "ours, UniformBall, equal energy": lambda s: s.cosine(ac.UniformBall(s.energy)),
     REFERENCE: lambda s: s.cosine(ac.Gaussian(SIGMA)),
     f"{REFERENCE}, clipped": lambda s: s.top(absolute=False),
@@ -126,7 +126,7 @@ LONG = "its defaults"
 
 def measured(name: str, inputs: int) -> tuple[Cost, dict[str, Array]]:
     """Cost, and means over the inputs of what is certified."""
-    setting = Setting(inputs)
+    setting = LoadedConfig(inputs)
     start = time.perf_counter()
     found = METHODS[name](setting)
     seconds = (time.perf_counter() - start) / inputs

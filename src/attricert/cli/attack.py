@@ -76,7 +76,7 @@ def run(**values: Any) -> int:
     rows, certificate = runs.certified(run)
     n = len(rows) if options.inputs is None else min(checks.count("inputs", options.inputs, 1), len(rows))
     rows, certificate = rows[:n], certificate[:n]
-    setting, items = runs.Setting.load(run.manifest.config), run.items()
+    setting, items = runs.LoadedConfig.load(run.manifest.config), run.items()
     if changed := run.manifest.differences(runs.Manifest.of(setting, items)):
         raise ArgumentError("run", options.run, f"is not of what is here now ({'; '.join(changed)})")
     images = torch.stack([items[row.facts["position"]][0] for row in rows]).to(setting.device)

@@ -1,7 +1,7 @@
 """Runs over data sets: resumable, parallel, distributed, verifiable."""
 
 from attricert.runs.asked import Asked
-from attricert.runs.config import Config, Setting
+from attricert.runs.config import Config, LoadedConfig
 from attricert.runs.executors import Executor, Inline, Processes, Ray
 from attricert.runs.manifest import Manifest
 from attricert.runs.results import Summary, certificates, certified, load, merge, summary, terms, write_results
@@ -15,10 +15,10 @@ __all__ = [
     "Config",
     "Executor",
     "Inline",
+    "LoadedConfig",
     "Manifest",
     "Processes",
     "Ray",
-    "Setting",
     "Shard",
     "State",
     "Store",

@@ -23,7 +23,7 @@ from attricert.registry import Registry, choice
 from attricert.runs.loading import attribution_arguments, load_array, load_attribution, load_device, load_model
 from attricert.smoothed import SmoothedAttribution
 
-__all__ = ["Config", "Setting"]
+__all__ = ["Config", "LoadedConfig"]
 
 _MAPS = ("keep", "drop")
 _ACCELERATOR_BATCH = 256  # not chosen from what memory is free, so that all workers compute the same sums
@@ -184,7 +184,7 @@ _KINDS: dict[str, Registry[Any]] = {
 
 @final
 @dataclass(frozen=True)
-class Setting:
+class LoadedConfig:
     """What a config stands for, loaded.
 
     Args:
@@ -202,7 +202,7 @@ class Setting:
     device: torch.device
 
     @classmethod
-    def load(cls, config: Config, device: str | None = None) -> Setting:
+    def load(cls, config: Config, device: str | None = None) -> LoadedConfig:
         """Load model and attribution; on another device of the same kind, if one is named."""
         where = load_device(config.device if device is None else device)
         model = load_model(config.model).to(where)

@@ -15,7 +15,7 @@ from attricert._version import __version__
 from attricert.datasets import Dataset
 from attricert.errors import IntegrityError
 from attricert.files import sha256
-from attricert.runs.config import Config, Setting
+from attricert.runs.config import Config, LoadedConfig
 from attricert.runs.loading import source_of
 
 __all__ = ["Manifest", "model_digest"]
@@ -47,7 +47,7 @@ class Manifest:
     """Of the file that it was read from; empty for one that was not."""
 
     @classmethod
-    def of(cls, setting: Setting, items: Dataset) -> Manifest:
+    def of(cls, setting: LoadedConfig, items: Dataset) -> Manifest:
         """Take the fingerprints."""
         config = setting.config
         parts = [source_of(config.model), source_of(config.attribution)]

@@ -14,7 +14,7 @@ from attricert import checks
 from attricert.datasets import Dataset
 from attricert.errors import ArgumentError, AttricertError
 from attricert.runs.asked import Asked
-from attricert.runs.config import Config, Setting
+from attricert.runs.config import Config, LoadedConfig
 from attricert.runs.executors import Executor, Inline
 from attricert.runs.interrupts import deferred_interrupts, terminable
 from attricert.runs.loading import load_items
@@ -135,7 +135,7 @@ def certify(
     """
     executor, shard, asked = executor or Inline(), shard or Shard(), asked or Asked()
     with limited_threads(config.threads):
-        setting = Setting.load(config)
+        setting = LoadedConfig.load(config)
         items = load_items(config.data, config.model)
         first = next((unit for unit in _units(items, range(len(items))) if isinstance(unit, Unit)), None)
         if first is None:

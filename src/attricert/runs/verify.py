@@ -19,7 +19,7 @@ from attricert.datasets import Dataset
 from attricert.errors import AttricertError
 from attricert.report import COSINE, MAX_EPS
 from attricert.runs.asked import Asked
-from attricert.runs.config import Setting
+from attricert.runs.config import LoadedConfig
 from attricert.runs.manifest import Manifest
 from attricert.runs.results import certificates, stream, terms
 from attricert.runs.rows import CERTIFIED, Row, Unit, evidence_of
@@ -100,7 +100,7 @@ def _config(store: Store) -> Iterator[str]:
 
 
 def _fingerprints(store: Store) -> Iterator[str]:
-    now = Manifest.of(Setting.load(store.manifest.config), store.items())
+    now = Manifest.of(LoadedConfig.load(store.manifest.config), store.items())
     yield from store.manifest.differences(now)
 
 

@@ -15,7 +15,7 @@ import torch
 from attricert.certificates import Certificate, Ledger
 from attricert.errors import ArgumentError, AttributionWarning, IntegrityError, ModelModeWarning
 from attricert.options import Options
-from attricert.runs.config import Config, Setting
+from attricert.runs.config import Config, LoadedConfig
 from attricert.runs.manifest import model_digest
 from attricert.runs.rows import Row, Unit
 
@@ -73,7 +73,7 @@ class Worker:
         self._job = job
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ModelModeWarning)  # who started the run has been told
-            self._setting = Setting.load(job.config, device)
+            self._setting = LoadedConfig.load(job.config, device)
         found = model_digest(self._setting.model)
         if found != job.weights:
             text = f"a worker's copy has SHA-256 {found}, the run's has {job.weights}"
@@ -109,7 +109,7 @@ class Worker:
         return glance
 
 
-def dry_run(setting: Setting, unit: Unit) -> None:
+def dry_run(setting: LoadedConfig, unit: Unit) -> None:
     """Certify one input from a few samples, for the complaints about arguments; nothing else matters here."""
     try:
         with warnings.catch_warnings():
@@ -124,7 +124,7 @@ def dry_run(setting: Setting, unit: Unit) -> None:
 
 
 def _certified(
-    setting: Setting, unit: Unit, options: Options, ledger: Ledger | None, on_draws: DrawsCallback | None
+    setting: LoadedConfig, unit: Unit, options: Options, ledger: Ledger | None, on_draws: DrawsCallback | None
 ) -> Row:
     c = setting.config
     images = unit.image[None].to(setting.device)
