@@ -1,0 +1,18 @@
+"""The committed reference values are what their generator computes: a quick case of each kind."""
+
+import generate_golden
+import pytest
+from conftest import GOLDEN
+
+# Those that take more than a second or two are left out: large d, and the program under Gaussian noise at its least value.
+QUICK = {"overlap_ball": -5, "max_eps": -1, "min_radius": -1, "moment_weight": 4, "program": -1}
+
+
+def test_every_key_has_a_generator():
+    assert set(GOLDEN) == set(generate_golden.VALUES)
+
+
+@pytest.mark.parametrize("key", generate_golden.VALUES)
+def test_generated(key):
+    row = GOLDEN[key][QUICK.get(key, 0)]
+    assert generate_golden.computed(key, row) == pytest.approx(row, rel=1e-15)
