@@ -7,24 +7,32 @@ orthogonal to h. What is known of v.g for such a v alone is more than for any v:
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 import numpy.typing as npt
 
-from attricert.certificates.displacement import scalar_ratio
 from attricert.certificates.evidence import Evidence
-from attricert.certificates.program import Facts, Point, Stretches, evaluate, largest_mean, step
+from attricert.certificates.program import Facts, Point, Stretches, evaluate, largest_mean, newton, step
 from attricert.certificates.terms import Terms
 from attricert.noise import LikelihoodRatio
 
-__all__ = ["Cones"]
+__all__ = ["Cones", "Turn"]
 
 Array = npt.NDArray[np.float64]
 
-_STEPS, _RESCUES = 12, 40
+_STEPS, _SLOPES, _RESCUES = 12, 3, 40
+_CLOSE = 1e-8
 _WIDEST = np.pi / 2 * (1 - 1e-9)
 _MARGIN = 1e-13  # relative, on the side that makes a fact weaker; trigonometry errs by less
+
+
+class Turn(NamedTuple):
+    """What was found for rows of inputs and sizes, columns of shape (N, 1)."""
+
+    angle: Array  # certified; pi where none was found
+    theta: Array  # where the search ended
+    at: Point
 
 
 @final
@@ -124,39 +132,52 @@ class Cones:
         found = largest_mean(self.facts(inside), ratio, start, steps)
         return found._replace(value=np.where(theta < inside, np.inf, found.value))
 
-    def angles(self, eps: Array) -> Array:
-        """The least angle found by which h cannot turn, for each row's size; pi where none was. Shape (N,)."""
-        ratio = scalar_ratio(self.terms, eps)
-        angle = self._descend(ratio)
-        lost = np.flatnonzero(~(angle < np.pi))
-        if lost.size:
-            angle[lost] = self.take(lost)._bisect(scalar_ratio(self.terms, eps[lost]))
-        return angle
+    def angles(self, ratio: LikelihoodRatio, start: Turn | None = None) -> Turn:
+        """The least angle found by which h cannot turn, for each row's shift; pi where none was.
 
-    def _descend(self, ratio: LikelihoodRatio) -> Array:
-        """Newton's method for theta, nu and kappa together; each point at which the program is negative counts."""
-        least = np.minimum(self.lean * (1 + 1e-6) + 1e-9, _WIDEST)
-        theta = np.clip(self.lean + 0.3, least, _WIDEST)
-        facts = self.facts(theta)
-        stretches = Stretches.of(facts)
-        at = largest_mean(replace(facts, fourth=None), ratio, steps=4)
-        angle = np.full(len(theta), np.pi)
-        for _ in range(_STEPS):
-            held = (at.value < 0) & (theta > self.lean)
-            angle = np.where(held[:, 0], np.minimum(angle, theta[:, 0]), angle)
-            slope = self._slope(theta, at, facts, ratio)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                move = np.nan_to_num(-at.value / np.minimum(slope, -1e-12))
-            # A little farther than where it vanishes, so that it is negative there.
-            move = np.clip(move, -0.25, 0.25)
-            theta = np.clip(theta + move + 1e-9 + 1e-4 * np.abs(move), least, _WIDEST)
-            nu, kappa = step(at, stretches, facts)
-            facts = self.facts(theta)
-            stretches = Stretches.of(facts)
-            at = evaluate(stretches, facts, ratio, nu, kappa)
+        Args:
+            ratio: of the shifts, a row each.
+            start: the result for similar shifts.
+        """
+        turn = self._descend(ratio, start)
         if self.fourth is not None:
-            return np.asarray(np.minimum(angle, self._bisect(ratio, np.minimum(angle, _WIDEST)[:, None])))
-        return angle
+            high = np.minimum(turn.angle, _WIDEST)
+            return turn._replace(angle=np.minimum(turn.angle, self._bisect(ratio, high)))
+        lost = np.flatnonzero(~(turn.angle < np.pi))
+        if lost.size:
+            some, part = self.take(lost), ratio.take(lost)
+            turn.angle[lost] = some._bisect(part, np.full((len(lost), 1), _WIDEST))
+        return turn
+
+    def _descend(self, ratio: LikelihoodRatio, start: Turn | None) -> Turn:
+        """Newton's method for theta, nu and kappa together; each point at which the program is negative counts."""
+        plain = replace(self, fourth=None)
+        least = np.minimum(self.lean * (1 + 1e-6) + 1e-9, _WIDEST)
+        theta = np.clip(self.lean + 0.3 if start is None else start.theta, least, _WIDEST)
+        facts = plain.facts(theta)
+        stretches = Stretches.of(facts, ratio)
+        if start is None:
+            at = newton(stretches, facts, ratio, None, 4)
+        else:
+            at = evaluate(stretches, facts, ratio, start.at.nu, start.at.kappa)
+        angle = np.full_like(theta, np.pi)
+        for count in range(_STEPS):
+            held = (at.value < 0) & (theta > self.lean)
+            angle = np.where(held, np.minimum(angle, theta), angle)
+            if count < _SLOPES:  # then it hardly changes any more
+                slope = plain._slope(theta, at, facts, ratio)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                move = np.clip(np.nan_to_num(-at.value / np.minimum(slope, -1e-12)), -0.25, 0.25)
+            last = theta
+            # A little farther than where it vanishes, so that it is negative there.
+            theta = np.clip(theta + move + 1e-9 + 1e-4 * np.abs(move), least, _WIDEST)
+            if bool((held & (np.abs(theta - last) < _CLOSE) | (theta >= _WIDEST)).all()):
+                break
+            nu, kappa = step(at, stretches, facts)
+            facts = plain.facts(theta)
+            stretches = Stretches.of(facts, ratio, stretches)
+            at = evaluate(stretches, facts, ratio, nu, kappa)
+        return Turn(angle, theta, at)
 
     def _slope(self, theta: Array, at: Point, facts: Facts, ratio: LikelihoodRatio) -> Array:
         """How the program changes with theta where nu and kappa stay: through the facts alone."""
@@ -170,9 +191,9 @@ class Cones:
         change = change + (at.prices * limits).sum(axis=1, keepdims=True) + ratio.lost * (more.highest - facts.highest)
         return np.asarray(change / h)
 
-    def _bisect(self, ratio: LikelihoodRatio, high: Array | None = None) -> Array:
-        """The same by bisection, for the few rows where Newton's method found nothing."""
-        low, top = self.lean, np.full_like(self.lean, _WIDEST) if high is None else high
+    def _bisect(self, ratio: LikelihoodRatio, high: Array) -> Array:
+        """The same by bisection below an angle, where Newton's method found nothing, or could do better."""
+        low, top = self.lean, high
         at = self.program(top, ratio)
         held = at.value < 0
         for _ in range(_RESCUES if held.any() else 0):
@@ -180,4 +201,4 @@ class Cones:
             at = self.program(middle, ratio, at, 8)
             good = at.value < 0
             low, top = np.where(good, low, middle), np.where(good, middle, top)
-        return np.asarray(np.where(held & (low < top), top, np.pi)[:, 0])
+        return np.asarray(np.where(held & (low < top), top, np.pi))

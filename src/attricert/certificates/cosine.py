@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from attricert.certificates import solve
 from attricert.certificates.cone import Cones
-from attricert.certificates.displacement import displacement, map_facts, programs, scalar_ratio
+from attricert.certificates.displacement import Displacement, displacement, map_facts, programs, scalar_ratio
 from attricert.certificates.evidence import Evidence
 from attricert.certificates.program import Facts, Point, largest_mean
 from attricert.certificates.terms import Terms
 from attricert.confidence import mean_distance
+from attricert.noise import LikelihoodRatio
 
 __all__ = [
     "LOST_MASS",
@@ -47,7 +48,8 @@ TOTAL_VARIATION = "size of the maps: nothing else is known of them; prove their 
 _COSINE_MARGIN = 4e-15
 _SPREAD_MARGIN = 1e-12
 _SCALES = 64.0  # noise scales up to which an eps is looked for; beyond, no bound is below M
-_WARM_STEPS = 6  # of Newton's method, from the solution of a near program
+_STEPS = 12  # of Newton's method at the most
+_NARROW = 4.0
 
 
 def trivial(terms: Terms) -> float:
@@ -60,27 +62,37 @@ def cosine(evidence: Evidence, eps: Array) -> Array:
 
     `trivial` where nothing can be said.
     """
-    shape = (len(evidence), eps.shape[1])
+    grid = np.broadcast_to(eps, (len(evidence), eps.shape[1]))
+    moves, cones = Displacement(evidence), Cones.of(evidence, 1)
+    turn, columns = None, []
+    for j in range(grid.shape[1]):
+        size = grid[:, [j]]
+        rows, turned = None, np.full(size.shape, np.pi)
+        if cones is not None:
+            turn = cones.angles(scalar_ratio(evidence.terms, size), turn)
+            turned = np.where(size > 0, turn.angle, np.pi)
+            # Beyond a few times its error of direction a cone tells more than a ball of any displacement.
+            wanted = (turned >= np.pi) | (turned < _NARROW * cones.lean) | (size == 0)
+            rows = None if evidence.terms.observed is not None else np.flatnonzero(wanted)
+        columns.append(_bound(evidence, size, moves.at(size, rows), turned))
+    bound = np.concatenate(columns, axis=1)
+    return np.asarray(np.maximum(bound - np.abs(bound) * _COSINE_MARGIN, trivial(evidence.terms)))
+
+
+def _bound(evidence: Evidence, eps: Array, moved: Array, turned: Array) -> Array:
+    """From the displacement and from the angle, whichever tells more; columns of shape (n, 1)."""
     norm = evidence.norm.lower[:, None]
-    moved = displacement(evidence, eps)
-    cones = Cones.of(evidence, shape[1])
-    turned = np.full(shape, np.pi)
-    if cones is not None:
-        angles = cones.angles(np.broadcast_to(eps, shape).reshape(-1, 1))
-        turned = np.where(eps > 0, angles.reshape(shape), np.pi)
     if evidence.terms.observed is not None:
         here, there = distance_here(evidence)[:, None], distance_there(evidence, eps, moved)
         turned = np.minimum(turned, _turn(moved, norm)) * (1 + _COSINE_MARGIN)
         angle = turned + _turn(here, norm) + _turn(there, norm - moved)
-        bound = np.cos(np.minimum(angle, np.pi))
-    else:
-        inside = (moved < norm) & (norm > 0)
-        safe = np.where(inside, norm, 1.0)
-        # The tangent from h to the ball of radius D around it; (c - D)(c + D): no cancellation as D -> c.
-        tangent = np.sqrt(np.maximum((safe - moved) * (safe + moved), 0.0)) / safe
-        bound = np.where(inside, tangent, NOTHING)
-        bound = np.maximum(bound, np.where(turned < np.pi / 2, np.cos(turned), NOTHING))
-    return np.asarray(np.maximum(bound - np.abs(bound) * _COSINE_MARGIN, trivial(evidence.terms)))
+        return np.asarray(np.cos(np.minimum(angle, np.pi)))
+    inside = (moved < norm) & (norm > 0)
+    safe, moved = np.where(inside, norm, 1.0), np.where(inside, moved, 0.0)
+    # The tangent from h to the ball of radius D around it; (c - D)(c + D): no cancellation as D -> c.
+    tangent = np.sqrt(np.maximum((safe - moved) * (safe + moved), 0.0)) / safe
+    bound = np.where(inside, tangent, NOTHING)
+    return np.maximum(bound, np.where(turned < np.pi / 2, np.cos(turned), NOTHING))
 
 
 def max_eps(evidence: Evidence, threshold: Array) -> Array:
@@ -91,40 +103,48 @@ def max_eps(evidence: Evidence, threshold: Array) -> Array:
     shape = (len(evidence), threshold.shape[1])
     higher = np.broadcast_to(np.minimum(threshold * (1 + 4 * _COSINE_MARGIN), 1 - 1e-15), shape)
     upper = np.full(shape, _SCALES * evidence.terms.noise.scale)
-    if evidence.terms.observed is None:
-        return solve.largest(_population_margin(evidence, higher), upper)
-    return solve.largest(lambda eps: higher - cosine(evidence, eps), upper)
+    if evidence.terms.observed is not None:
+        return solve.largest(lambda eps: higher - cosine(evidence, eps), upper)
+    best = np.zeros(shape)
+    for margin in _margins(evidence, higher):
+        # From where the last one has come: mostly the next ones do not hold there.
+        farther = margin(best) < 0
+        if farther.any():
+            found = solve.largest(margin, upper, np.where(farther, best, 0.0))
+            best = np.where(farther, np.maximum(found, best), best)
+    return best
 
 
 Margin = Callable[[Array], Array]
 
 
-def _population_margin(evidence: Evidence, threshold: Array) -> Margin:
-    """Negative at sizes, shape (n, k), at which the cosine is certain to be at the threshold or above."""
+def _margins(evidence: Evidence, threshold: Array) -> Iterator[Margin]:
+    """Each negative at sizes, shape (n, k), at which the cosine is certain to be at the threshold or above."""
     shape, terms = threshold.shape, evidence.terms
     theta = np.arccos(threshold.reshape(-1, 1))
-    allowed = evidence.norm.lower.repeat(shape[1])[:, None] * np.sin(theta) * (1 - 2 * _COSINE_MARGIN)
     cones = Cones.of(evidence, shape[1])
-    sets = [facts.flat(shape) for facts in map_facts(evidence)]
-    last: list[Point | None] = [None] * (len(sets) + 1)
+    if cones is not None:
+        yield _warm(lambda ratio, last, steps: cones.program(theta, ratio, last, steps), 0.0, terms, shape)
+    allowed = evidence.norm.lower.repeat(shape[1])[:, None] * np.sin(theta) * (1 - 2 * _COSINE_MARGIN)
+    for facts in reversed([facts.flat(shape) for facts in map_facts(evidence)]):
+        yield _warm(partial(largest_mean, facts), allowed, terms, shape)
+
+
+def _warm(
+    program: Callable[[LikelihoodRatio, Point | None, int], Point],
+    allowed: Array | float,
+    terms: Terms,
+    shape: tuple[int, int],
+) -> Margin:
+    """A program's excess over what is allowed, each time from the last solution."""
+    last: Point | None = None
 
     def margin(eps: Array) -> Array:
-        ratio, values = scalar_ratio(terms, eps), []
-        for i, facts in enumerate(sets):
-            point = _solved(facts, ratio, last[i])
-            last[i] = point
-            values.append(point.value - allowed)
-        if cones is not None:
-            turned = cones.program(theta, ratio, last[-1], _WARM_STEPS if last[-1] is not None else 24)
-            last[-1] = turned
-            values.append(turned.value)
-        return np.asarray(np.minimum.reduce(values).reshape(shape))
+        nonlocal last
+        last = program(scalar_ratio(terms, eps), last, _STEPS)
+        return np.asarray((last.value - allowed).reshape(shape))
 
     return margin
-
-
-def _solved(facts: Facts, ratio: Any, last: Point | None) -> Point:
-    return largest_mean(facts, ratio) if last is None else largest_mean(facts, ratio, last, _WARM_STEPS)
 
 
 def norm_needed(evidence: Evidence, eps: float, threshold: float) -> float:
@@ -141,7 +161,7 @@ def binding(evidence: Evidence, eps: Array) -> npt.NDArray[np.object_]:
     sets, found = [facts.flat(shape) for facts in map_facts(evidence)], programs(evidence, eps)
     cones = Cones.of(evidence, shape[1])
     if cones is not None:
-        angle = np.minimum(cones.angles(grid.reshape(-1, 1)), np.pi / 2 * (1 - 1e-9))[:, None]
+        angle = np.minimum(cones.angles(ratio).angle, np.pi / 2 * (1 - 1e-9))
         sets.append(cones.facts(np.maximum(angle, cones.lean * (1 + 1e-6) + 1e-9)))
         found.append(largest_mean(sets[-1], ratio))
     margins = [p.value if i < len(found) - (cones is not None) else _against(p, sets[i]) for i, p in enumerate(found)]
@@ -158,7 +178,7 @@ def _against(point: Point, facts: Facts) -> Array:
     return np.asarray(point.value - facts.mean)
 
 
-def _word(facts: Facts, ratio: Any, at: Point) -> npt.NDArray[np.object_]:
+def _word(facts: Facts, ratio: LikelihoodRatio, at: Point) -> npt.NDArray[np.object_]:
     """The largest of three parts: what nothing was drawn of, what lies beyond all regions, and the rest."""
     lost = (ratio.lost * facts.highest)[:, 0]
     tail = np.zeros_like(lost)

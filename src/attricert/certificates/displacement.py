@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +14,11 @@ from attricert.certificates.program import Facts, Point, largest_mean
 from attricert.certificates.terms import Terms
 from attricert.noise import LikelihoodRatio
 
-__all__ = ["displacement", "map_facts", "programs", "region_limits", "scalar_ratio"]
+__all__ = ["Displacement", "displacement", "map_facts", "programs", "region_limits", "scalar_ratio"]
 
 Array = npt.NDArray[np.float64]
+
+_WARM_STEPS = 8  # of Newton's method, from the solution of a near program
 
 
 def scalar_ratio(terms: Terms, eps: Array) -> LikelihoodRatio:
@@ -63,7 +66,36 @@ def programs(evidence: Evidence, eps: Array) -> list[Point]:
     return [largest_mean(facts.flat(shape), ratio) for facts in map_facts(evidence)]
 
 
+@final
+class Displacement:
+    """D(eps), one size an input at a time: what was found for one size is where the search for the next one begins."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self._terms, self._rows = evidence.terms, len(evidence)
+        self._sets = [facts.flat((self._rows, 1)) for facts in map_facts(evidence)]
+        self._last: list[Point | None] = [None] * len(self._sets)
+
+    def at(self, eps: Array, rows: npt.NDArray[np.int64] | None = None) -> Array:
+        """||h(x~) - h(x)|| is at most this for every ||x~ - x|| <= eps, rounded up.
+
+        Args:
+            eps: a size an input, shape (n, 1).
+            rows: the inputs that are asked for, all if None; the others get infinity.
+        """
+        if rows is not None and not rows.size:
+            return np.full(eps.shape, np.inf)
+        asked = np.arange(self._rows) if rows is None else rows
+        ratio, found = scalar_ratio(self._terms, eps[asked]), np.full(eps.shape, np.inf)
+        for i, facts in enumerate(self._sets):
+            some, last = (facts, self._last[i]) if rows is None else (facts.take(asked), None)
+            point = largest_mean(some, ratio) if last is None else largest_mean(some, ratio, last, _WARM_STEPS)
+            if rows is None:
+                self._last[i] = point
+            found[asked] = np.minimum(found[asked], point.value)
+        return np.where(eps > 0, found, 0.0)
+
+
 def displacement(evidence: Evidence, eps: Array) -> Array:
-    """||h(x~) - h(x)|| is at most this for every ||x~ - x|| <= eps: shape (n, k), rounded up."""
-    values = np.minimum.reduce([point.value for point in programs(evidence, eps)])
-    return np.asarray(np.where(eps > 0, values.reshape(len(evidence), -1), 0.0))
+    """D for n inputs at sizes of shape (n, k) or (1, k), shape (n, k)."""
+    grid, moves = np.broadcast_to(eps, (len(evidence), eps.shape[1])), Displacement(evidence)
+    return np.concatenate([moves.at(grid[:, [j]]) for j in range(grid.shape[1])], axis=1)

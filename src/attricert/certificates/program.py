@@ -27,6 +27,7 @@ Array = npt.NDArray[np.float64]
 
 _ROUNDING = 2e-13  # relative to the largest terms: some hundred roundings, exponents up to a thousand
 _STEPS = 24
+_ENOUGH = 1e-12  # relative gain of a step below which the next one is left out
 _STRETCH = 3.0  # a step of Newton's method changes kappa by no more than this factor, nu by no more than a half
 _TANGENTS = 16  # parabolas below the quartic
 _SHARES = (0.02, 0.06, 0.2, 0.6, 2.0)  # of the quartic term, in units of the quadratic one
@@ -83,6 +84,12 @@ class Facts:
         arrays: dict[str, Any] = {n: spread(n, v) for n, v in values.items() if isinstance(v, np.ndarray)}
         return replace(self, **arrays)
 
+    def take(self, rows: npt.NDArray[np.int64]) -> Facts:
+        """Some of the rows."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        arrays: dict[str, Any] = {n: v[rows] for n, v in values.items() if isinstance(v, np.ndarray)}
+        return replace(self, **arrays)
+
 
 class Point(NamedTuple):
     """The program at one (nu, kappa): its value, rounded up, and its derivatives."""
@@ -107,6 +114,7 @@ class Stretches:
         bend: of the parabola, in units of kappa: 1; 0 where no second moment is known; more for a tangent of a quartic.
         offset: what the tangent adds to U, in units of kappa.
         second: what kappa / 2 is multiplied by: s2, and more with a quartic; shape (n, 1).
+        sums: E w^k up to the end of each of them, k = 0, 1, 2; shape (n, S) each.
     """
 
     ends: Array
@@ -114,15 +122,24 @@ class Stretches:
     bend: Array
     offset: Array
     second: Array
+    sums: tuple[Array, Array, Array]
 
     @classmethod
-    def of(cls, facts: Facts) -> Stretches:
-        """One for each region, and one beyond."""
+    def of(cls, facts: Facts, ratio: LikelihoodRatio, like: Stretches | None = None) -> Stretches:
+        """One for each region, and one beyond.
+
+        Args:
+            facts: of n scalars.
+            ratio: of n shifts.
+            like: those of other facts about the same regions and shifts, whose ends and sums are the same.
+        """
         limits = np.clip(np.concatenate([facts.limits, facts.highest], axis=1), 0.0, facts.highest)
         bend = np.ones_like(limits)
         if facts.inside:
             bend[:, -1] = 0.0
-        return cls(-special.ndtri(facts.outside), limits, bend, np.zeros_like(limits), facts.second)
+        ends = -special.ndtri(facts.outside) if like is None else like.ends
+        sums = _sums(ends, ratio) if like is None else like.sums
+        return cls(ends, limits, bend, np.zeros_like(limits), facts.second, sums)
 
     def with_quartic(self, facts: Facts, ratio: LikelihoodRatio, at: Point, share: float) -> Stretches:
         """With a term kappa share (q+)^4 / (4 s2), bounded below by its tangent parabolas.
@@ -143,7 +160,11 @@ class Stretches:
         bend = np.where(inside, 1 + share * square / facts.second, np.take_along_axis(self.bend, region, axis=1))
         fourth = facts.second if facts.fourth is None else facts.fourth
         second = facts.second + share * fourth / (2 * facts.second)
-        return Stretches(ends, limits, bend, share * square**2 / (4 * facts.second), second)
+        return Stretches(ends, limits, bend, share * square**2 / (4 * facts.second), second, _sums(ends, ratio))
+
+
+def _sums(ends: Array, ratio: LikelihoodRatio) -> tuple[Array, Array, Array]:
+    return ratio.below(np.concatenate([ends, np.full_like(ends, np.inf, shape=(len(ends), 1))], axis=1))
 
 
 def _root(pull: Array, weight: Array) -> Array:
@@ -161,7 +182,7 @@ def largest_mean(facts: Facts, ratio: LikelihoodRatio, start: Point | None = Non
         start: where to begin, e.g. the solution of a similar program.
         steps: of Newton's method.
     """
-    stretches = Stretches.of(facts)
+    stretches = Stretches.of(facts, ratio)
     if np.isinf(facts.second).all():
         return _by_range(stretches, facts, ratio)
     best = newton(stretches, facts, ratio, start, steps)
@@ -191,12 +212,15 @@ def _by_range(p: Stretches, facts: Facts, ratio: LikelihoodRatio) -> Point:
 
 def newton(stretches: Stretches, facts: Facts, ratio: LikelihoodRatio, start: Point | None, steps: int) -> Point:
     """The best of some steps of Newton's method on the convex function of (nu, kappa)."""
-    best = at = evaluate(stretches, facts, ratio, *_first(stretches, ratio))
+    best = at = evaluate(stretches, facts, ratio, *_first(stretches))
     if start is not None:  # the solution of a program that is not so near after all may be a bad start
         best = at = _better(at, evaluate(stretches, facts, ratio, start.nu, start.kappa))
     for _ in range(steps - 1):
         at = evaluate(stretches, facts, ratio, *step(at, stretches, facts))
+        gained = best.value - at.value
         best = _better(best, at)
+        if not bool((gained > _ENOUGH * np.abs(at.value)).any()):
+            break
     return best
 
 
@@ -229,28 +253,29 @@ def evaluate(p: Stretches, facts: Facts, ratio: LikelihoodRatio, nu: Array, kapp
     left = np.concatenate([middle, right], axis=1)
     end = np.concatenate([right, np.full_like(middle, np.inf)], axis=1)
     bent = kappa * p.bend
-    knee = np.clip(ratio.crossing(nu + bent * p.limits), left, end)
     # Means of 1, w, w^2 up to each of these points; their differences are those of the stretches between them.
-    points = np.concatenate([low, left, knee], axis=1)
-    s = left.shape[1]
-    sums = ratio.below(points)
-    (l0, l1, l2), (m0, m1, m2) = ([v[:, i : i + 1] for v in sums] for i in (0, 1))
-    (a0, a1, a2), (k0, k1, k2) = ([v[:, i : i + s] for v in sums] for i in (1, 1 + s))
-    r0 = np.concatenate([a0[:, 1:], np.ones_like(m0)], axis=1)
-    r1 = np.concatenate([a1[:, 1:], np.broadcast_to(1.0 - ratio.lost, m0.shape)], axis=1)
+    (l0, m0), (l1, m1), (l2, m2) = (np.hsplit(v, 2) for v in ratio.below(np.concatenate([low, middle], axis=1)))
+    later = end > middle
+    r0, r1, r2 = (np.where(later, v, m) for v, m in zip(p.sums, (m0, m1, m2), strict=True))
+    a0, a1, a2 = (np.concatenate([m, r[:, :-1]], axis=1) for m, r in ((m0, r0), (m1, r1), (m2, r2)))
+    knee = ratio.crossing(nu + bent * p.limits)
+    flat_from = knee <= left
+    k0, k1, k2 = (np.where(flat_from, a, r) for a, r in ((a0, r0), (a1, r1), (a2, r2)))
+    rows, columns = np.nonzero(~flat_from & (knee < end))
+    for k, inner in zip((k0, k1, k2), ratio.take(rows).below(knee[rows, columns][:, None]), strict=True):
+        k[rows, columns] = inner[:, 0]
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         # On parabolas q = (w - nu) / bent, on limits q = R; below w = nu likewise, with bend 1 and -lowest.
         inverse = np.where(bent > 0, 1 / np.where(bent > 0, bent, 1.0), 0.0)
         inverse_low = np.where(kappa > 0, 1 / np.where(kappa > 0, kappa, 1.0), 0.0)
         z0, z1, z2 = k0 - a0, k1 - a1, k2 - a2
-        f0 = r0 - k0
+        f0, mass = r0 - k0, r0 - a0
         q1, q2 = (z1 - nu * z0) * inverse, np.maximum(z2 - 2 * nu * z1 + nu**2 * z0, 0.0) * inverse
         y0, y1, y2 = m0 - l0, m1 - l1, m2 - l2
         p1, p2 = (y1 - nu * y0) * inverse_low, np.maximum(y2 - 2 * nu * y1 + nu**2 * y0, 0.0) * inverse_low
         push = r1 - k1 - nu * f0
         flat = p.limits * push - 0.5 * bent * p.limits**2 * f0
         flat_low = facts.lowest * (nu * l0 - l1) - 0.5 * kappa * facts.lowest**2 * l0
-        mass = r0 - a0
         gain = _sum(0.5 * q2 + flat + kappa * p.offset * mass) + 0.5 * p2 + flat_low
         known = np.isfinite(p.second)
         moments = np.where(known, 0.5 * kappa * np.where(known, p.second, 0.0), 0.0)
@@ -294,9 +319,9 @@ def _elsewhere(p: Stretches, facts: Facts, ratio: LikelihoodRatio, nu: Array, ka
     return np.asarray(facts.outside[:, -1:] * np.maximum(facts.lowest * nu - gained, 0.0))
 
 
-def _first(p: Stretches, ratio: LikelihoodRatio) -> tuple[Array, Array]:
+def _first(p: Stretches) -> tuple[Array, Array]:
     """nu = 1, and the kappa that would be best without limits, of a ratio that is not too wild."""
-    m0, m1, m2 = ratio.below(np.full_like(p.second, np.inf))
+    m0, m1, m2 = (v[:, -1:] for v in p.sums)
     chi = np.clip(m2 - 2 * m1 + m0, 1e-20, 10.0)
     known = np.isfinite(p.second)
     kappa = np.sqrt(chi / np.maximum(np.where(known, p.second, 1.0), 1e-300))

@@ -12,16 +12,17 @@ __all__ = ["largest", "least_scale"]
 Array = npt.NDArray[np.float64]
 
 _EDGE = 0.02  # a secant's point is kept so far from the ends, as a part of the bracket: both of them close in
-_TOLERANCE = 1e-12
+_TOLERANCE = 1e-11
 
 
-def largest(margin: Callable[[Array], Array], upper: Array, steps: int = 80) -> Array:
-    """For each entry, the largest value found in [0, upper] at which a margin is negative; 0 where none was.
+def largest(margin: Callable[[Array], Array], upper: Array, lower: Array | None = None, steps: int = 80) -> Array:
+    """For each entry, the largest value found from lower to upper at which a margin is negative; lower where none was.
 
-    False position, with a bisection every third step. The point that is kept had a negative margin when it was
-    evaluated, so the result is certified even were the claim not monotone.
+    False position, with a bisection every third step; ``lower`` is 0 by default.
+    The point that is kept had a negative margin when it was evaluated, so the result is certified even were the claim
+    not monotone.
     """
-    low, high = np.zeros_like(upper), upper.copy()
+    low, high = np.zeros_like(upper) if lower is None else lower, upper.copy()
     at_low, at_high = np.full(upper.shape, -np.inf), margin(high)
     everywhere = at_high < 0
     for count in range(steps):

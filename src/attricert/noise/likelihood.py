@@ -30,6 +30,10 @@ class LikelihoodRatio(ABC):
         """Mass that the noise at x~ has where that at x has none: 1 - E w."""
 
     @abstractmethod
+    def take(self, rows: npt.NDArray[np.int64]) -> LikelihoodRatio:
+        """That of some of the shifts, which are the rows of a column."""
+
+    @abstractmethod
     def at(self, z: Array) -> Array:
         """w(z)."""
 
@@ -57,6 +61,10 @@ class GaussianRatio(LikelihoodRatio):
     def lost(self) -> Array:
         """None."""
         return np.zeros_like(self.e)
+
+    def take(self, rows: npt.NDArray[np.int64]) -> GaussianRatio:
+        """Of some rows."""
+        return GaussianRatio(self.e[rows])
 
     def at(self, z: Array) -> Array:
         """As said."""
@@ -95,6 +103,10 @@ class BallRatio(LikelihoodRatio):
     def lost(self) -> Array:
         """The part of the second body that the first does not cover is as large."""
         return self.mass
+
+    def take(self, rows: npt.NDArray[np.int64]) -> BallRatio:
+        """Of some rows."""
+        return BallRatio(self.mass[rows])
 
     def at(self, z: Array) -> Array:
         """0 or 1."""
