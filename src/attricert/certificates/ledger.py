@@ -13,13 +13,13 @@ __all__ = ["LEGACY_WEIGHTS", "WEIGHTS", "Ledger"]
 # The widths of the first five decide the cosine; those of the others hardly depend on their share, which enters through
 # its logarithm. Where nothing sharper than the top variance is proven it gets more.
 WEIGHTS: Mapping[str, float] = {
-    "norm": 0.6,
-    "top_variance": 0.3,
-    "inside_variance": 0.8,
-    "drift": 0.2,
+    "norm": 0.4,
+    "top_variance": 0.1,
+    "inside_variance": 0.6,
+    "drift": 0.1,
     "regions": 2.0,
     "fourth": 1.0,
-    "entries": 0.1,
+    "entries": 0.3,
     "prediction": 0.05,
     "here": 1.0,
     "there": 1.0,

@@ -23,7 +23,7 @@ _BEYOND = (
     0.1,
     0.8,
 )  # how much farther than all draws the last regions reach, in units of these' distance from the median
-_OUTERMOST = 0.7  # its part of the regions' share of alpha
+_OUTERMOST = 0.8  # its part of the regions' share of alpha
 _TUNING_ROWS = 256
 _ROUNDING = 1e-12
 
