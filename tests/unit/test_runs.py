@@ -4,8 +4,10 @@ import dataclasses
 import json
 import os
 import random
+import re
 import signal
 import threading
+from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -17,6 +19,7 @@ from PIL import Image
 
 import attricert as ac
 from attricert import runs
+from attricert.report.results import COLUMNS, columns_as_markdown
 from attricert.runs import running, store, work
 from attricert.runs.executors import Executor
 from attricert.runs.interrupts import deferred_interrupts
@@ -421,6 +424,16 @@ def test_parquet_for_pandas_polars_and_duckdb(whole):
     for frame in (pd.read_parquet(whole.folder / "parts"), pl.read_parquet(parts), duckdb.sql(f"from '{parts}'").df()):
         assert set(frame.columns) >= set(SCHEMA.names)
         assert len(frame) == 6
+
+
+def test_the_columns_of_results_are_documented(whole):
+    text = (Path(__file__).parents[2] / "docs" / "columns.md").read_text()
+    assert text.partition("| column |")[0].startswith("# Columns of `results.parquet`\n")
+    assert text.endswith("\n\n" + columns_as_markdown())
+    (row, *_) = runs.certificates(whole, runs.Asked((0.02,), (0.9,), top_k=50))
+    patterns = [column.name.format(eps="0.02", cosine="0.9", k="50") for column in COLUMNS]
+    named = [*re.findall("`([a-z]+)`", text.partition("| column |")[0]), *patterns]
+    assert set(row) == {name for name in named if "functional" not in name}
 
 
 def test_evidence_comes_back_exactly(whole):
