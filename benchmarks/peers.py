@@ -87,14 +87,15 @@ class LoadedConfig:
 
     def cosine(self, noise: ac.UniformBall | ac.Gaussian) -> Found:
         smoothed = ac.SmoothedAttribution(ac.Saliency(self.model), noise)
-        settings = {"n_samples": SAMPLES, "alpha": ALPHA, "seed": 0, "features": False, "label": False}
+        settings = {"n_samples": SAMPLES, "alpha": ALPHA, "seed": 0, "prove": ("top_variance", "cone")}
         return Found(SAMPLES, {"cosine": smoothed.certify(self.x, self.target, **settings).cosine(EPS)})
 
     def top(self, *, absolute: bool) -> Found:
         bound, saliency = ac.Normalize(max_entry=MAX_ENTRY), ac.Saliency(self.model, abs=absolute)
         smoothed = ac.SmoothedAttribution(saliency, ac.Gaussian(SIGMA), bound)
-        found = smoothed.certify(self.x, self.target, n_samples=SAMPLES, alpha=ALPHA, seed=0, label=False)
-        return Found(SAMPLES, {TOP: found.top_k(K, EPS, absolute=True)})
+        prove = ("top_variance", "cone", "entries")
+        found = smoothed.certify(self.x, self.target, n_samples=SAMPLES, alpha=ALPHA, seed=0, prove=prove)
+        return Found(SAMPLES, {TOP: found.top_k_overlap(EPS, K, absolute=True)})
 
     def sparsified(self, tau: float) -> Found:
         smoothing = SparsifiedSmoothGrad(ac.Saliency(self.model), SIGMA, tau=tau, n_samples=SAMPLES, alpha=ALPHA)

@@ -64,8 +64,8 @@ def offline() -> float:
         many = runs.Store.create(Path(folder) / "many", replace(one.manifest, inputs=ROWS), {}, any_seed=False)
         for start in range(0, ROWS, 64):  # parts of the size that runs write
             numbers = range(start, min(start + 64, ROWS))
-            norms = {i: facts["norm"] * (0.5 + i / 2 / ROWS) for i in numbers}
-            rows = [Row({**facts, "id": str(i), "position": i, "norm": norm}) for i, norm in norms.items()]
+            norms = {i: facts["norm.lower"] * (0.5 + i / 2 / ROWS) for i in numbers}
+            rows = [Row({**facts, "id": str(i), "position": i, "norm.lower": norm}) for i, norm in norms.items()]
             Part(many.folder / "parts" / f"0000-of-0001-{start // 64:06d}.parquet").write(rows, many.manifest.digest)
         begun = time.perf_counter()
         runs.certificates(many, runs.Asked((0.01, 0.02), (0.9,)))

@@ -49,7 +49,8 @@ def measure(name: str, data: str, restarts: int, attacked: int, certified: int) 
     attack = attacks.PGD(attacks.TopKLoss(k), restarts=restarts)
     found = attack.run(g, images[:attacked], predicted[:attacked], eps=EPS[data], seed=0)
     sm = ac.SmoothedAttribution(g, ac.Gaussian(SIGMA))
-    certificate = sm.certify(images[:certified], predicted[:certified], n_samples=SAMPLES, seed=0, features=False)
+    prove = ["top_variance", "cone", "prediction"]
+    certificate = sm.certify(images[:certified], predicted[:certified], n_samples=SAMPLES, seed=0, prove=prove)
     top = metrics.top_k_intersection(found.maps, found.clean, k)
     return {
         "attacked": {

@@ -11,13 +11,15 @@ from attricert.certificates import Claim, Ledger, Observed
 from attricert.errors import ArgumentError
 from attricert.proving import CONFIDENCES
 
-__all__ = ["PROVABLE", "Options"]
+__all__ = ["FIXED", "PROVABLE", "Options"]
 
 PROVABLE = ("top_variance", "cone", "fourth", "entries", "prediction")
 """What can be proven beside the norm; `Options.prove` says what each is for."""
 
+FIXED = ("cone", "fourth", "prediction")
+"""Of these, those whose bounds hold at a number of draws that is fixed in advance."""
+
 _FEWEST = 100  # draws for a certificate; with fewer no bound says anything
-_FIXED = ("cone", "fourth", "prediction")  # their bounds hold at a number of draws that is fixed in advance
 _LEDGER = {"cone": ("inside_variance", "drift", "regions")}
 
 
@@ -83,7 +85,7 @@ class Options:
         if self.prove is None:
             wanted = [name for name in PROVABLE if name != "fourth" and (classifier or name != "prediction")]
             if self.stop_at is not None:
-                wanted = [name for name in wanted if name not in _FIXED]
+                wanted = [name for name in wanted if name not in FIXED]
             return () if self.confidence == "asymptotic" else tuple(wanted)
         if "prediction" in self.prove and not classifier:
             raise ArgumentError("prove", list(self.prove), "'prediction' needs a classifier, or a model and a target")
@@ -107,7 +109,7 @@ class Options:
         asked = list(self.prove or ())
         if self.confidence == "asymptotic" and asked:
             raise ArgumentError("prove", asked, "confidence='asymptotic' is about the norm alone; nothing goes with it")
-        fixed = [name for name in asked if name in _FIXED]
+        fixed = [name for name in asked if name in FIXED]
         if self.stop_at is not None and fixed:
             text = f"{', '.join(fixed)}: proven at a fixed number of draws, which stop_at does not have"
             raise ArgumentError("prove", asked, text)

@@ -54,11 +54,12 @@ def test_the_first_inputs_alone_into_another_folder(capsys):
 
 @pytest.mark.usefixtures("_run")
 def test_a_false_claim_fails_with_exit_1(capsys):
-    """Ten times the norm, no spread: the certificate claims far too much."""
+    """A larger norm and no spread: the certificate claims far too much."""
     store = ac.runs.Store.open(Path("run"))
     (part,) = store.parts()
     forged = [
-        {**row.facts, "norm": 10 * row.facts["norm"], "spread": 1e-4 * row.facts["spread"]} for row in part.rows()
+        {**row.facts, "norm.lower": 0.99, "top_variance.upper": 1e-4 * row.facts["top_variance.upper"]}
+        for row in part.rows()
     ]
     part.write([Row(facts) for facts in forged], store.manifest.digest)
     assert main([*ATTACK, "--eps", "0.8"]) == 1

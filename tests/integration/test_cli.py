@@ -49,11 +49,8 @@ def test_certify_writes_what_it_prints(capsys):
     assert row["cosine_eps_0.01"] > row["cosine_eps_0.04"] > 0.9
     assert json.loads(table.schema.metadata[b"attricert"])["config"]["n_samples"] == 300
     certificate = ac.runs.load("run")
-    assert certificate.statement.to_dict() == {
-        **printed["statement"],
-        "parts": ("norm", "features", "label"),
-        "moments": (),
-    }
+    assert json.loads(certificate.terms.to_json()) == printed["terms"]
+    assert {"norm", "entries", "prediction"} <= set(printed["terms"]["ledger"]["shares"])
     np.testing.assert_array_equal(certificate.max_eps(0.9), [r["max_eps_cosine_0.9"] for r in printed["rows"]])
     config = yaml.safe_load(Path("run/config.yaml").read_text())
     assert (config["seed"], config["n_samples"], config["eps"]) == (5, 300, [0.01, 0.04])
@@ -100,11 +97,11 @@ def test_what_is_claimed_is_named_exactly(capsys):
 
 
 def test_printed_is_labelled(capsys):
-    ac.certificates.printed.warn_once.cache_clear()
+    ac.certificates.paper._warn_once.cache_clear()
     assert main([*CERTIFY, "--method", "printed"]) == 0
     out, err = capsys.readouterr()
     assert "NOT lower bounds" in " ".join(out.split())
-    assert "attricert: note: method='printed' is the paper's Theorem 1 as printed; it is not a lower bound" in err
+    assert "attricert: note: PaperCertificate is the paper's Theorem 1 as printed; it is not a lower bound" in err
 
 
 def test_a_users_own_model_attribution_and_images(capsys, digits):
@@ -124,7 +121,7 @@ def test_a_users_own_model_attribution_and_images(capsys, digits):
 
 
 def test_outcomes_are_shown(capsys):
-    assert main([*CERTIFY, "--stop-when", "0.01", "0.9", "--target", "label"]) == 0
+    assert main([*CERTIFY, "--stop_eps", "0.01", "--stop_cosine", "0.9", "--target", "label"]) == 0
     assert capsys.readouterr().out.count("proven") == 3
 
 
@@ -146,6 +143,12 @@ def test_outcomes_are_shown(capsys):
         (["--attribution", "salience"], "did you mean 'saliency'"),
         (["--confidence", "beting"], "did you mean 'betting'"),
         (["--method", "printd"], "did you mean 'printed'"),
+        (["--method", "printed", "--guarantee", "observed"], "method='printed': the paper's theorem is for uniform"),
+        (["--stop_eps", "0.01"], "stop_cosine=None: is needed with stop_eps"),
+        (["--stop_cosine", "0.9"], "stop_eps=None: is needed with stop_cosine"),
+        (["--stop_eps", "0.01", "--stop_cosine", "0.9", "--prove", "cone"], "cone: proven at a fixed number of draws"),
+        (["--observed_samples", "300"], "observed_samples=300: goes with guarantee=observed"),
+        (["--prove", "forth"], "did you mean 'fourth'"),
         (["--target", "12"], "target=12: must be a class index from 0 to 9"),
         (["--target", "dog"], "must be predicted, label, or a class number"),
         (["--bound", "clip"], "bound='clip': goes with --max_norm"),
@@ -219,7 +222,7 @@ def test_interrupted_is_130_and_writes_nothing(capsys, monkeypatch):
 
 def test_the_demo_draws_two_pictures(capsys):
     assert main(["demo", "--n-samples", "200"]) == 0
-    assert capsys.readouterr().out.count("mnist:test:") == 16  # certificates, and prediction and features
+    assert capsys.readouterr().out.count("mnist:test:") == 16  # certificates, and prediction and entries
     for name in ("maps", "curves"):
         with Image.open(f"attricert-demo/{name}.png") as picture:
             pixels = np.asarray(picture.convert("RGB"))
@@ -247,13 +250,38 @@ def test_gaussian_noise_brings_the_new_columns(capsys, tmp_path):
         assert head in printed
     row = pq.read_table(out / "results.parquet").to_pylist()[0]
     certificate = ac.runs.load(out)
-    assert row["label_certified"] == 7
-    assert row["top_50_eps_0.02"] == certificate.top_k(50, 0.02)[0] > 0
+    assert row["certified_prediction"] == 7
+    assert row["top_50_overlap_eps_0.02"] == certificate.top_k_overlap(0.02, 50)[0] > 0
     assert row["signs_eps_0.02"] == (certificate.signs(0.02)[0] != 0).mean() > 0.3
-    assert row["kendall_eps_0.02"] == certificate.kendall(0.02)[0]
+    assert row["kendall_tau_eps_0.02"] == certificate.kendall_tau(0.02)[0]
     assert row["joint_eps_0.02"] == row["cosine_eps_0.02"]
     assert row["binding_eps_0.02"] == certificate.binding(0.02)[0]
     assert len(row["functional_low_eps_0.02"]) == len(row["functional_high_eps_0.02"]) == 2
+
+
+def test_what_is_proven_can_be_chosen(capsys, tmp_path):
+    proven = ["--prove", "fourth", "entries", "--n_samples", "400", "--seed", "1", "--out", str(tmp_path / "run")]
+    assert main([*GAUSSIAN, *proven, "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    shares = printed["terms"]["ledger"]["shares"]
+    assert set(shares) == {"norm", "top_variance", "inside_variance", "drift", "regions", "fourth", "entries"}
+    assert sum(shares.values()) == pytest.approx(1e-3)
+    assert {"signs_eps_0.02", "top_variance"} <= set(printed["rows"][0])
+    assert "prediction_radius" not in printed["rows"][0]
+    assert ac.runs.load(tmp_path / "run").evidence.fourth is not None
+    assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["prove"] == ["fourth", "entries"]
+    assert main(["certify", "--out", str(tmp_path / "run"), "--prove", "entries"]) == 2
+    assert "(prove: ['fourth', 'entries'] -> ['entries'])" in capsys.readouterr().err
+
+
+def test_a_config_file_of_version_0_1_is_read(capsys):
+    old = {"model": "mnist-standard", "data": "mnist:sample[0:1]", "noise": "gaussian", "radius": None, "sigma": 0.125}
+    old |= {"n_samples": 300, "moments": [2, 4], "skip_label": True, "stop_when": None, "functionals": None}
+    Path("old.yaml").write_text(yaml.safe_dump({**old, "seed": 1, "eps": [0.02], "cosine": [0.9], "top_k": None}))
+    assert main(["certify", "--config", "old.yaml", "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert {"fourth", "entries"} <= set(printed["terms"]["ledger"]["shares"])
+    assert "prediction" not in printed["terms"]["ledger"]["shares"]
 
 
 @pytest.mark.parametrize(
@@ -261,7 +289,7 @@ def test_gaussian_noise_brings_the_new_columns(capsys, tmp_path):
     [
         (["--functionals", "nowhere.npy"], "functionals='nowhere.npy': must be a readable .npy file"),
         (["--top_k", "785"], "top_k=785: must be at most the number of features, 784"),
-        (["--moments", "2", "3"], "must be even and increasing"),
+        (["--method", "printed"], "the paper's theorem is for uniform noise"),
         (["--max_entry", "-1"], "max_entry=-1.0: must be a finite number > 0"),
     ],
 )

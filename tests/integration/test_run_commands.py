@@ -55,7 +55,7 @@ def test_a_run_is_gone_on_with_by_its_name_alone(run, capsys, monkeypatch):
     # What is given counts, also where it is what would be taken without.
     assert main(["certify", "--out", "run", "--n_samples", "10000"]) == 2
     assert "(n_samples: 400 -> 10000)" in capsys.readouterr().err
-    Path("usual.yaml").write_text("n_samples: 10000\nmaps: keep\nskip_label: false\n")
+    Path("usual.yaml").write_text("n_samples: 10000\nmaps: keep\nprove: null\n")
     assert main(["certify", "--out", "run", "--config", "usual.yaml"]) == 2
     assert "(n_samples: 400 -> 10000)" in capsys.readouterr().err
     usual = ["--eps", "0.02", "0.05", "0.1", "--cosine", "0.8", "0.9", "--json"]
@@ -101,12 +101,12 @@ def test_certificates_need_no_model(run, capsys, monkeypatch):
     certificate = runs.load("run")
     assert [row["cosine_eps_0.02"] for row in rows] == certificate.cosine(0.02).tolist()
     assert "signs_eps_0.01" not in rows[0]
-    more = printed(capsys, "certificates", "run", "--features", "--top_k", "50", "--out", "c.parquet", "--json")["rows"]
-    assert [row["top_50_eps_0.02"] for row in more] == certificate.top_k(50, 0.02).tolist()
+    more = printed(capsys, "certificates", "run", "--entries", "--top_k", "50", "--out", "c.parquet", "--json")["rows"]
+    assert [row["top_50_overlap_eps_0.02"] for row in more] == certificate.top_k_overlap(0.02, 50).tolist()
     assert pq.read_table("c.parquet").to_pylist() == more
     assert main(["certificates", "run", "--out", "c.parquet"]) == 2
     assert "exists already" in capsys.readouterr().err
-    assert main(["certificates", "run", "--features", "--top_k", "785"]) == 2
+    assert main(["certificates", "run", "--entries", "--top_k", "785"]) == 2
     assert "top_k=785" in capsys.readouterr().err
     assert main(["certificates", "nowhere"]) == 2
     assert "run='nowhere': must be a folder made by attricert certify --out" in capsys.readouterr().err
@@ -140,8 +140,8 @@ def forge(run, change, honest_digest):
         pq.write_table(pa.Table.from_pylist(table, schema=part.table().schema), part.path)
 
 
-def statement_of(run):
-    return runs.Store.open(run).table()["statement"][0].as_py()
+def terms_of(run):
+    return runs.Store.open(run).table()["terms"][0].as_py()
 
 
 def edit(path, change):
@@ -158,7 +158,7 @@ def config_edit(run):
 def maps_edit(run):
     (path,) = (run / "maps").iterdir()
     arrays = load_file(path)
-    arrays["0.feature_low"] += 1e-3
+    arrays["0.entries.low"] += 1e-3
     save_file(arrays, path)
 
 
@@ -186,7 +186,7 @@ TAMPERING = {
         "weights_sha256: '0000",
     ),
     "evidence": (
-        lambda run: forge(run, {"norm": 0.99}, honest_digest=False),
+        lambda run: forge(run, {"norm.lower": 0.99}, honest_digest=False),
         "digests of rows",
         "mnist:test:0: its row",
     ),
@@ -195,17 +195,17 @@ TAMPERING = {
     "missing row": (drop_row, "certificates from", "results.parquet has 3 rows, the evidence 4"),
     # With a digest computed anew, which anybody can: only sampling again finds it.
     "norm, digest redone": (
-        lambda run: forge(run, {"norm": 0.9}, honest_digest=True),
+        lambda run: forge(run, {"norm.lower": 0.9}, honest_digest=True),
         "sampled again, same seed",
-        "mnist:test:0: norm is 0.9, sampled again 0.8",
+        "mnist:test:0: norm.lower is",
     ),
     "tiny, digest redone": (
-        lambda run: forge(run, {"spread": 0.0}, honest_digest=True),
+        lambda run: forge(run, {"top_variance.upper": 0.0}, honest_digest=True),
         "sampled again, same seed",
-        "mnist:test:0: spread is 0.0, sampled again",
+        "mnist:test:0: top_variance.upper is",
     ),
     "other seeds": (
-        lambda run: forge(run, {"norm": 0.2}, honest_digest=True),
+        lambda run: forge(run, {"norm.lower": 0.2}, honest_digest=True),
         "sampled again, other seeds",
         "mnist:test:0: norm is 0.2, with other draws 0.8",
     ),
@@ -219,10 +219,10 @@ TAMPERING = {
         "sampled again, same seed",
         "mnist:test:0: is another image",
     ),
-    "statement": (
-        lambda run: forge(run, {"statement": statement_of(run).replace('"alpha": 0.001', '"alpha": 1e-06')}, True),
+    "terms": (
+        lambda run: forge(run, {"terms": terms_of(run).replace('"alpha": 0.001', '"alpha": 1e-06')}, True),
         "sampled again, same seed",
-        "mnist:test:0: statement is",
+        "mnist:test:0: terms are",
     ),
     "a failure that was none": (
         lambda run: forge(run, {"status": "failed", "reason": "no luck"}, honest_digest=True),
@@ -254,7 +254,7 @@ def test_tampering_is_found(run, capsys, name):
 
 def test_merging_does_not_launder_what_was_tampered_with(run, capsys):
     assert main([*CERTIFY, "--out", "clean", "--shard", "1/2"]) == 0
-    forge(run, {"norm": 0.99}, honest_digest=False)
+    forge(run, {"norm.lower": 0.99}, honest_digest=False)
     assert main(["merge", "clean", "--sources", "run"]) == 0
     capsys.readouterr()
     found = printed(capsys, "verify", "clean", "--sample", "0", "--json", code=1)

@@ -9,7 +9,6 @@ import pytest
 import attricert as ac
 from attricert import runs
 from attricert.files import sha256
-from attricert.runs import config as module
 from attricert.runs.manifest import Manifest
 
 STORED = sorted((Path(__file__).parents[2] / "reproduction" / "runs").iterdir())
@@ -17,12 +16,12 @@ WHAT = {"model": "mnist-standard", "data": "mnist:sample"}
 
 
 def test_plain_values_come_back():
-    config = runs.Config.of({**WHAT, "sigma": 0.25, "attribution": "integrated-gradients", "moments": [2, 4]})
+    config = runs.Config.of({**WHAT, "sigma": 0.25, "attribution": "integrated-gradients", "prove": ["cone", "fourth"]})
     assert (config.noise, config.smoothing_noise()) == ("gaussian", ac.Gaussian(0.25))
     assert config.parameters == {"n_steps": 50, "sigma": 0.25, "max_entry": None}
     values = config.to_dict()
     assert list(values)[2:9] == ["attribution", "n_steps", "target", "noise", "sigma", "bound", "max_entry"]
-    assert (values["moments"], values["sigma"]) == ([2, 4], 0.25)
+    assert (values["prove"], values["sigma"]) == (["cone", "fourth"], 0.25)
     assert runs.Config.of(json.loads(json.dumps(values))) == config
     assert hash(config) == hash(runs.Config.of(values))
 
@@ -64,9 +63,46 @@ def test_parameters_are_known_by_name():
         runs.Config(**WHAT, parameters={"sgima": 1.0})
 
 
-def test_old_names_are_read(monkeypatch):
-    monkeypatch.setitem(module._RENAMED, "samples", "n_samples")
-    assert runs.Config.of({**WHAT, "sigma": 1.0, "samples": 300}).n_samples == 300
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({"moments": [2], "skip_label": False, "stop_when": None}, {}),
+        ({"moments": [], "skip_label": False}, {}),
+        ({"moments": [2, 4, 6]}, {"prove": ("top_variance", "cone", "fourth", "entries", "prediction")}),
+        ({"skip_label": True}, {"prove": ("top_variance", "cone", "entries")}),
+        ({"skip_label": True, "maps": "drop"}, {"prove": ("top_variance", "cone"), "maps": "drop"}),
+        ({"stop_when": [0.05, 0.9]}, {"stop_eps": 0.05, "stop_cosine": 0.9}),
+        (
+            {"stop_when": [0.05, 0.9], "skip_label": True},
+            {"stop_eps": 0.05, "stop_cosine": 0.9, "prove": ("top_variance", "entries")},
+        ),
+    ],
+)
+def test_settings_of_version_0_1_are_read(old, new):
+    config = runs.Config.of({**WHAT, "sigma": 1.0, "radius": None, **old})
+    assert config == runs.Config.of({**WHAT, "sigma": 1.0, **new})
+    assert runs.Config.of(config.to_dict()) == config
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"stop_eps": 0.05}, "^stop_cosine=None: is needed with stop_eps"),
+        ({"stop_cosine": 0.9}, "^stop_eps=None: is needed with stop_cosine"),
+        ({"stop_eps": 0.05, "stop_cosine": 1.5}, "^cosine=1.5: must be > 0 and < 1"),
+        ({"stop_eps": 0.05, "stop_cosine": 0.9, "prove": ["cone"]}, "cone: proven at a fixed number of draws"),
+        ({"observed_samples": 300}, "^observed_samples=300: goes with guarantee=observed"),
+        ({"guarantee": "observd"}, "did you mean 'observed'"),
+        ({"prove": ["forth"]}, "did you mean 'fourth'"),
+        ({"prove": ["entries"], "maps": "drop"}, "entries go only where maps are kept"),
+        ({"confidence": "asymptotic", "prove": ["entries"]}, "about the norm alone"),
+        ({"method": "printed"}, "^method='printed': the paper's theorem is for uniform noise and the population"),
+        ({"method": "printed", "sigma": None, "radius": 1.0, "guarantee": "observed"}, "^method='printed': "),
+    ],
+)
+def test_what_does_not_go_together_is_refused(values, message):
+    with pytest.raises(ac.ArgumentError, match=message):
+        runs.Config.of({**WHAT, "sigma": 1.0, **values})
 
 
 def test_another_noise_leaves_the_old_parameters_behind():

@@ -5,15 +5,17 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import attricert as ac
 from attricert import runs
-from attricert.certificates import Certificate
 from attricert.lab.experiments import Bench, montecarlo, table5, table8, table9
 from attricert.lab.experiments.largest_eps import BOUNDS
 from attricert.runs.manifest import model_digest
+from attricert.runs.results import gather, terms
 from attricert.runs.verify import verify
+from attricert.runs.work import Worker
 
 FOLDER = Path(__file__).parents[2] / "reproduction"
 
@@ -43,12 +45,32 @@ def test_table_5_follows_from_its_runs():
             assert len(uniform) == len(gaussian) == full.inputs == 100
             bounds = {
                 "sound": uniform,
-                "printed": Certificate(uniform.evidence, "printed"),
+                "printed": ac.PaperCertificate(uniform.evidence),
                 "variance": gaussian,
             }
             for row in (r for r in found if (r["model"], float(r["radius"])) == (model, radius)):
                 for bound, one in bounds.items():
                     assert float(row[bound]) == pytest.approx(one.max_eps(float(row["cosine"])).mean(), rel=1e-9)
+
+
+def test_table_5_is_made_again_from_its_runs_alone(tmp_path, monkeypatch):
+    """Nothing is certified anew, nothing in them changes, and the same figures come out."""
+    monkeypatch.setattr(Worker, "certify", lambda *_: pytest.fail("certified again"))
+    shutil.copytree(FOLDER / "runs", tmp_path / "runs")
+    result = table5.FULL.run(Bench(tmp_path))
+    result.write(tmp_path, "table5", "attricert reproduce table5")
+    found = list(csv.DictReader((tmp_path / "table5.csv").read_text().splitlines()))
+    assert len(found) == len(rows("table5"))
+    for mine, theirs in zip(found, rows("table5"), strict=True):
+        assert list(mine) == list(theirs)
+        for name, value in theirs.items():
+            if name in ("model", "paper") or not value:
+                assert mine[name] == value
+            else:
+                assert float(mine[name]) == pytest.approx(float(value), rel=1e-9)
+    for path in (FOLDER / "runs").rglob("*.*"):
+        if path.is_file() and path.name != "log.jsonl":
+            assert (tmp_path / "runs" / path.relative_to(FOLDER / "runs")).read_bytes() == path.read_bytes()
 
 
 def test_the_runs_are_of_these_models_and_settings():
@@ -67,6 +89,30 @@ def test_a_run_can_be_verified(name):
     assert [check.problems for check in verify(FOLDER / "runs" / name, sample=1, seed=0) if not check.passed] == []
 
 
+def test_a_run_that_version_0_1_began_is_gone_on_with(tmp_path):
+    """Under its own shares of alpha: an input that is certified again has the row it had; the file holds both kinds."""
+    name = "mnist-standard-gaussian-1.0"
+    shutil.copytree(FOLDER / "runs" / name, tmp_path / name)
+    before = runs.Store.open(tmp_path / name)
+    old = gather(before)
+    (part,) = before.parts()
+    lost = 57
+    part.write([row for row in old if row.facts["position"] != lost], before.manifest.digest)
+    config = table5.FULL.config("mnist-standard", 1.0, "gaussian")
+    after = runs.certify(config, tmp_path / name)
+    rows, found = runs.certified(after)
+    assert [row.facts["position"] for row in rows] == list(range(100))
+    assert [set(row.facts) >= {"terms"} for row in rows] == [i == lost for i in range(100)]
+    assert terms(after) == terms(before)
+    was = certificate("mnist-standard", "gaussian", 1.0)
+    np.testing.assert_allclose(found.max_eps(0.9), was.max_eps(0.9), rtol=1e-4)
+    np.testing.assert_array_equal(np.delete(found.cosine(0.02), lost), np.delete(was.cosine(0.02), lost))
+    results = runs.certificates(after, runs.Asked((0.02,), (0.9,)))
+    assert [row["max_eps_cosine_0.9"] for row in results] == pytest.approx(found.max_eps(0.9).tolist())
+    runs.write_results(after, results)
+    assert [check.problems for check in verify(tmp_path / name, sample=0) if not check.passed] == []
+
+
 def test_table_8_follows_from_its_measurements():
     """And no attack came below T where a bound is claimed."""
     text = (FOLDER / "measured" / "table8.jsonl").read_text()
@@ -78,7 +124,7 @@ def test_table_8_follows_from_its_measurements():
         sound = row["bound"] != BOUNDS["printed"]
         noise = "gaussian" if row["bound"] == BOUNDS["variance"] else "uniform"
         one = certificate(row["model"], noise, float(row["radius"]))
-        eps = (one if sound else Certificate(one.evidence, "printed")).max_eps(full.cosine)
+        eps = (one if sound else ac.PaperCertificate(one.evidence)).max_eps(full.cosine)
         # The last digit of an eps depends on the machine's mathematical functions.
         here = [
             entry["found"]["cosine"]

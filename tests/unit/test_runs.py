@@ -4,8 +4,10 @@ import dataclasses
 import json
 import os
 import random
+import re
 import signal
 import threading
+from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -17,11 +19,12 @@ from PIL import Image
 
 import attricert as ac
 from attricert import runs
+from attricert.report.results import COLUMNS, columns_as_markdown
 from attricert.runs import running, store, work
 from attricert.runs.executors import Executor
 from attricert.runs.interrupts import deferred_interrupts
 from attricert.runs.results import gather
-from attricert.runs.rows import SCHEMA, Row, Unit, certificate_of
+from attricert.runs.rows import SCHEMA, Row, Unit, evidence_of
 from attricert.runs.work import Job, Worker
 
 CONFIG = runs.Config(
@@ -55,15 +58,15 @@ def test_a_run_says_what_certify_says(whole, digits, model):
     predicted = model(x).argmax(dim=1)
     expected = sm.certify(x, predicted, n_samples=200, seed=1, sample_ids=digits.ids[:6])
     found = runs.load(whole.folder)
-    assert found.statement == expected.statement
-    for name in ("norm", "spread", "reach", "maps", "feature_low", "feature_spread", "label", "label_mass"):
-        np.testing.assert_allclose(
-            getattr(found.evidence, name), getattr(expected.evidence, name), rtol=1e-5, atol=1e-7
-        )
+    assert found.terms == expected.terms
+    one, two = found.evidence.arrays(), expected.evidence.arrays()
+    assert set(one) == set(two)
+    for name, array in one.items():
+        np.testing.assert_allclose(array, two[name], rtol=1e-5, atol=1e-7, err_msg=name)
     rows = runs.certificates(whole, runs.Asked((0.02,), (0.9,), top_k=50))
     assert [row["id"] for row in rows] == list(digits.ids[:6])
     np.testing.assert_array_equal([row["cosine_eps_0.02"] for row in rows], found.cosine(0.02))
-    np.testing.assert_array_equal([row["top_50_eps_0.02"] for row in rows], found.top_k(50, 0.02))
+    np.testing.assert_array_equal([row["top_50_overlap_eps_0.02"] for row in rows], found.top_k_overlap(0.02, 50))
     assert [row["prediction"] for row in rows] == predicted.tolist()
 
 
@@ -81,13 +84,13 @@ class Shuffled(Executor):
     seed: int
     stop: int | None = None
 
-    def run(self, job, units, watch):
+    def run(self, job, units, on_progress):
         units = list(units)
         random.Random(self.seed).shuffle(units)
         for done, unit in enumerate(units):
             if done == self.stop:
                 raise KeyboardInterrupt
-            yield Worker(job).certify(unit, watch)
+            yield Worker(job).certify(unit, on_progress)
 
 
 def test_the_same_bits_whatever_the_order_and_the_interruptions(whole, tmp_path):
@@ -162,17 +165,18 @@ def test_without_maps_runs_are_small_and_say_less(whole, tmp_path):
     assert not any(name.startswith(("signs", "top_", "kendall")) for name in row)
 
 
-def test_functionals_and_moments_are_stored(tmp_path, digits):
+def test_functionals_and_the_fourth_moment_are_stored(tmp_path, digits):
     labels = (torch.arange(784) % 3).reshape(1, 28, 28).numpy()
     np.save(tmp_path / "f.npy", labels)
     config = dataclasses.replace(
-        CONFIG, data="mnist:sample[0:2]", functionals=str(tmp_path / "f.npy"), moments=(2, 4), maps="drop"
+        CONFIG, data="mnist:sample[0:2]", functionals=str(tmp_path / "f.npy"), prove=("fourth",), maps="drop"
     )
     runs.certify(config, tmp_path / "run")
     certificate = runs.load(tmp_path / "run")
-    low, high = certificate.functionals(0.02)
-    assert low.shape == high.shape == (2, 3)
-    assert certificate.evidence.moments.shape == (2, 1)
+    found = certificate.functionals(0.02)
+    assert found.low.shape == found.high.shape == (2, 3)
+    assert certificate.evidence.fourth is not None
+    assert (certificate.evidence.entries, certificate.evidence.prediction) == (None, None)
     np.save(tmp_path / "f.npy", labels + 1)
     with pytest.raises(ac.ArgumentError, match="something else \\(code_sha256: "):
         runs.certify(config, tmp_path / "run")
@@ -229,10 +233,10 @@ def test_trouble_with_one_input_stays_with_it(folder, tmp_path, monkeypatch):
     assert "cannot be read as an image" in rows[1]["reason"]
     assert rows[2]["reason"] == "ValueError: no ones, please"
     assert rows[4]["reason"] == "its shape is (1, 9, 9), that of the first input (1, 28, 28)"
-    assert rows[3]["abstains_eps_0.02"] == "all 180 sampled attributions are zero or not finite"
+    assert rows[3]["abstention_reason_eps_0.02"] == "all 180 sampled attributions are zero or not finite"
     found = runs.summary(run, rows, runs.Asked())
     assert (found.certified, found.missing, sum(found.failed.values())) == (2, 0, 3)
-    assert found.abstains[0.02] == {"all # sampled attributions are zero or not finite": 1}
+    assert found.abstentions[0.02] == {"all # sampled attributions are zero or not finite": 1}
     assert seen[-1].failed == 3
     assert any("2.png failed: ValueError: no ones, please" in state.note for state in seen)
     # Tried again when asked to, and only then.
@@ -270,7 +274,7 @@ def test_bad_arguments_are_found_before_anything_is_written(tmp_path):
         ({"target": "12"}, "target=12: must be a class index from 0 to 9"),
         ({"n_samples": 10}, "n_samples=10"),
         ({"alpha": 2.0}, "alpha=2.0"),
-        ({"moments": (2, 5)}, "moments=\\(2, 5\\)"),
+        ({"prove": ("kurtosis",)}, "prove='kurtosis'"),
     ):
         with pytest.raises(ac.ArgumentError, match=message):
             runs.certify(dataclasses.replace(CONFIG, **changes), tmp_path / "run")
@@ -353,9 +357,9 @@ def test_interrupts_wait_for_the_end_of_a_write(tmp_path):
 
 def test_a_termination_is_an_interrupt(tmp_path, whole):
     class Terminated(Executor):
-        def run(self, job, units, watch):
+        def run(self, job, units, on_progress):
             for unit in units:
-                yield Worker(job).certify(unit, watch)
+                yield Worker(job).certify(unit, on_progress)
                 os.kill(os.getpid(), signal.SIGTERM)
 
     with pytest.raises(KeyboardInterrupt):
@@ -422,12 +426,22 @@ def test_parquet_for_pandas_polars_and_duckdb(whole):
         assert len(frame) == 6
 
 
+def test_the_columns_of_results_are_documented(whole):
+    text = (Path(__file__).parents[2] / "docs" / "columns.md").read_text()
+    assert text.partition("| column |")[0].startswith("# Columns of `results.parquet`\n")
+    assert text.endswith("\n\n" + columns_as_markdown())
+    (row, *_) = runs.certificates(whole, runs.Asked((0.02,), (0.9,), top_k=50))
+    patterns = [column.name.format(eps="0.02", cosine="0.9", k="50") for column in COLUMNS]
+    named = [*re.findall("`([a-z]+)`", text.partition("| column |")[0]), *patterns]
+    assert set(row) == {name for name in named if "functional" not in name}
+
+
 def test_evidence_comes_back_exactly(whole):
     (part,) = whole.parts()
     for row in part.rows():
         assert row.digest(whole.manifest.digest) == row.facts["digest"]
         assert row.digest("another run") != row.facts["digest"]
-        json.loads(row.facts["statement"])
+        json.loads(row.facts["terms"])
     assert {array.dtype for row in part.rows() for array in row.arrays.values()} == {np.dtype(np.float64)}
 
 
@@ -439,16 +453,17 @@ def test_a_hundred_thousand_rows_in_seconds(whole, tmp_path):
     big = runs.Store.create(tmp_path, dataclasses.replace(whole.manifest, inputs=100_000), {}, any_seed=False)
     for start in range(0, 100_000, 10_000):
         rows = [
-            Row({**row, "id": str(i), "position": i, "norm": row["norm"] * (0.5 + i / 200_000)})
+            Row({**row, "id": str(i), "position": i, "norm.lower": row["norm.lower"] * (0.5 + i / 200_000)})
             for i in range(start, start + 10_000)
         ]
         big.append(rows, "0000-of-0001")
     begun = time.perf_counter()
-    found = runs.certificates(big, runs.Asked((0.01, 0.02), (0.9,)), features=False)
+    found = runs.certificates(big, runs.Asked((0.01, 0.02), (0.9,)), entries=False)
     seconds = time.perf_counter() - begun
     assert len(found) == 100_000
     assert [found[i]["id"] for i in (0, 99_999)] == ["0", "99999"]
-    one = certificate_of({name: [value] for name, value in {**row, "norm": 0.75 * row["norm"]}.items()}, [], "sound")
+    facts = {name: [value] for name, value in {**row, "norm.lower": 0.75 * row["norm.lower"]}.items()}
+    one = ac.Certificate(evidence_of(facts, []))
     assert found[50_000]["cosine_eps_0.02"] == pytest.approx(one.cosine(0.02)[0], rel=1e-12)
     assert seconds < 60
 
@@ -472,11 +487,11 @@ def test_bad_parts_and_manifests_are_refused(tmp_path, whole):
         runs.certify(CONFIG, tmp_path / "file")
 
 
-def test_rows_of_two_statements_are_refused(whole):
+def test_rows_of_different_terms_are_refused(whole):
     facts = {name: [row.facts[name] for row in gather(whole)] for name in SCHEMA.names}
-    facts["statement"][0] = facts["statement"][0].replace("0.001", "0.01")
-    with pytest.raises(ac.IntegrityError, match="2 different statements"):
-        certificate_of(facts, [], "sound")
+    facts["terms"][0] = facts["terms"][0].replace('"alpha": 0.001', '"alpha": 0.01')
+    with pytest.raises(ac.IntegrityError, match="2 different terms"):
+        evidence_of(facts, [])
 
 
 def test_an_input_with_two_different_rows_is_refused(whole, tmp_path):
@@ -485,7 +500,7 @@ def test_an_input_with_two_different_rows_is_refused(whole, tmp_path):
     run.append(rows[:2], "0000-of-0002")
     assert digests(run) == digests(whole)  # twice the same is no harm
     facts = {name: value for name, value in rows[3].facts.items() if name != "digest"}
-    run.append([Row({**facts, "norm": 0.99}, rows[3].arrays)], "0000-of-0002")
+    run.append([Row({**facts, "norm.lower": 0.99}, rows[3].arrays)], "0000-of-0002")
     with pytest.raises(ac.IntegrityError, match="mnist:test:3 has two different rows"):
         gather(run)
 

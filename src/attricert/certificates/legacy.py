@@ -15,7 +15,7 @@ from attricert.certificates.terms import Terms
 from attricert.errors import ArgumentError, IntegrityError
 from attricert.noise import Gaussian, Noise, UniformBall
 
-__all__ = ["FORMAT", "NAMES", "evidence", "terms"]
+__all__ = ["FORMAT", "NAMES", "UNKNOWN", "evidence", "terms"]
 
 FORMAT = "attricert-evidence-2"
 
@@ -40,6 +40,9 @@ NAMES: Mapping[str, str] = {
 }
 """Its names of arrays, and today's. Higher moments (``moments``, ``tail``) are not read: see CHANGELOG."""
 
+UNKNOWN = ("entries.center", "functionals.center")
+"""What it did not keep; NaN where it is read."""
+
 _PARTS = {
     "norm": "norm",
     "spread": "top_variance",
@@ -60,6 +63,7 @@ def terms(text: str, functionals: int) -> Terms:
         s = json.loads(text)
         noise: Noise = _NOISES[s["noise"]["name"]](s["noise"]["scale"])
         is_observed = {"population": False, "observed": True}[s["guarantee"]]
+        entries = s["dimension"] + functionals if "features" in s["parts"] else 0
         names = [*(_PARTS[part] for part in s["parts"]), *(("here", "there") if is_observed else ())]
         return Terms(
             noise=noise,
@@ -73,7 +77,7 @@ def terms(text: str, functionals: int) -> Terms:
             confidence=s["confidence"],
             antithetic=s["antithetic"],
             seed=s["seed"],
-            ledger=Ledger.of(s["alpha"], names, s["dimension"] + functionals, LEGACY_WEIGHTS),
+            ledger=Ledger.of(s["alpha"], names, entries, LEGACY_WEIGHTS),
             version=s["version"],
         )
     except (ArgumentError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -84,7 +88,7 @@ def evidence(statement: str, arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[Te
     """Terms, and arrays under today's names."""
     bound = arrays.get("functional_bound")
     found = {NAMES[name]: array for name, array in arrays.items() if name in NAMES}
-    for piece in ("entries", "functionals"):
-        if f"{piece}.low" in found:  # 0.1 did not keep the center
-            found[f"{piece}.center"] = np.full_like(found[f"{piece}.low"], np.nan)
+    for name in UNKNOWN:
+        if (like := found.get(f"{name.partition('.')[0]}.low")) is not None:
+            found[name] = np.full_like(like, np.nan)
     return terms(statement, 0 if bound is None else len(bound)), found

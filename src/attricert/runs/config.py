@@ -18,7 +18,7 @@ from attricert.bounding import BOUNDS, Bound
 from attricert.certificates import Claim, Observed
 from attricert.errors import ArgumentError, UnknownNameError
 from attricert.noise import NOISES, Noise
-from attricert.options import PROVABLE, Options
+from attricert.options import FIXED, PROVABLE, Options
 from attricert.registry import Registry, choice
 from attricert.runs.loading import attribution_arguments, load_array, load_attribution, load_device, load_model
 from attricert.smoothed import SmoothedAttribution
@@ -104,6 +104,10 @@ class Config:
         complete = {name: value for some in arguments for name, value in some.items()}
         object.__setattr__(self, "parameters", complete)  # so that equal configs are equal
         self.structural_bound()
+        if self.maps == "drop" and "entries" in (self.prove or ()):
+            raise ArgumentError(
+                "prove", list(self.prove or ()), "entries go only where maps are kept, not with maps=drop"
+            )
         if self.method == "printed" and (self.smoothing_noise().dominated or self.guarantee != "population"):
             raise ArgumentError("method", "printed", "the paper's theorem is for uniform noise and the population")
         self.options()
@@ -152,7 +156,8 @@ class Config:
         """What is asked of the draws."""
         pair = (self.stop_eps, self.stop_cosine)
         if (pair[0] is None) != (pair[1] is None):
-            raise ArgumentError("stop_cosine", pair[1], "goes with stop_eps, and is needed there")
+            lacking, given = ("stop_eps", "stop_cosine") if pair[0] is None else ("stop_cosine", "stop_eps")
+            raise ArgumentError(lacking, None, f"is needed with {given}")
         checks.known("guarantee", self.guarantee, ("population", "observed"))
         if self.observed_samples is not None and self.guarantee == "population":
             raise ArgumentError("observed_samples", self.observed_samples, "goes with guarantee=observed")
@@ -246,14 +251,15 @@ class LoadedConfig:
 def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of version 0.1 under the names of today."""
     given = dict(values)
-    moments, skipped = given.pop("moments", None), given.pop("skip_label", None)
-    proven = {"fourth"} if moments and max(moments) > 2 else set()
-    if skipped or proven:
+    moments, skipped, stop = (given.pop(name, None) for name in ("moments", "skip_label", "stop_when"))
+    higher = bool(moments) and max(moments) > 2
+    if (skipped or higher) and given.get("confidence") != "asymptotic":
         left_out = {"prediction"} if skipped else set()
         left_out |= {"entries"} if given.get("maps") == "drop" else set()
-        left_out |= {"fourth"} - proven
+        left_out |= set() if higher else {"fourth"}
+        left_out |= set() if stop is None else set(FIXED)
         given.setdefault("prove", [name for name in PROVABLE if name not in left_out])
-    if (stop := given.pop("stop_when", None)) is not None:
+    if stop is not None:
         given["stop_eps"], given["stop_cosine"] = stop
     return given
 

@@ -18,7 +18,7 @@ from attricert.errors import ArgumentError, IntegrityError
 from attricert.files import write_atomically
 from attricert.report import ABSTENTION, MAX_EPS, rows_of, to_parquet
 from attricert.runs.asked import Asked
-from attricert.runs.rows import CERTIFIED, Row, evidence_of, terms_of
+from attricert.runs.rows import CERTIFIED, Row, evidence_of, evidence_of_rows, terms_of
 from attricert.runs.store import RESULTS, Part, Store
 
 __all__ = [
@@ -52,8 +52,7 @@ def certified(store: Store) -> tuple[list[Row], Certificate]:
     rows = [row for row in gather(store) if row.facts["status"] == CERTIFIED]
     if not rows:
         raise ArgumentError("run", str(store.folder), "has certified nothing yet")
-    facts = {name: [row.facts.get(name) for row in rows] for name in rows[0].facts}
-    return rows, Certificate(evidence_of(facts, [row.arrays for row in rows]))
+    return rows, Certificate(evidence_of_rows(rows))
 
 
 def certificates(store: Store, asked: Asked, *, entries: bool = True) -> list[dict[str, Any]]:

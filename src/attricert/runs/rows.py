@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, final
 
 import numpy as np
@@ -20,7 +20,7 @@ from attricert.certificates.pieces import COUNT, MAP, NUMBER, NUMBERS, SHARED
 from attricert.errors import IntegrityError
 from attricert.streams import sample_key
 
-__all__ = ["CERTIFIED", "FAILED", "SCHEMA", "Row", "Unit", "evidence_of", "schema_of", "terms_of"]
+__all__ = ["CERTIFIED", "FAILED", "SCHEMA", "Row", "Unit", "evidence_of", "evidence_of_rows", "schema_of", "terms_of"]
 
 CERTIFIED, FAILED = "certified", "failed"
 
@@ -197,6 +197,39 @@ def evidence_of(facts: Mapping[str, Sequence[Any]], arrays: Sequence[Mapping[str
             if kind != MAP and values is not None:
                 all_arrays[name] = np.array(values[0], float) if kind == SHARED else _stack(values, name)
     return Evidence.of(terms, tuple(facts["outcome"]), all_arrays)
+
+
+def evidence_of_rows(rows: Sequence[Row]) -> Evidence:
+    """What certified rows show, at least one, in this order; a run that version 0.1 began may hold both kinds.
+
+    Raises:
+        IntegrityError: as `evidence_of`.
+    """
+    kinds: dict[bool, list[int]] = {}
+    for i, row in enumerate(rows):
+        kinds.setdefault("statement" in row.facts, []).append(i)
+    parts = []
+    for indices in kinds.values():
+        some = [rows[i] for i in indices]
+        parts.append(
+            evidence_of(
+                {name: [row.facts.get(name) for row in some] for name in some[0].facts}, [row.arrays for row in some]
+            )
+        )
+    if len(parts) == 1:
+        return parts[0]
+    first, second = parts
+    if first.terms != replace(second.terms, version=first.terms.version):
+        raise IntegrityError("rows have 2 different terms; those of a run have the same")
+    order = np.argsort(np.concatenate([*kinds.values()]))
+    one, two = first.arrays(), second.arrays()
+    arrays = {
+        name: one[name] if KINDS[name] == SHARED else np.concatenate([one[name], two[name]])[order]
+        for name in one
+        if name in two
+    }
+    outcome = np.array(first.outcome + second.outcome)[order]
+    return Evidence.of(first.terms, tuple(outcome.tolist()), arrays)
 
 
 def _column(facts: Mapping[str, Sequence[Any]], name: str) -> Sequence[Any] | None:
