@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     )
     from attricert.noise import NOISES, Gaussian, Noise, UniformBall
     from attricert.options import Options
-    from attricert.smoothed import SmoothedAttribution
+    from attricert.planning import Plan, PlannedScale
+    from attricert.smoothed import SmoothedAttribution, plan
 
 __all__ = [
     "ATTRIBUTIONS",
@@ -58,6 +59,8 @@ __all__ = [
     "Observed",
     "Options",
     "PaperCertificate",
+    "Plan",
+    "PlannedScale",
     "Saliency",
     "SmoothedAttribution",
     "UnavailableError",
@@ -69,6 +72,7 @@ __all__ = [
     "datasets",
     "metrics",
     "models",
+    "plan",
     "runs",
     "wrap",
 ]
@@ -92,7 +96,8 @@ __getattr__, __dir__ = lazily(
         ),
         "noise": ("NOISES", "Gaussian", "Noise", "UniformBall"),
         "options": ("Options",),
-        "smoothed": ("SmoothedAttribution",),
+        "planning": ("Plan", "PlannedScale"),
+        "smoothed": ("SmoothedAttribution", "plan"),
     },
     ("attacks", "certificates", "datasets", "metrics", "models", "runs"),
 )

@@ -7,20 +7,21 @@ from dataclasses import dataclass
 from typing import Literal, final
 
 from attricert import checks
-from attricert.certificates import Claim, Ledger, Observed
+from attricert.certificates import Claim, Ledger, Observed, piece_classes
 from attricert.errors import ArgumentError
-from attricert.proving import CONFIDENCES
+from attricert.proving import confidences
 
 __all__ = ["FIXED", "PROVABLE", "Options"]
 
-PROVABLE = ("top_variance", "cone", "fourth", "entries", "prediction")
+_DECLARED = {name: kind.provable for name, kind in piece_classes().items() if kind.provable is not None}
+
+PROVABLE = tuple(_DECLARED)
 """What can be proven beside the norm; `Options.prove` says what each is for."""
 
-FIXED = ("cone", "fourth", "prediction")
+FIXED = tuple(name for name, piece in _DECLARED.items() if not piece.anytime)
 """Of these, those whose bounds hold at a number of draws that is fixed in advance."""
 
 _FEWEST = 100  # draws for a certificate; with fewer no bound says anything
-_LEDGER = {"cone": ("inside_variance", "drift", "regions")}
 
 
 @final
@@ -61,7 +62,7 @@ class Options:
         checks.fraction("alpha", self.alpha)
         if self.seed is not None:
             checks.count("seed", self.seed, 0)
-        checks.known("confidence", self.confidence, CONFIDENCES)
+        checks.known("confidence", self.confidence, confidences())
         if not isinstance(self.guarantee, Observed):
             checks.known("guarantee", str(self.guarantee), ("population", "observed"))
         if self.stop_at is not None and not isinstance(self.stop_at, Claim):
@@ -83,20 +84,22 @@ class Options:
     def proven(self, *, classifier: bool) -> tuple[str, ...]:
         """What is proven beside the norm, where there is a classifier or none."""
         if self.prove is None:
-            wanted = [name for name in PROVABLE if name != "fourth" and (classifier or name != "prediction")]
+            wanted = [name for name, piece in _DECLARED.items() if piece.by_default]
+            if not classifier:
+                wanted.remove("prediction")
             if self.stop_at is not None:
-                wanted = [name for name in wanted if name not in FIXED]
+                wanted = [name for name in wanted if _DECLARED[name].anytime]
             return () if self.confidence == "asymptotic" else tuple(wanted)
         if "prediction" in self.prove and not classifier:
             raise ArgumentError("prove", list(self.prove), "'prediction' needs a classifier, or a model and a target")
-        implied = {*self.prove}
-        implied |= {"cone"} if "fourth" in implied else set()
-        implied |= {"top_variance"} if "cone" in implied else set()
-        return tuple(name for name in PROVABLE if name in implied)
+        needed = [*self.prove]
+        for name in needed:  # which grows
+            needed += _DECLARED[name].rests_on
+        return tuple(name for name in PROVABLE if name in needed)
 
     def ledger(self, proven: Sequence[str], dimension: int, functionals: int) -> Ledger:
         """Shares of alpha for what is proven."""
-        names = ["norm", *(part for name in proven for part in _LEDGER.get(name, (name,)))]
+        names = ["norm", *(share for name in proven for share in _DECLARED[name].shares)]
         entries = (dimension if "entries" in proven else 0) + functionals
         if functionals and "entries" not in names:
             names.append("entries")
@@ -109,7 +112,7 @@ class Options:
         asked = list(self.prove or ())
         if self.confidence == "asymptotic" and asked:
             raise ArgumentError("prove", asked, "confidence='asymptotic' is about the norm alone; nothing goes with it")
-        fixed = [name for name in asked if name in FIXED]
+        fixed = [name for name in asked if not _DECLARED[name].anytime]
         if self.stop_at is not None and fixed:
             text = f"{', '.join(fixed)}: proven at a fixed number of draws, which stop_at does not have"
             raise ArgumentError("prove", asked, text)

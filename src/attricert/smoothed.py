@@ -23,12 +23,13 @@ from attricert.errors import ArgumentError, AttributionWarning
 from attricert.moments import no_moments
 from attricert.noise import Noise
 from attricert.options import Options
+from attricert.planning import Plan, noise_of, plan_scales, scales_to_try
 from attricert.progress import ProgressCallback, reporting
 from attricert.proving import Forecast, Goal, Prover, evidence, forecast
 from attricert.sampling import BatchSize, Sampler
 from attricert.streams import Stream, fresh_seed
 
-__all__ = ["SmoothedAttribution"]
+__all__ = ["SmoothedAttribution", "plan"]
 
 _FEWEST = 100  # draws for a certificate; with fewer no bound says anything
 _SEARCH_STEPS, _SEARCH_RANGE = 12, 64.0
@@ -234,6 +235,46 @@ class SmoothedAttribution:
         with reporting(progress, n_samples * len(inputs), "forecasting") as tick:
             return [forecast(sampler, terms, draws, *sample, tick) for sample in samples(inputs, target, None)]
 
+    def plan(
+        self,
+        inputs: Tensor,
+        target: Targets | npt.ArrayLike = None,
+        *,
+        claim: Claim,
+        scales: Sequence[float] | None = None,
+        n_pilot: int = 400,
+        n_samples: int = 10_000,
+        alpha: float = 1e-3,
+        seed: int | None = None,
+        progress: bool | ProgressCallback = False,
+    ) -> Plan:
+        """Estimate which scale of this noise, and how many samples, will prove a claim; nothing is proven.
+
+        This object's own scale plays no part.
+
+        Args:
+            inputs: shape (batch, ...), float32 or float64, finite; a few that stand for all.
+            target: class index, or one an input; None for single-output models.
+            claim: what is to be proven.
+            scales: sigmas (or radii) to try; by default a range around what the claim needs.
+            n_pilot: samples for each input and scale, >= 50.
+            n_samples: samples that may be spent on an input, >= 500.
+            alpha: as in `certify`.
+            seed: of the keyed streams; None takes a fresh secret one.
+            progress: True for a bar, or a function told how many copies have just been done.
+        """
+        checks.count("n_pilot", n_pilot, _FEWEST // 2)
+        samples(inputs, target, None)
+        tried = scales_to_try(self.noise, claim, inputs[0].numel(), scales)
+        run_seed = _seed(seed)
+        with reporting(progress, n_pilot * len(inputs) * len(tried), "planning") as tick:
+
+            def forecasts_at(noise: Noise) -> list[Forecast]:
+                smoothed = replace(self, noise=noise)
+                return smoothed.forecast(inputs, target, n_samples=n_pilot, alpha=alpha, seed=run_seed, progress=tick)
+
+            return plan_scales(forecasts_at, self.noise, claim, tried, n_pilot, n_samples)
+
     def min_noise_scale(
         self,
         inputs: Tensor,
@@ -323,6 +364,54 @@ class SmoothedAttribution:
             seed=fresh_seed() if options.seed is None else options.seed,
             ledger=ledger,
         )
+
+
+def plan(
+    attribution: Attribution,
+    inputs: Tensor,
+    target: Targets | npt.ArrayLike = None,
+    *,
+    claim: Claim,
+    noise: str | Noise = "gaussian",
+    bound: Bound | None = None,
+    scales: Sequence[float] | None = None,
+    n_pilot: int = 400,
+    n_samples: int = 10_000,
+    alpha: float = 1e-3,
+    seed: int | None = None,
+    progress: bool | ProgressCallback = False,
+) -> Plan:
+    """Estimate which noise scale, and how many samples, will prove a claim; nothing is proven.
+
+    Args:
+        attribution: g, as in `SmoothedAttribution`.
+        inputs: see `SmoothedAttribution.plan`, as for what follows but the next two.
+        target: class index, or one an input; None for single-output models.
+        claim: what is to be proven.
+        noise: the family: a word of `NOISES`, or a noise whose scale plays no part.
+        bound: the structural l2 bound; `Normalize` by default.
+        scales: sigmas (or radii) to try.
+        n_pilot: samples for each input and scale, >= 50.
+        n_samples: samples that may be spent on an input, >= 500.
+        alpha: as in `SmoothedAttribution.certify`.
+        seed: of the keyed streams; None takes a fresh secret one.
+        progress: True for a bar, or a function told how many copies have just been done.
+
+    Returns:
+        What to expect of each scale; ``best`` is the least that will do, or None.
+    """
+    smoothed = SmoothedAttribution(attribution, noise_of(noise), Normalize() if bound is None else bound)
+    return smoothed.plan(
+        inputs,
+        target,
+        claim=claim,
+        scales=scales,
+        n_pilot=n_pilot,
+        n_samples=n_samples,
+        alpha=alpha,
+        seed=seed,
+        progress=progress,
+    )
 
 
 def _seed(seed: int | None) -> int:

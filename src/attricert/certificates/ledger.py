@@ -6,24 +6,26 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
+from attricert.certificates.pieces import Piece
 from attricert.errors import IntegrityError
 
 __all__ = ["LEGACY_WEIGHTS", "WEIGHTS", "Ledger"]
 
-# The widths of the first five decide the cosine; those of the others hardly depend on their share, which enters through
-# its logarithm. Where nothing sharper than the top variance is proven it gets more.
+# The widths of the norm and of what the cone rests on decide the cosine; those of the others hardly depend on their
+# share, which enters through its logarithm. Where nothing sharper than the top variance is proven it gets more.
 WEIGHTS: Mapping[str, float] = {
     "norm": 0.4,
-    "top_variance": 0.1,
-    "inside_variance": 0.6,
-    "drift": 0.1,
-    "regions": 2.0,
-    "fourth": 1.0,
-    "entries": 0.3,
-    "prediction": 0.05,
+    **{
+        name: weight
+        for kind in Piece.__subclasses__()
+        if kind.provable
+        for name, weight in kind.provable.shares.items()
+    },
     "here": 1.0,
     "there": 1.0,
 }
+"""Of every share: those of the norm and of observed averages, and what the pieces of evidence declare."""
+
 _ALONE = {"norm": 1.0, "top_variance": 1.5}
 
 LEGACY_WEIGHTS: Mapping[str, float] = {

@@ -7,9 +7,9 @@ follows from these declarations.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, final
+from typing import Any, ClassVar, TypeVar, final
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ __all__ = [
     "Norm",
     "Piece",
     "Prediction",
+    "Provable",
     "Sampling",
     "TopVariance",
 ]
@@ -45,8 +46,29 @@ def column(kind: str, low: float = -np.inf, high: float = np.inf, *, optional: b
     return dataclasses.field(metadata={"kind": kind, "low": low, "high": high, "optional": optional})
 
 
+@final
+@dataclass(frozen=True)
+class Provable:
+    """What `certify(prove=[...])` needs to know of a piece that can be asked for by its name in `Evidence`.
+
+    Args:
+        shares: of alpha, by name, with their weights.
+        anytime: whether its bounds hold at all draw counts at once, so that it goes with ``stop_at``.
+        by_default: whether it is proven where nothing is asked for.
+        rests_on: the pieces without which it says nothing; they are proven with it.
+    """
+
+    shares: Mapping[str, float]
+    anytime: bool = False
+    by_default: bool = False
+    rests_on: tuple[str, ...] = ()
+
+
 class Piece:
     """Frozen arrays; subclasses are frozen dataclasses whose fields are made by `column`."""
+
+    provable: ClassVar[Provable | None] = None
+    """None: it cannot be asked for, but comes with others."""
 
     def __post_init__(self) -> None:
         for name, array in self.arrays().items():
@@ -135,6 +157,7 @@ class TopVariance(Piece):
         max_deviation: B, an upper bound on every ||g - m||.
     """
 
+    provable: ClassVar[Provable | None] = Provable({"top_variance": 0.1}, anytime=True, by_default=True)
     upper: Array = column(NUMBER, 0)
     max_deviation: Array = column(NUMBER, 0)
 
@@ -157,6 +180,9 @@ class Cone(Piece):
         outside: upper confidence bounds on the probability of a draw outside; shape (batch, regions), falling.
     """
 
+    provable: ClassVar[Provable | None] = Provable(
+        {"inside_variance": 0.6, "drift": 0.1, "regions": 2.0}, by_default=True, rests_on=("top_variance",)
+    )
     center: Array = column(NUMBER, 0)
     drift: Array = column(NUMBER, 0)
     stretch: Array = column(NUMBER, 1)
@@ -175,6 +201,7 @@ class FourthMoment(Piece):
         upper: an upper confidence bound on sup over unit vectors v of E (v.q)^4.
     """
 
+    provable: ClassVar[Provable | None] = Provable({"fourth": 1.0}, rests_on=("cone",))
     upper: Array = column(NUMBER, 0)
 
 
@@ -190,6 +217,7 @@ class EntryBounds(Piece):
         center: m_i, the pilot's mean; NaN where it was not kept.
     """
 
+    provable: ClassVar[Provable | None] = Provable({"entries": 0.3}, anytime=True, by_default=True)
     low: Array = column(MAP)
     high: Array = column(MAP)
     second: Array = column(MAP, 0)
@@ -226,5 +254,6 @@ class Prediction(Piece):
         p_lower: pA, a lower confidence bound on the probability of that class under the noise.
     """
 
+    provable: ClassVar[Provable | None] = Provable({"prediction": 0.05}, by_default=True)
     label: Counts = column(COUNT, -1)
     p_lower: Array = column(NUMBER, 0, 1)

@@ -19,15 +19,15 @@ _MARGIN = 1e-11  # relative; for the quantiles that the program starts from
 _SCALES = 64.0
 
 
-def radius(terms: Terms, p_lower: Array) -> Array:
+def radius(terms: Terms, p_lower: Array, share: str = "prediction") -> Array:
     """The l2 size below which the class of probability >= p_lower stays the majority, shape (n,); 0 if it is none.
 
     The scalar is minus the indicator of the class. For the population its mean must stay below -1/2; for two observed
-    majority votes below what makes a vote fail with probability at most its part of alpha.
+    majority votes below what makes a vote fail with probability at most its part of alpha, a third of that share.
     """
     # A third each for p_lower and for either vote.
     observed = terms.observed is not None
-    need = least_for_majority(terms.observed_draws, terms.share("prediction") / 3) if observed else 0.5
+    need = least_for_majority(terms.observed_draws, terms.share(share) / 3) if observed else 0.5
     shape = (len(p_lower), 1)
     facts = Facts.of_range(-p_lower, np.full(len(p_lower), -1.0), np.zeros(len(p_lower))).flat(shape)
 

@@ -1,7 +1,13 @@
 """From draws to evidence: a pilot chooses, the main stream proves."""
 
+import importlib
+import pkgutil
+
 from attricert.proving.forecasts import Forecast, forecast
 from attricert.proving.goal import Goal
-from attricert.proving.prover import CONFIDENCES, Prover, evidence
+from attricert.proving.prover import Prover, confidences, evidence
 
-__all__ = ["CONFIDENCES", "Forecast", "Goal", "Prover", "evidence", "forecast"]
+__all__ = ["Forecast", "Goal", "Prover", "confidences", "evidence", "forecast"]
+
+for _module in pkgutil.iter_modules(__path__):  # each says what it proves: a file here is known by being here
+    importlib.import_module(f"{__name__}.{_module.name}")

@@ -11,13 +11,14 @@ import numpy.typing as npt
 from jaxtyping import Float
 from torch import Tensor
 
+from attricert.certificates import Terms
 from attricert.certificates.pieces import EntryBounds, FunctionalBounds, Piece
 from attricert.confidence import excess, stake
 from attricert.proving.pilot import Pilot
-from attricert.proving.proof import Proof
+from attricert.proving.proof import Beginning, Proof, proves
 from attricert.sampling import Columns, Draws
 
-__all__ = ["EntriesProof"]
+__all__ = ["EntriesProof", "functional_bounds"]
 
 
 @final
@@ -102,3 +103,23 @@ class EntriesProof(Proof):
 
 def _along(rows: Float[Tensor, "n d"], vectors: Float[Tensor, "r d"] | None) -> Tensor:
     return rows if vectors is None else rows @ vectors.T
+
+
+@proves("entries")
+def _begin(at: Beginning) -> list[Proof]:
+    """Of all entries, where the ledger counts more than the functionals; and of these."""
+    t, functionals, found = at.terms, at.functionals, list[Proof]()
+    if t.ledger.entries > (0 if functionals is None else len(functionals)):
+        every = np.full(t.dimension, t.max_entry)
+        drawn = (np.zeros_like(every) if t.nonnegative else -every, every)
+        found.append(EntriesProof.start(at.pilot, at.draws, t.entry_share, drawn, at.shape))
+    if functionals is not None:
+        sizes, shape = functional_bounds(functionals, t), (len(functionals),)
+        found.append(EntriesProof.start(at.pilot, at.draws, t.entry_share, (-sizes, sizes), shape, functionals))
+    return found
+
+
+def functional_bounds(functionals: Float[Tensor, "r d"], terms: Terms) -> npt.NDArray[np.float64]:
+    """|v.g| is at most ||v||_2 M, and at most ||v||_1 times the bound of an entry; rounded up."""
+    two, one = (functionals.norm(p=p, dim=1).cpu().numpy() for p in (2, 1))
+    return np.asarray(np.minimum(two * terms.max_norm, one * terms.max_entry) * (1 + 1e-12))

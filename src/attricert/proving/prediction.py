@@ -13,7 +13,7 @@ from attricert.certificates import Terms
 from attricert.certificates.pieces import Piece, Prediction
 from attricert.confidence import lower_proportion
 from attricert.proving.pilot import Pilot
-from attricert.proving.proof import Proof
+from attricert.proving.proof import Beginning, Proof, proves
 from attricert.sampling import Draws
 
 __all__ = ["PredictionProof"]
@@ -55,3 +55,8 @@ class PredictionProof(Proof):
         """The class and its probability."""
         p_lower = lower_proportion(self.hits, self.draws, self.alpha)
         return {"prediction": Prediction(np.array(self.label), np.array(p_lower))}
+
+
+@proves("prediction")
+def _begin(at: Beginning) -> list[Proof]:
+    return [PredictionProof.start(at.pilot, at.terms)]

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-import numpy.typing as npt
 from jaxtyping import Float
 from torch import Tensor
 
@@ -17,18 +16,19 @@ from attricert.certificates.pieces import Maps, Norm, Piece, Sampling
 from attricert.confidence import CONFIDENCE_BOUNDS, norm_interval
 from attricert.moments import Moments, no_moments
 from attricert.progress import ProgressCallback
-from attricert.proving.entries import EntriesProof
 from attricert.proving.goal import Goal
 from attricert.proving.norm import NormProof, norm_problem
 from attricert.proving.pilot import Pilot, Source, explore
-from attricert.proving.prediction import PredictionProof
-from attricert.proving.proof import Proof
+from attricert.proving.proof import PROOFS, Beginning, Proof
 from attricert.proving.spread import SpreadProof, max_deviation
 from attricert.sampling import Draws, Sampler
 
-__all__ = ["CONFIDENCES", "PILOT_SHARE", "Proven", "Prover", "evidence"]
+__all__ = ["PILOT_SHARE", "Proven", "Prover", "confidences", "evidence"]
 
-CONFIDENCES = (*CONFIDENCE_BOUNDS, "asymptotic")
+
+def confidences() -> list[str]:
+    """Words for bounds on the norm: the registered ones, and the paper's."""
+    return [*CONFIDENCE_BOUNDS, "asymptotic"]
 
 
 @final
@@ -158,20 +158,8 @@ class Prover:
         return NormProof.start(pilot, t, problem, both=both), spread
 
     def _others(self, pilot: Pilot, x: Tensor, main: int) -> list[Proof]:
-        t = self.terms
-        found: list[Proof] = []
-        functionals = self.functionals
-        if t.ledger.entries > (0 if functionals is None else len(functionals)):
-            every = np.full(t.dimension, t.max_entry)
-            drawn = (np.zeros_like(every) if t.nonnegative else -every, every)
-            found.append(EntriesProof.start(pilot, main, t.entry_share, drawn, tuple(x.shape)))
-        if functionals is not None:
-            sizes = functional_bounds(functionals, t)
-            shape = (len(functionals),)
-            found.append(EntriesProof.start(pilot, main, t.entry_share, (-sizes, sizes), shape, functionals))
-        if "prediction" in t.ledger:
-            found.append(PredictionProof.start(pilot, t))
-        return found
+        at = Beginning(pilot, self.terms, main, tuple(x.shape), self.functionals)
+        return [proof for share, begin in PROOFS.items() if share in self.terms.ledger for proof in begin(at)]
 
     def _checkpoints(self, units: int) -> Iterator[int]:
         """Draw counts at which to look; fixed, so that stopping does not depend on the batch size."""
@@ -204,12 +192,6 @@ def _all_pieces(found: dict[str, Piece], proofs: Sequence[Proof]) -> dict[str, P
     for proof in proofs:
         found = {**found, **proof.pieces()}
     return found
-
-
-def functional_bounds(functionals: Float[Tensor, "r d"], terms: Terms) -> npt.NDArray[np.float64]:
-    """|v.g| is at most ||v||_2 M, and at most ||v||_1 times the bound of an entry; rounded up."""
-    two, one = (functionals.norm(p=p, dim=1).cpu().numpy() for p in (2, 1))
-    return np.asarray(np.minimum(two * terms.max_norm, one * terms.max_entry) * (1 + 1e-12))
 
 
 def evidence(terms: Terms, rows: Sequence[Proven]) -> Evidence:

@@ -1,0 +1,138 @@
+"""From forecasts on a few inputs: which noise scale and how many samples reach a claim, and at what cost."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import final
+
+from attricert import checks
+from attricert.certificates import Claim
+from attricert.errors import ArgumentError
+from attricert.noise import NOISES, Noise
+from attricert.proving import Forecast
+
+__all__ = ["Plan", "PlannedScale", "noise_of", "plan_scales", "scales_to_try"]
+
+FEWEST = 500  # samples: with fewer a forecast says too much, and little is proven
+_MANY = 1e8
+# Scales tried by default, in units of the smallest that could do were the map's norm as large as can be.
+_GRID = (1.05, 1.2, 1.5, 2.0, 2.8, 4.0)
+_LOWER_GRID = (0.2, 0.28, 0.4, 0.57, 0.8, 1.13, 1.6)  # where second moments help
+
+
+@final
+@dataclass(frozen=True)
+class PlannedScale:
+    """What to expect of one noise scale.
+
+    Args:
+        scale: sigma of `Gaussian`, radius of `UniformBall`, in input units.
+        reached: on how many of the inputs the claim will be proven.
+        samples_needed: samples an input that prove it on all of them; None where no affordable number does.
+        seconds: that they take an input, at the pilot's speed; None likewise.
+        norm: of the smoothed map, least of the inputs.
+        least_max_eps: certified eps at the claim's cosine with ``n_samples`` samples, least of the inputs.
+        mean_max_eps: its mean.
+        least_max_eps_in_the_limit: as the former, with very many samples.
+    """
+
+    scale: float
+    reached: int
+    samples_needed: int | None
+    seconds: float | None
+    norm: float
+    least_max_eps: float
+    mean_max_eps: float
+    least_max_eps_in_the_limit: float
+
+
+@final
+@dataclass(frozen=True)
+class Plan:
+    """Estimates for some noise scales; nothing is proven.
+
+    Args:
+        claim: what is to be proven.
+        noise: the noise family, at any scale.
+        inputs: how many inputs the forecasts are from.
+        n_samples: samples that may be spent on an input.
+        scales: what to expect of each.
+    """
+
+    claim: Claim
+    noise: Noise
+    inputs: int
+    n_samples: int
+    scales: tuple[PlannedScale, ...]
+
+    @property
+    def best(self) -> PlannedScale | None:
+        """The least noise that will do for all inputs, as it blurs the map least; None if none will."""
+        return min((s for s in self.scales if s.reached == self.inputs), key=lambda s: s.scale, default=None)
+
+
+def plan_scales(
+    forecasts_at: Callable[[Noise], Sequence[Forecast]],
+    noise: Noise,
+    claim: Claim,
+    scales: Sequence[float],
+    n_pilot: int,
+    n_samples: int,
+) -> Plan:
+    """Forecast at every scale.
+
+    Args:
+        forecasts_at: one an input, from ``n_pilot`` samples each.
+        noise: the family.
+        claim: what is to be proven.
+        scales: to try, at least one.
+        n_pilot: see above.
+        n_samples: samples that may be spent on an input.
+    """
+    checks.count("n_samples", n_samples, FEWEST)
+    found = []
+    for scale in scales:
+        start = time.perf_counter()
+        forecasts = forecasts_at(noise.with_scale(scale))
+        seconds = (time.perf_counter() - start) / (n_pilot * len(forecasts))
+        found.append(_planned(scale, forecasts, claim, n_samples, seconds))
+    return Plan(claim, noise, len(forecasts), n_samples, tuple(found))
+
+
+def scales_to_try(noise: Noise, claim: Claim, d: int, scales: Sequence[float] | None) -> list[float]:
+    """Those given, or by default a range around what the claim needs."""
+    if scales is not None:
+        if len(scales) == 0:
+            raise ArgumentError("scales", scales, "must name at least one")
+        return [checks.positive("scales", scale) for scale in scales]
+    mass = 0.5 * math.sqrt((1 - claim.cosine) * (1 + claim.cosine))  # total variation with the largest possible norm
+    needed = claim.eps / float(noise.with_scale(1.0).shift_of(mass, d))
+    return [needed * factor for factor in (_LOWER_GRID if noise.dominated else _GRID)]
+
+
+def noise_of(noise: str | Noise) -> Noise:
+    """A noise, or that of a word at scale 1."""
+    if isinstance(noise, Noise):
+        return noise
+    checks.known("noise", noise, NOISES)
+    return NOISES.build(noise, dict.fromkeys(NOISES.required(noise), 1.0))
+
+
+def _planned(scale: float, forecasts: Sequence[Forecast], claim: Claim, n_samples: int, seconds: float) -> PlannedScale:
+    needed = [f.samples_needed(claim.eps, claim.cosine, FEWEST, n_samples) for f in forecasts]
+    reached = [n for n in needed if math.isfinite(n)]
+    n = int(max(reached)) if len(reached) == len(needed) else None
+    affordable, limit = ([f.max_eps(claim.cosine, many) for f in forecasts] for many in (n_samples, _MANY))
+    return PlannedScale(
+        scale=scale,
+        reached=len(reached),
+        samples_needed=n,
+        seconds=None if n is None else n * seconds,
+        norm=min(f.norm for f in forecasts),
+        least_max_eps=min(affordable),
+        mean_max_eps=sum(affordable) / len(affordable),
+        least_max_eps_in_the_limit=min(limit),
+    )
