@@ -107,11 +107,11 @@ class Cones:
         # -v.u = sin(phi) with phi from near to far.
         low, high = np.sin(near) * (1 - _MARGIN), np.minimum(np.sin(far) * (1 + _MARGIN), 1.0)
         mean = -self.norm * np.sin(theta) * (1 - _MARGIN)
-        short, size = m - self.along, np.hypot(m - self.along, self.across)
-        away = np.clip(np.arctan2(short, self.across), near, far)
-        limits = short * np.sin(away) + self.across * np.cos(away) + _MARGIN * size
+        limits = _limit(m - self.along, self.across, near, far)
         length = 1 - low**2 * (1 - 1 / self.stretch**2)
         highest = largest + m * high
+        if self.terms.nonnegative:  # u.g is never negative either
+            highest = np.minimum(highest, _limit(m, np.full_like(m, largest), near, far))
         slack = _MARGIN * (m + self.norm)
         return Facts(
             mean=mean,
@@ -202,3 +202,9 @@ class Cones:
             good = at.value < 0
             low, top = np.where(good, low, middle), np.where(good, middle, top)
         return np.asarray(np.where(held & (low < top), top, np.pi))
+
+
+def _limit(short: Array, across: Array, near: Array, far: Array) -> Array:
+    """The largest sin(phi) short + cos(phi) across for phi from near to far, rounded up."""
+    phi = np.clip(np.arctan2(short, across), near, far)
+    return np.asarray(short * np.sin(phi) + across * np.cos(phi) + _MARGIN * np.hypot(short, across))

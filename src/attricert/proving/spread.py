@@ -171,12 +171,13 @@ class ConeProof:
         inside = regions.stretched(pilot.sample, pilot.direction)
         squares, limit = widest(inside)[1], regions.largest_square
         largest = float((inside**2).sum(dim=1).max())
-        second = stake(largest * float(squares.mean()), limit, horizon, terms.share("inside_variance"))
-        fourth, bet = None, 0.0
+        # What bounds the variance of squares: more is known where fourth moments are.
+        guess, fourth, bet = largest * float(squares.mean()), None, 0.0
         if "fourth" in terms.ledger:
-            eighth = largest * float((squares**3).mean())
-            bet = float(stake(eighth, limit**2, horizon, terms.share("fourth")))
+            guess = float((squares**2).mean())
             fourth = CenteredFourth.around(inside)
+            bet = float(stake(largest * float((squares**3).mean()), limit**2, horizon, terms.share("fourth")))
+        second = stake(guess, limit, horizon, terms.share("inside_variance"))
         nothing = tuple(0 for _ in regions.along)
         bets = (float(second), bet)
         return cls(regions, terms, pilot.center, bets, no_moments(pilot.center), nothing, 0.0, fourth)
@@ -212,9 +213,12 @@ class ConeProof:
             upper_proportion(count, n, terms.share("regions") * part)
             for count, part in zip(self.outside, r.shares, strict=True)
         ]
-        top, limit = scatter.top_inside(), r.largest_square
-        share = terms.share("inside_variance")
-        variance = upper_mean(top, self.largest * top, self.largest, self.bets[0], n, share, limit)
+        top, limit, largest = scatter.top_inside(), r.largest_square, self.largest
+        share, squares = terms.share("inside_variance"), largest * top
+        fourth = None if self.fourth is None else self.fourth.top(top)
+        if fourth is not None:
+            squares = min(squares, fourth)
+        variance = upper_mean(top, max(squares, top**2), largest, self.bets[0], n, share, limit)
         cone = Cone(
             center=np.array(r.center),
             drift=np.array(drift),
@@ -225,9 +229,9 @@ class ConeProof:
             outside=np.array(masses),
         )
         found: dict[str, Piece] = {"cone": cone}
-        if self.fourth is not None:
-            fourth = self.fourth.top(top)
-            largest, share = self.largest**2, terms.share("fourth")
-            upper = upper_mean(fourth, largest * fourth, largest, self.bets[1], n, share, limit**2)
+        if self.fourth is not None and fourth is not None:
+            # (v.q)^8 is at most ||q||^2 (v.q)^6 and ||q||^4 (v.q)^4.
+            squares = max(min(largest * self.fourth.top_sixth(), largest**2 * fourth), fourth**2)
+            upper = upper_mean(fourth, squares, largest**2, self.bets[1], n, terms.share("fourth"), limit**2)
             found["fourth"] = FourthMoment(np.array(upper))
         return found

@@ -26,10 +26,14 @@ class CenteredFourth:
     at most that largest eigenvalue plus the square of the largest second moment. <F(q), F(q')> is
     (q.q')^2 - q.Cq - q'.Cq' + ||C||^2. C = P^T P / k with few rows P: no matrix of size d x d is made.
 
+    Sixth moments, which bound the variance of fourth powers, come from the elementwise third power of the Gram matrix
+    of the rows: mean (v.q)^6 is at most its largest eigenvalue, as (v.q)^3 is an inner product of third tensor powers.
+
     Args:
         root: P / sqrt(k), shape (k, d).
         square: ||C||^2.
         total: over closed chunks.
+        sixth: likewise, of the third powers.
         count: rows seen, pending ones included.
         pending: rows of the chunk that is not closed yet.
     """
@@ -37,6 +41,7 @@ class CenteredFourth:
     root: Float[Tensor, "k d"]
     square: float
     total: float = 0.0
+    sixth: float = 0.0
     count: int = 0
     pending: tuple[Tensor, ...] = ()
 
@@ -60,6 +65,10 @@ class CenteredFourth:
         """At least sup_v mean (v.q)^4 over the rows seen, whose sup_v mean (v.q)^2 is at most ``second``."""
         return self._closed().total / max(self.count, 1) + second**2
 
+    def top_sixth(self) -> float:
+        """At least sup_v mean (v.q)^6 over the rows seen."""
+        return self._closed().sixth / max(self.count, 1)
+
     def _closed(self) -> CenteredFourth:
         if not self.pending:
             return self
@@ -69,5 +78,7 @@ class CenteredFourth:
         kernel = gram**2 - centers[:, None] - centers[None, :] + self.square
         trace = float((gram.diagonal() ** 2).sum()) + 2 * float(centers.sum()) + len(gram) * self.square
         # Terms of the kernel cancel: their rounding is relative to them, not to what is left.
-        lost = (rounding(4 * len(gram) * parts[0].shape[1]) - 1) * trace
-        return replace(self, total=self.total + largest_eigenvalue((kernel + kernel.T) / 2) + lost, pending=())
+        up = rounding(4 * len(gram) * parts[0].shape[1])
+        total = self.total + largest_eigenvalue((kernel + kernel.T) / 2) + (up - 1) * trace
+        sixth = self.sixth + up * largest_eigenvalue(((gram + gram.T) / 2) ** 3)
+        return replace(self, total=total, sixth=sixth, pending=())
