@@ -1,9 +1,15 @@
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
+from evidences import evidence
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
 import attricert as ac
-from attricert.certificates import printed
+from attricert.certificates import paper
 
 
 @pytest.fixture(scope="module")
@@ -13,8 +19,6 @@ def certificate():
         out[:, 0] = (t.float() != 1) * 1.0
         out[:, 1:] *= 0.3 * (t.float() != 2)[:, None]
         return out * (t.float() != 3)[:, None]
-
-    import torch
 
     x = torch.zeros(4, 6)
     sm = ac.SmoothedAttribution(ac.wrap(g), ac.UniformBall(1.0))
@@ -26,21 +30,22 @@ def test_shapes(certificate):
     assert certificate.cosine([0.01, 0.02, 0.03]).shape == (4, 3)
     assert certificate.max_eps(0.9).shape == (4,)
     assert certificate.max_eps([0.8, 0.9]).shape == (4, 2)
-    assert certificate.abstains(0.01).shape == (4,)
-    assert certificate.abstains([0.01, 0.1]).shape == (4, 2)
+    assert certificate.abstention_reason(0.01).shape == (4,)
+    assert certificate.abstention_reason([0.01, 0.1]).shape == (4, 2)
     assert certificate.maps.shape == (4, 6)
     assert len(certificate) == 4
     np.testing.assert_array_equal(certificate.cosine([0.01, 0.02])[:, 1], certificate.cosine(0.02))
 
 
 def test_abstention_says_why(certificate):
-    reasons = certificate.abstains([0.01, 0.9])
+    reasons = certificate.abstention_reason([0.01, 0.9])
     assert reasons[0, 0] == ""
     assert "may move the map by" in reasons[0, 1]
     assert "cannot be told from zero" in reasons[1, 0]
     assert reasons[2, 0] == ""
     assert "all 450 sampled attributions are zero" in reasons[3, 0]
     np.testing.assert_array_equal(certificate.cosine([0.01, 0.9]) == -1.0, reasons.astype(bool))
+    np.testing.assert_array_equal(certificate.certified([0.01, 0.9]), ~reasons.astype(bool))
     assert (certificate.max_eps(0.5) > 0).tolist() == [True, False, True, False]
 
 
@@ -53,8 +58,7 @@ def test_saved_and_loaded_it_is_the_same(certificate, tmp_path):
     path = tmp_path / "deep" / "c.safetensors"
     certificate.save(path)
     loaded = ac.Certificate.load(path)
-    assert loaded.statement == certificate.statement
-    assert loaded.method == "sound"
+    assert loaded.terms == certificate.terms
     eps = np.linspace(0, 0.4, 9)
     np.testing.assert_array_equal(loaded.cosine(eps), certificate.cosine(eps))
     np.testing.assert_array_equal(loaded.maps, certificate.maps)
@@ -63,7 +67,7 @@ def test_saved_and_loaded_it_is_the_same(certificate, tmp_path):
 
 def test_evidence_cannot_be_changed(certificate):
     with pytest.raises(ValueError, match="read-only"):
-        certificate.evidence.norm[0] = 2.0
+        certificate.evidence.norm.lower[0] = 2.0
     with pytest.raises(AttributeError):
         certificate.evidence.norm = np.ones(4)
 
@@ -89,16 +93,17 @@ def test_a_failed_save_leaves_nothing_behind(certificate, tmp_path, monkeypatch)
 
 
 def test_printed_says_once_that_it_is_no_bound(certificate):
-    printed.warn_once.cache_clear()
+    paper._warn_once.cache_clear()
     with pytest.warns(ac.NotABoundWarning, match="not a lower bound"):
-        paper = ac.Certificate(certificate.evidence, method="printed")
-    ac.Certificate(certificate.evidence, method="printed")  # a second warning would be an error here
-    assert (paper.max_eps(0.9)[[0, 2]] > certificate.max_eps(0.9)[[0, 2]]).all()
+        printed = ac.PaperCertificate(certificate.evidence)
+    ac.PaperCertificate(certificate.evidence)  # a second warning would be an error here
+    displacement = ac.Certificate(replace(certificate.evidence, top_variance=None, cone=None))
+    assert (printed.max_eps(0.9)[[0, 2]] > displacement.max_eps(0.9)[[0, 2]]).all()
 
 
 @pytest.mark.parametrize("eps", [-0.1, float("nan"), float("inf"), [0.1, -1], "x", [[0.1]]])
 def test_bad_eps_is_refused(certificate, eps):
-    for method in (certificate.cosine, certificate.abstains):
+    for method in (certificate.cosine, certificate.abstention_reason, certificate.certified, certificate.binding):
         with pytest.raises(ac.ArgumentError, match="^eps="):
             method(eps)
 
@@ -107,3 +112,60 @@ def test_bad_eps_is_refused(certificate, eps):
 def test_bad_threshold_is_refused(certificate, threshold):
     with pytest.raises(ac.ArgumentError, match="^cosine="):
         certificate.max_eps(threshold)
+
+
+def test_shares_sum_to_alpha(certificate):
+    terms = certificate.terms
+    assert terms.ledger.total == pytest.approx(terms.alpha, rel=1e-12)
+    assert set(terms.ledger.names) >= {"norm", "top_variance", "inside_variance", "drift", "regions", "entries"}
+    assert terms.ledger.entries == 6
+
+
+def test_rows_can_be_taken(certificate):
+    assert [len(part) for part in certificate] == [1] * 4
+    np.testing.assert_allclose(certificate[2].cosine(0.01), certificate.cosine(0.01)[2:3], rtol=1e-9)
+    assert len(certificate[1:3]) == 2
+    assert certificate[-1].norm == certificate.norm[-1:]
+    with pytest.raises(IndexError):
+        certificate[4]
+
+
+def test_shares_are_stored_and_read_back_as_they_are(certificate, tmp_path):
+    """What is proven lies in the numbers: another ledger changes nothing but what is said of it."""
+    path = tmp_path / "c.safetensors"
+    certificate.save(path)
+    with safe_open(path, framework="numpy") as file:
+        arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (it is no mapping)
+        metadata = file.metadata()
+    terms = json.loads(metadata["terms"])
+    terms["ledger"]["shares"]["norm"] /= 2
+    save_file(arrays, path, metadata={**metadata, "terms": json.dumps(terms)})
+    edited = ac.Certificate.load(path)
+    assert edited.terms.share("norm") == certificate.terms.share("norm") / 2
+    np.testing.assert_array_equal(edited.cosine([0.01, 0.02]), certificate.cosine([0.01, 0.02]))
+    for shares in ({"norm": 0.0}, {"norm": 1.5}, {"norm": "much"}, ["norm"], None):
+        terms["ledger"]["shares"] = shares
+        save_file(arrays, path, metadata={**metadata, "terms": json.dumps(terms)})
+        with pytest.raises(ac.IntegrityError, match="ledger"):
+            ac.Certificate.load(path)
+
+
+def test_claims_cannot_be_given_by_position():
+    with pytest.raises(TypeError):
+        ac.Claim(0.9, 0.05)
+    with pytest.raises(ac.ArgumentError, match="^cosine=1.5"):
+        ac.Claim(eps=0.1, cosine=1.5)
+    with pytest.raises(ac.ArgumentError, match="^eps="):
+        ac.Claim(eps=0.0, cosine=0.5)
+
+
+def test_what_was_not_proven_is_refused_by_name():
+    bare = ac.Certificate(evidence(ac.Gaussian(1.0), 0.9))
+    for name, ask in (
+        ("entries", lambda: bare.intervals(0.1)),
+        ("functionals", lambda: bare.functionals(0.1)),
+        ("classifier", bare.prediction_radius),
+        ("maps", lambda: bare.maps),
+    ):
+        with pytest.raises(ac.ArgumentError, match=f"^{name}="):
+            ask()

@@ -1,0 +1,216 @@
+"""Facts of a cone against random maps that obey the evidence, and its angle against plain bisection."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from evidences import evidence
+
+import attricert as ac
+from attricert.certificates.cone import Cones
+from attricert.certificates.displacement import scalar_ratio
+
+CONE = {
+    "center": 0.88,
+    "drift": 0.02,
+    "stretch": 4.0,
+    "variance": 0.013,
+    "along": [0.8, 0.72, 0.6],
+    "across": [0.42, 0.5, 0.6],
+    "outside": [0.4, 0.02, 0.002],
+}
+GAUSSIAN, BALL = ac.Gaussian(0.125), ac.UniformBall(3.5)
+
+
+def cones(norm=0.87, noise=GAUSSIAN, fourth=None, **fields):
+    cone = {**CONE, **fields}
+    found = evidence(noise, norm, top_variance=0.014, max_deviation=1.88, cone=cone, fourth=fourth)
+    return Cones.of(found, 1)
+
+
+def column(value):
+    return np.array([[float(value)]])
+
+
+def drawn(rng, d, n, tilt):
+    """Maps of norm <= 1 around e1, a pilot's mean of the direction u, and all that a cone would be told of both."""
+    maps = rng.standard_normal((n, d)) * rng.uniform(0.1, 0.5, d)
+    maps[:, 0] += 1.0
+    maps /= np.maximum(np.linalg.norm(maps, axis=1), 1.0)[:, None]
+    maps[: n // 50] *= -0.5  # some that point away
+    h = maps.mean(axis=0)
+    m = h + tilt * rng.standard_normal(d)
+    u = m / np.linalg.norm(m)
+    x, y = maps @ u, np.linalg.norm(maps - np.outer(maps @ u, u), axis=1)
+    along = [max(float(np.quantile(x, q)), 0.0) for q in (0.25, 0.1, 0.05)]
+    across = [float(np.quantile(y, q)) for q in (0.75, 0.9, 0.95)]
+    inside = [(x >= a) & (y <= r) for a, r in zip(along, across, strict=True)]
+    stretch = float(rng.choice([1.0, 2.0, 4.0]))
+    q = maps - m
+    stretched = (q + (stretch - 1) * np.outer(q @ u, u))[inside[-1]]
+    cone = {
+        "center": np.linalg.norm(m),
+        "drift": np.linalg.norm(h - m),
+        "stretch": stretch,
+        "variance": np.linalg.eigvalsh(stretched.T @ stretched / n)[-1],
+        "along": along,
+        "across": across,
+        "outside": [1 - part.mean() for part in inside],
+    }
+    fourth = max(((stretched @ v) ** 4).sum() / n for v in directions(rng, d, 2000))  # of those that are tried below
+    return maps, h, m, inside, cone, fourth
+
+
+def directions(rng, d, count):
+    v = rng.standard_normal((count, d))
+    return v / np.linalg.norm(v, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("d", [2, 3, 6])
+@pytest.mark.parametrize("tilt", [0.0, 0.02, 0.1])
+def test_no_direction_of_the_cone_contradicts_its_facts(d, tilt):
+    rng = np.random.default_rng([d, int(100 * tilt)])
+    tried = 0
+    for _ in range(4):
+        maps, h, m, inside, cone, _ = drawn(rng, d, 600, tilt)
+        norm = np.linalg.norm(h)
+        found = Cones.of(evidence(GAUSSIAN, m @ h / np.linalg.norm(m), cone=cone, top_variance=2.0), 1)
+        for theta in (0.3, 0.8, 1.5):
+            if theta <= float(found.lean[0, 0]):
+                continue
+            f = found.facts(column(theta))
+            values = {name: float(getattr(f, name)[0, 0]) for name in ("mean", "rise", "fall", "second", "highest")}
+            for p in directions(rng, d, 60):
+                p = p - (p @ h) * h / norm**2
+                p /= np.linalg.norm(p)
+                v = math.cos(theta) * p - math.sin(theta) * h / norm
+                scalar, center = maps @ v, v @ m
+                q, tiny = scalar - center, 1e-12
+                tried += 1
+                assert scalar.mean() <= values["mean"] + tiny
+                for nu in (1.0, 1.1, 2.0):
+                    assert scalar.mean() + (nu - 1) * q.mean() <= values["mean"] + (nu - 1) * values["rise"] + tiny
+                for nu in (0.9, 0.3):
+                    assert scalar.mean() + (nu - 1) * q.mean() <= values["mean"] + (1 - nu) * values["fall"] + tiny
+                assert (q[inside[-1]] ** 2).sum() / len(q) <= values["second"] + tiny
+                assert (q <= values["highest"] + tiny).all()
+                assert (q >= -float(f.lowest[0, 0]) - tiny).all()
+                for j, part in enumerate(inside):
+                    assert (q[part] <= float(f.limits[0, j]) + tiny).all()
+                    assert 1 - part.mean() <= float(f.outside[0, j]) + tiny
+    assert tried > 400
+
+
+def test_limits_of_regions_are_attained():
+    """The farthest point of a region, with v at the best angle to u."""
+    theta = 0.7
+    found = cones(drift=0.05)
+    f, lean = found.facts(column(theta)), float(found.lean[0, 0])
+    phi = np.linspace(theta - lean, theta + lean, 20_001)
+    for j, (a, r) in enumerate(zip(CONE["along"], CONE["across"], strict=True)):
+        best = (np.cos(phi) * r + np.sin(phi) * (CONE["center"] - a)).max()
+        assert float(f.limits[0, j]) == pytest.approx(best, rel=1e-7)
+        assert float(f.limits[0, j]) >= best
+
+
+def plain_bisection(found, noise, eps, steps=50):
+    """The least theta at which the program is negative."""
+    ratio = scalar_ratio(found.terms, column(eps))
+    low, high = float(found.lean[0, 0]), math.pi / 2 * (1 - 1e-9)
+    if not float(found.program(column(high), ratio).value[0, 0]) < 0:
+        return math.pi
+    for _ in range(steps):
+        middle = (low + high) / 2
+        good = float(found.program(column(middle), ratio).value[0, 0]) < 0
+        low, high = (low, middle) if good else (middle, high)
+    return high
+
+
+@pytest.mark.parametrize("eps", [0.01, 0.1, 0.2, 0.25])
+@pytest.mark.parametrize("fourth", [None, 2.4 * 0.013**2])
+def test_the_angle_is_that_of_plain_bisection(eps, fourth):
+    found = cones(fourth=fourth)
+    angle, plain = float(found.angles(column(eps))[0]), plain_bisection(found, GAUSSIAN, eps)
+    assert angle == pytest.approx(plain, rel=1e-5)
+    if angle < math.pi:  # what is reported was seen to hold
+        ratio = scalar_ratio(found.terms, column(eps))
+        assert float(found.program(column(angle * (1 + 1e-9)), ratio).value[0, 0]) < 1e-9
+
+
+@pytest.mark.parametrize("eps", [0.005, 0.02, 0.05, 0.1])
+def test_the_angle_is_that_of_plain_bisection_for_a_ball(eps):
+    found = cones(noise=BALL)
+    angle, plain = float(found.angles(column(eps))[0]), plain_bisection(found, BALL, eps)
+    assert plain * (1 - 1e-9) <= angle <= plain * 1.01 or angle == plain == math.pi
+
+
+@pytest.mark.parametrize(
+    "better",
+    [
+        {"norm": 0.875},
+        {"drift": 0.01},
+        {"variance": 0.01},
+        {"across": [0.4, 0.45, 0.55]},
+        {"along": [0.83, 0.75, 0.65]},
+        {"outside": [0.3, 0.01, 0.001]},
+        {"fourth": 2.0 * 0.013**2},
+    ],
+    ids=lambda more: next(iter(more)),
+)
+def test_better_facts_never_give_a_larger_angle(better):
+    sizes = np.array([[0.05], [0.15], [0.25], [0.35]])
+    for size in sizes:
+        plain, sharper = cones().angles(size[None]), cones(**better).angles(size[None])
+        assert (sharper <= plain * (1 + 1e-6)).all()
+
+
+def test_a_stretch_of_the_same_variance_helps():
+    """Where maps hardly vary along u, the factor 1 - sin^2 (1 - 1/s^2) is free (theory 4)."""
+    angles = [float(cones(stretch=s).angles(column(0.2))[0]) for s in (1.0, 2.0, 4.0)]
+    assert angles[0] > angles[1] > angles[2]
+    found = cones()
+    near = 0.6 - float(found.lean[0, 0])
+    second = float(found.facts(column(0.6)).second[0, 0])
+    assert second == pytest.approx(0.013 * (1 - math.sin(near) ** 2 * (1 - 1 / 16)), rel=1e-12)
+
+
+@pytest.mark.parametrize("theta", [1e-6, 0.01, 0.0229])
+def test_within_the_error_of_the_direction_nothing_is_said(theta):
+    found = cones()
+    assert theta < float(found.lean[0, 0]) == pytest.approx(math.atan(0.02 / 0.87))
+    ratio = scalar_ratio(found.terms, column(1e-9))
+    assert float(found.program(column(theta), ratio).value[0, 0]) == math.inf
+
+
+def test_nothing_is_known_of_a_direction_of_no_norm():
+    found = cones(norm=0.0)
+    assert float(found.lean[0, 0]) >= math.pi / 2
+    assert found.angles(column(0.01)).tolist() == [math.pi]
+
+
+def test_rows_are_independent_of_each_other():
+    both = evidence(GAUSSIAN, [0.87, 0.8], top_variance=0.014, cone=CONE)
+    eps = np.array([0.1, 0.2, 0.1, 0.2])[:, None]
+    together = Cones.of(both, 2).angles(eps)
+    alone = [float(cones(norm).angles(column(e))[0]) for norm in (0.87, 0.8) for e in (0.1, 0.2)]
+    np.testing.assert_allclose(together, alone, rtol=1e-6)
+    rows = np.array([2])
+    assert float(replace(Cones.of(both, 2)).take(rows).norm[0, 0]) == 0.8
+
+
+def test_without_a_cone_there_are_none():
+    assert Cones.of(evidence(GAUSSIAN, 0.9), 3) is None
+
+
+def test_certificates_gain_by_cones():
+    balls, turned = (
+        ac.Certificate(evidence(GAUSSIAN, 0.87, top_variance=0.014, max_deviation=1.88, cone=cone))
+        for cone in (None, CONE)
+    )
+    assert (turned.max_eps([0.8, 0.9, 0.95]) > 1.05 * balls.max_eps([0.8, 0.9, 0.95])).all()
+    eps = np.linspace(0, 0.3, 7)
+    assert (turned.cosine(eps) >= balls.cosine(eps) - 1e-12).all()
+    found = turned.max_eps(0.9)
+    assert turned.cosine(found * (1 - 1e-6)) >= 0.9 - 1e-6
+    assert turned.cosine(found * (1 + 1e-3)) < 0.9
