@@ -21,7 +21,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from functions import crescents, rotor_norm
-from scipy import stats
 
 import attricert as ac
 from attricert import attacks
@@ -85,11 +84,11 @@ def analytic(kind, index):
     gaussian = kind == "steps" or index % 3 > 0
     noise = ac.Gaussian(scale) if gaussian else ac.UniformBall(scale * math.sqrt(d + 2))
     g, h = FAMILIES[kind](rng, d, noise)
-    moments = (2, 4, 6) if gaussian and index % 4 == 0 else (2,)
+    fourth = gaussian and index % 4 == 0
     sm = ac.SmoothedAttribution(ac.wrap(g), noise, ac.Clip(1.0), batch_size=4_000)
     x = torch.from_numpy(rng.standard_normal((INPUTS, d)))
-    n = 4_000 if moments == (2,) else 1_000  # higher moments take time
-    certificate = sm.certify(x, n_samples=n, alpha=ALPHA, seed=index, moments=moments)
+    n = 1_000 if fourth else 4_000  # fourth moments take time
+    certificate = sm.certify(x, n_samples=n, alpha=ALPHA, seed=index, prove=["cone", "entries", *["fourth"][: int(fourth)]])
     eps = certificate.max_eps(THRESHOLDS[index % 3])
     certified = np.flatnonzero(eps > 0)
     if not len(certified):
@@ -101,31 +100,31 @@ def analytic(kind, index):
     margins = [float(found.cosine[row]) - certificate.cosine(sizes[row])[i] for row, i in enumerate(certified)]
     crossed = int((np.array(margins) < -1e-9).sum())
     for row, i in enumerate(certified):
-        crossed += features_crossed(certificate[i : i + 1], sizes[row], here[row], there[row])
+        crossed += entries_crossed(certificate[i : i + 1], sizes[row], here[row], there[row])
     return {"attacked": len(certified), "crossed": crossed, "margin": float(min(margins))}
 
 
-def features_crossed(certificate, eps, here, there):
+def entries_crossed(certificate, eps, here, there):
     """Whether intervals, top set or order of one input claim too much."""
     slack, d = 1e-9, len(there)
     low, high = (bound[0] for bound in certificate.intervals(eps))
     wrong = bool(((there < low - slack) | (there > high + slack)).any())
     k = max(1, d // 4)
     overlap = ac.metrics.top_k_intersection(torch.from_numpy(here)[None], torch.from_numpy(there)[None], k)
-    wrong |= float(overlap) < certificate.top_k(k, eps)[0] - slack
-    wrong |= stats.kendalltau(here, there).statistic < certificate.kendall(eps)[0] - slack
+    wrong |= float(overlap) < certificate.top_k_overlap(eps, k)[0] - slack
+    wrong |= ac.metrics.kendall_tau(here[None], there[None], variant="a")[0] < certificate.kendall_tau(eps)[0] - slack
     return int(wrong)
 
 
 # Real digits.
 
 SETTINGS = [
-    (ac.Saliency, ac.Gaussian(0.125), ac.Normalize(), {}),
-    (ac.Saliency, ac.UniformBall(3.5), ac.Normalize(), {}),
-    (ac.Saliency, ac.Gaussian(0.25), ac.Normalize(max_entry=0.15), {}),
-    (lambda model: ac.Saliency(model, abs=True), ac.Gaussian(0.125), ac.Normalize(), {}),
-    (ac.InputXGradient, ac.Gaussian(0.125), ac.Clip(5.0), {}),
-    (ac.Saliency, ac.Gaussian(0.125), ac.Normalize(), {"moments": (2, 4, 6)}),
+    (ac.Saliency, ac.Gaussian(0.125), ac.Normalize(), {"prove": ["cone"]}),
+    (ac.Saliency, ac.UniformBall(3.5), ac.Normalize(), {"prove": ["cone"]}),
+    (ac.Saliency, ac.Gaussian(0.25), ac.Normalize(max_entry=0.15), {"prove": ["cone"]}),
+    (lambda model: ac.Saliency(model, abs=True), ac.Gaussian(0.125), ac.Normalize(), {"prove": ["cone"]}),
+    (ac.InputXGradient, ac.Gaussian(0.125), ac.Clip(5.0), {"prove": ["cone"]}),
+    (ac.Saliency, ac.Gaussian(0.125), ac.Normalize(), {"prove": ["fourth"]}),
 ]
 
 
@@ -136,7 +135,7 @@ def digits(index):
     first = DIGITS * (index // len(SETTINGS) % (len(data) // DIGITS))
     x, y = data.images[first : first + DIGITS], data.labels[first : first + DIGITS]
     sm = ac.SmoothedAttribution(make(model), noise, bound)
-    certificate = sm.certify(x, y, n_samples=2_000, alpha=ALPHA, seed=index, features=False, **settings)
+    certificate = sm.certify(x, y, n_samples=2_000, alpha=ALPHA, seed=index, **settings)
     eps = certificate.max_eps(THRESHOLDS[index // len(SETTINGS) % 2])
     certified = np.flatnonzero(eps > 0)
     if not len(certified):
@@ -165,7 +164,7 @@ def planted_printed():
     sound = sm.certify(x, n_samples=40_000, seed=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ac.NotABoundWarning)
-        printed = ac.Certificate(sound.evidence, method="printed")
+        printed = ac.PaperCertificate(sound.evidence)
         found = attacks.Strong(budget=4.0).run(sm, x, eps=eps, n_samples=40_000, seed=0, **OPEN)
         claims = [claim.cosine(float(found.size))[0] for claim in (printed, sound)]
     least = float(found.cosine + attacks.ERRORS * found.cosine_error)
