@@ -8,8 +8,9 @@ from typing import Literal, final
 
 from attricert import checks
 from attricert.certificates import Claim, Ledger, Observed
+from attricert.confidence import CONFIDENCE_BOUNDS
 from attricert.errors import ArgumentError
-from attricert.proving import CONFIDENCES
+from attricert.proving import ASYMPTOTIC
 
 __all__ = ["PROVABLE", "Options"]
 
@@ -59,7 +60,7 @@ class Options:
         checks.fraction("alpha", self.alpha)
         if self.seed is not None:
             checks.count("seed", self.seed, 0)
-        checks.known("confidence", self.confidence, CONFIDENCES)
+        checks.known("confidence", self.confidence, (*CONFIDENCE_BOUNDS, ASYMPTOTIC))
         if not isinstance(self.guarantee, Observed):
             checks.known("guarantee", str(self.guarantee), ("population", "observed"))
         if self.stop_at is not None and not isinstance(self.stop_at, Claim):
@@ -84,7 +85,7 @@ class Options:
             wanted = [name for name in PROVABLE if name != "fourth" and (classifier or name != "prediction")]
             if self.stop_at is not None:
                 wanted = [name for name in wanted if name not in _FIXED]
-            return () if self.confidence == "asymptotic" else tuple(wanted)
+            return () if self.confidence == ASYMPTOTIC else tuple(wanted)
         if "prediction" in self.prove and not classifier:
             raise ArgumentError("prove", list(self.prove), "'prediction' needs a classifier, or a model and a target")
         implied = {*self.prove}
@@ -105,7 +106,7 @@ class Options:
     def _refuse(self) -> None:
         """What was asked for and cannot be had."""
         asked = list(self.prove or ())
-        if self.confidence == "asymptotic" and asked:
+        if self.confidence == ASYMPTOTIC and asked:
             raise ArgumentError("prove", asked, "confidence='asymptotic' is about the norm alone; nothing goes with it")
         fixed = [name for name in asked if name in _FIXED]
         if self.stop_at is not None and fixed:

@@ -2,6 +2,6 @@
 
 from attricert.proving.forecasts import Forecast, forecast
 from attricert.proving.goal import Goal
-from attricert.proving.prover import CONFIDENCES, Prover, evidence
+from attricert.proving.prover import ASYMPTOTIC, Prover, evidence
 
-__all__ = ["CONFIDENCES", "Forecast", "Goal", "Prover", "evidence", "forecast"]
+__all__ = ["ASYMPTOTIC", "Forecast", "Goal", "Prover", "evidence", "forecast"]

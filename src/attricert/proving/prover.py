@@ -14,7 +14,7 @@ from torch import Tensor
 
 from attricert.certificates import Evidence, Terms
 from attricert.certificates.pieces import Maps, Norm, Piece, Sampling
-from attricert.confidence import CONFIDENCE_BOUNDS, norm_interval
+from attricert.confidence import norm_interval
 from attricert.moments import Moments, no_moments
 from attricert.progress import ProgressCallback
 from attricert.proving.entries import EntriesProof
@@ -26,9 +26,10 @@ from attricert.proving.proof import Proof
 from attricert.proving.spread import SpreadProof, max_deviation
 from attricert.sampling import Draws, Sampler
 
-__all__ = ["CONFIDENCES", "PILOT_SHARE", "Proven", "Prover", "evidence"]
+__all__ = ["ASYMPTOTIC", "PILOT_SHARE", "Proven", "Prover", "evidence"]
 
-CONFIDENCES = (*CONFIDENCE_BOUNDS, "asymptotic")
+ASYMPTOTIC = "asymptotic"
+"""The word for the paper's interval, which is no bound at a finite number of draws."""
 
 
 @final
@@ -103,7 +104,7 @@ class Prover:
         """
         source = Source(self.sampler, x, target, self.terms.seed, key, tick)
         units = self.n_samples // self.sampler.calls_per_draw
-        if self.terms.confidence == "asymptotic":
+        if self.terms.confidence == ASYMPTOTIC:
             return self._asymptotic(source, units)
         return self._finite(source, units)
 
