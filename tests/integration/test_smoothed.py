@@ -1,11 +1,16 @@
 """The library as a user meets it."""
 
+import dataclasses
+from typing import ClassVar, final
+
 import numpy as np
 import pytest
 import torch
 from functions import rotor, rotor_norm
+from scipy import stats
 
 import attricert as ac
+from attricert.confidence import Betting
 
 SETTINGS = {"n_samples": 600, "seed": 7}
 
@@ -122,6 +127,65 @@ def test_stopping_early_needs_an_anytime_bound(digits, smoothed):
         smoothed.certify(digits.images[:1], 7, confidence="hoeffding", stop_at=ac.Claim(eps=0.01, cosine=0.9))
 
 
+def test_stopping_early_leaves_out_what_holds_at_a_fixed_number_of_draws(digits, smoothed):
+    whole = smoothed.certify(digits.images[:1], 7, n_samples=300, seed=3)
+    early = smoothed.certify(digits.images[:1], 7, n_samples=300, seed=3, stop_at=ac.Claim(eps=0.01, cosine=0.9))
+    pieces = {"sampling", "norm", "maps", "top_variance", "entries"}
+    assert set(early.evidence.pieces()) == pieces
+    assert set(whole.evidence.pieces()) == pieces | {"cone", "prediction"}
+    assert set(early.terms.ledger.names) == {"norm", "top_variance", "entries"}
+    for name in ("cone", "fourth", "prediction"):
+        with pytest.raises(ac.ArgumentError, match=f"^prove=.*{name}: proven at a fixed number of draws"):
+            smoothed.certify(digits.images[:1], 7, prove=[name], stop_at=ac.Claim(eps=0.01, cosine=0.9))
+
+
+@pytest.fixture
+def register():
+    """Give bounds words for the time of a test."""
+    members, before = ac.CONFIDENCE_BOUNDS._members, dict(ac.CONFIDENCE_BOUNDS._members)
+    yield ac.CONFIDENCE_BOUNDS.register
+    members.clear()
+    members.update(before)
+
+
+@final
+@dataclasses.dataclass(frozen=True)
+class Halved(ac.LowerBound):
+    """Betting at half of the mean's height: as valid at any time, and easily told from it."""
+
+    anytime: ClassVar[bool] = True
+    inner: ac.LowerBound
+    low: float
+
+    @classmethod
+    def start(cls, problem):
+        """No draws yet."""
+        return cls(Betting.start(problem), problem.low)
+
+    def update(self, values):
+        """After these draws too."""
+        return dataclasses.replace(self, inner=self.inner.update(values))
+
+    def lower(self):
+        """Half-way to the smallest possible draw."""
+        return (self.inner.lower() + self.low) / 2
+
+
+def test_a_bound_of_ones_own_may_stop_early_if_it_says_that_it_holds_at_any_time(digits, smoothed, register):
+    register("halved")(Halved)
+    fixed = type("Fixed", (Halved,), {"anytime": False, "__doc__": "At a fixed number of draws."})
+    register("fixed")(fixed)
+    settings = {"n_samples": 600, "seed": 3, "stop_at": ac.Claim(eps=0.001, cosine=0.5)}
+    certificate = smoothed.certify(digits.images[:1], 7, confidence="halved", **settings)
+    assert certificate.evidence.outcome == ("refuted",)
+    known = smoothed.certify(digits.images[:1], 7, confidence="betting", **settings)
+    assert known.evidence.outcome == ("proven",)
+    with pytest.raises(ac.ArgumentError, match="valid at any time: 'betting' or 'halved'"):
+        smoothed.certify(digits.images[:1], 7, confidence="fixed", **settings)
+    without = {"n_samples": 200, "seed": 3, "prove": []}
+    assert smoothed.certify(digits.images[:1], 7, confidence="fixed", **without).terms.confidence == "fixed"
+
+
 def test_observed_costs_a_margin(digits, smoothed, certificate):
     observed = smoothed.certify(
         digits.images[:4], digits.labels[:4], n_samples=2_000, seed=7, guarantee=ac.Observed(100_000)
@@ -152,9 +216,23 @@ def test_min_noise_scale_up_to_the_largest():
     assert sm.min_noise_scale(x, claim=ac.Claim(eps=0.5, cosine=0.9), n_samples=500, largest=3.0, seed=0).tolist() == [np.inf]
 
 
-def test_the_papers_radius_holds_the_norm_fixed(certificate):
-    radius = certificate.fixed_norm_scale(0.05, 0.9)
-    assert radius == pytest.approx(3.5 * 0.05 / certificate.max_eps(0.9), rel=1e-3)
+def test_the_papers_radius_holds_the_norm_fixed(digits, smoothed):
+    """The radius at which 2 p = c sin(theta); the paper's at which 2 p = c tan(theta). (a_1 / r)^2 has a Beta law."""
+    certificate = smoothed.certify(digits.images[:2], digits.labels[:2], n_samples=600, seed=7, prove=[])
+    paper = ac.PaperCertificate(certificate.evidence)
+    eps, theta = 0.05, np.arccos(0.9)
+    for found, allowed in ((certificate, np.sin(theta)), (paper, np.tan(theta))):
+        for scale, norm in zip(found.fixed_norm_scale(eps, 0.9), certificate.norm, strict=True):
+            moved = 2 * stats.beta(0.5, (784 + 1) / 2).cdf((eps / (2 * scale)) ** 2)
+            assert moved == pytest.approx(norm * allowed, rel=1e-6)
+
+
+def test_a_fixed_norm_scale_is_that_of_all_evidence(certificate):
+    """With noise of that scale, and the evidence as it is, the cosine is what was asked for."""
+    e = certificate[0].evidence
+    scale = float(certificate.fixed_norm_scale(0.05, 0.9)[0])
+    terms = dataclasses.replace(e.terms, noise=ac.UniformBall(scale))
+    assert ac.Certificate(dataclasses.replace(e, terms=terms)).cosine(0.05)[0] == pytest.approx(0.9, abs=1e-6)
 
 
 def test_progress_counts_every_copy(digits, smoothed):
