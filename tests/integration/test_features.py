@@ -22,8 +22,19 @@ def certificate(smoothed, digits):
 
 def test_shapes_and_order(certificate):
     c = certificate
-    assert c.top_k_overlap(0.02, 100).shape == c.kendall_tau(0.02).shape == c.prediction_radius().shape == c.prediction.shape == (3,)
-    assert c.top_k_overlap([0.01, 0.02], 100).shape == c.kendall_tau([0.01, 0.02]).shape == c.joint([0.01, 0.02]).shape == (3, 2)
+    assert (
+        c.top_k_overlap(0.02, 100).shape
+        == c.kendall_tau(0.02).shape
+        == c.prediction_radius().shape
+        == c.prediction.shape
+        == (3,)
+    )
+    assert (
+        c.top_k_overlap([0.01, 0.02], 100).shape
+        == c.kendall_tau([0.01, 0.02]).shape
+        == c.joint([0.01, 0.02]).shape
+        == (3, 2)
+    )
     assert c.binding(0.02).shape == (3,)
     assert c.binding([0.02, 0.1]).shape == (3, 2)
     low, high = c.intervals(0.02)
@@ -54,9 +65,7 @@ def test_real_digits_say_something(certificate, digits):
 
 
 def test_variance_gains_on_total_variation_from_the_same_draws(smoothed, certificate, digits):
-    plain = smoothed.certify(
-        digits.images[:3], digits.labels[:3], n_samples=2_000, seed=0, prove=[]
-    )
+    plain = smoothed.certify(digits.images[:3], digits.labels[:3], n_samples=2_000, seed=0, prove=[])
     assert (certificate.max_eps(0.9) > 2.2 * plain.max_eps(0.9)).all()
     assert plain.binding(0.1).tolist() == ["total variation"] * 3
     with pytest.raises(ac.ArgumentError, match="^entries="):

@@ -115,7 +115,9 @@ def test_sampling_stops_when_the_claim_is_decided(digits, smoothed):
 def test_early_stopping_does_not_depend_on_the_batch_size(digits, model):
     def run(size):
         sm = ac.SmoothedAttribution(ac.Saliency(model), ac.UniformBall(3.5), batch_size=size)
-        return sm.certify(digits.images[:1], 7, n_samples=5_000, seed=3, stop_at=ac.Claim(eps=0.05, cosine=0.9)).evidence
+        return sm.certify(
+            digits.images[:1], 7, n_samples=5_000, seed=3, stop_at=ac.Claim(eps=0.05, cosine=0.9)
+        ).evidence
 
     a, b = run(50), run(400)
     assert a.sampling.n_samples == b.sampling.n_samples
@@ -213,7 +215,9 @@ def test_min_noise_scale_is_certified_and_not_far_from_the_least():
 def test_min_noise_scale_up_to_the_largest():
     sm = ac.SmoothedAttribution(rotor([20.0, 0.0]), ac.Gaussian(1.0))
     x = torch.zeros(1, 2, dtype=torch.float64)
-    assert sm.min_noise_scale(x, claim=ac.Claim(eps=0.5, cosine=0.9), n_samples=500, largest=3.0, seed=0).tolist() == [np.inf]
+    assert sm.min_noise_scale(x, claim=ac.Claim(eps=0.5, cosine=0.9), n_samples=500, largest=3.0, seed=0).tolist() == [
+        np.inf
+    ]
 
 
 def test_the_papers_radius_holds_the_norm_fixed(digits, smoothed):

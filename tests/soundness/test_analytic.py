@@ -112,9 +112,7 @@ def test_nonnegative_maps_have_the_sharper_bound_and_it_holds():
 
     x = torch.tensor([[0.3, 0.0]], dtype=torch.float64)
     plain, sharp = (
-        ac.SmoothedAttribution(ac.wrap(g, nonnegative=promise), noise).certify(
-            x, n_samples=20_000, seed=0, prove=[]
-        )
+        ac.SmoothedAttribution(ac.wrap(g, nonnegative=promise), noise).certify(x, n_samples=20_000, seed=0, prove=[])
         for promise in (False, True)
     )
     eps = np.linspace(0.01, 1.5, 30)

@@ -24,7 +24,11 @@ def point(d, batch=1):
 
 
 @pytest.mark.parametrize("guarantee", ["population", "observed"])
-@pytest.mark.parametrize("settings", [{}, {"prove": ["fourth", "entries"]}, {"prove": ["top_variance", "entries"]}, {"confidence": "hoeffding"}], ids=str)
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"prove": ["fourth", "entries"]}, {"prove": ["top_variance", "entries"]}, {"confidence": "hoeffding"}],
+    ids=str,
+)
 @pytest.mark.parametrize("sigma", [0.1, 0.4, 1.0])
 def test_rotor_is_never_crossed(sigma, settings, guarantee):
     """The map turns by |k| eps; each entry is |h| times a cosine or a sine of the phase."""

@@ -142,9 +142,9 @@ def false_pieces(world, e):
     found = {
         "norm": e.norm.lower > np.linalg.norm(h) + ROUNDING,
         "entries": ((e.entries.low > h + ROUNDING) | (e.entries.high < h - ROUNDING)).any(axis=1),
-        "functionals": ((e.functionals.low > WEIGHTS @ h + ROUNDING) | (e.functionals.high < WEIGHTS @ h - ROUNDING)).any(
-            axis=1
-        ),
+        "functionals": (
+            (e.functionals.low > WEIGHTS @ h + ROUNDING) | (e.functionals.high < WEIGHTS @ h - ROUNDING)
+        ).any(axis=1),
         "p_lower": (e.prediction.p_lower > world.probability + 1 / NODES) & (e.prediction.label == 1),
     }
     several = ("drift", "top variance", "max deviation", "inside variance", "masses", "fourth", "entries' second")
@@ -249,7 +249,10 @@ def main(argv=None):
         failed, each = failures(world, trials)
         whole += failed
         took = time.perf_counter() - start
-        print(f"{world.shape}, {world.noise!r}, {world.guarantee}: {failed} of {trials} {dict(each)} {took:.0f} s", flush=True)
+        print(
+            f"{world.shape}, {world.noise!r}, {world.guarantee}: {failed} of {trials} {dict(each)} {took:.0f} s",
+            flush=True,
+        )
     allowed = most(trials * len(WORLDS))
     print(f"all: {whole} of {trials * len(WORLDS)} failed, {allowed} are allowed")
     return 0 if whole <= allowed else 1
