@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test lint format bench soundness faults reproduce train clean
+.PHONY: help demo test lint format bench soundness coverage faults reproduce train clean
 help:            ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
 
@@ -34,6 +34,9 @@ bench: $(READY)  ## speed and memory, against a bare loop and Captum's NoiseTunn
 
 soundness: $(READY)  ## attack certificates by the thousand, within an hour; goes on where it stopped, in runs/soundness/
 	PYTHONPATH=tests $(BIN)/python tests/soundness/campaign.py runs/soundness
+
+coverage: $(READY)   ## all claims of an input at once, in 2,000 trials; some minutes
+	PYTHONPATH=tests $(BIN)/python tests/statistical/coverage_campaign.py
 
 faults: $(READY) ## kill workers of a real run, and the run itself, at random; in runs/faults/
 	rm -rf runs/faults

@@ -22,47 +22,56 @@ def certificate(smoothed, digits):
 
 def test_shapes_and_order(certificate):
     c = certificate
-    assert c.top_k(100, 0.02).shape == c.kendall(0.02).shape == c.label_eps().shape == c.label.shape == (3,)
-    assert c.top_k(100, [0.01, 0.02]).shape == c.kendall([0.01, 0.02]).shape == c.joint([0.01, 0.02]).shape == (3, 2)
+    assert (
+        c.top_k_overlap(0.02, 100).shape
+        == c.kendall_tau(0.02).shape
+        == c.prediction_radius().shape
+        == c.prediction.shape
+        == (3,)
+    )
+    assert (
+        c.top_k_overlap([0.01, 0.02], 100).shape
+        == c.kendall_tau([0.01, 0.02]).shape
+        == c.joint([0.01, 0.02]).shape
+        == (3, 2)
+    )
     assert c.binding(0.02).shape == (3,)
     assert c.binding([0.02, 0.1]).shape == (3, 2)
     low, high = c.intervals(0.02)
-    assert low.shape == high.shape == c.signs(0.02).shape == c.top_k_stays(100, 0.02).shape == c.maps.shape
+    assert low.shape == high.shape == c.signs(0.02).shape == c.top_k_stable(0.02, 100).shape == c.maps.shape
     assert all(bound.shape == (3, 4) for bound in c.functionals(0.02))
     assert (low <= high).all()
-    np.testing.assert_array_equal(c.top_k(100, [0.01, 0.02])[:, 1], c.top_k(100, 0.02))
-    assert (c.top_k_stays(100, 0.02).reshape(3, -1).sum(axis=1) <= 100 * c.top_k(100, 0.02) + 1e-9).all()
+    np.testing.assert_array_equal(c.top_k_overlap([0.01, 0.02], 100)[:, 1], c.top_k_overlap(0.02, 100))
+    assert (c.top_k_stable(0.02, 100).reshape(3, -1).sum(axis=1) <= 100 * c.top_k_overlap(0.02, 100) + 1e-9).all()
 
 
 @pytest.mark.parametrize("absolute", [False, True])
 def test_claims_weaken_with_eps(certificate, absolute):
     eps = [0.0, 0.01, 0.02, 0.05, 0.2]
-    assert (np.diff(certificate.top_k(50, eps, absolute=absolute)) <= 0).all()
-    assert (np.diff(certificate.kendall(eps, absolute=absolute)) <= 0).all()
+    assert (np.diff(certificate.top_k_overlap(eps, 50, absolute=absolute)) <= 0).all()
+    assert (np.diff(certificate.kendall_tau(eps, absolute=absolute)) <= 0).all()
     certain = [(certificate.signs(e) != 0).sum() for e in eps]
     assert certain == sorted(certain, reverse=True)
-    assert certificate.top_k(784, 0.2, absolute=absolute).tolist() == [1.0, 1.0, 1.0]
+    assert certificate.top_k_overlap(0.2, 784, absolute=absolute).tolist() == [1.0, 1.0, 1.0]
 
 
 def test_real_digits_say_something(certificate, digits):
     assert (certificate.max_eps(0.9) > 0.14).all()
-    assert (certificate.top_k(100, 0.01) > 0.6).all()
-    assert certificate.label.tolist() == digits.labels[:3].tolist()
-    assert (certificate.label_eps() > 0.2).all()
+    assert (certificate.top_k_overlap(0.01, 100) > 0.6).all()
+    assert certificate.prediction.tolist() == digits.labels[:3].tolist()
+    assert (certificate.prediction_radius() > 0.2).all()
     assert (certificate.joint(0.05) == certificate.cosine(0.05)).all()
     assert certificate.binding([0.1, 2.0])[0].tolist() == ["hybrid", "total variation"]
 
 
 def test_variance_gains_on_total_variation_from_the_same_draws(smoothed, certificate, digits):
-    plain = smoothed.certify(
-        digits.images[:3], digits.labels[:3], n_samples=2_000, seed=0, variance=False, features=False, label=False
-    )
+    plain = smoothed.certify(digits.images[:3], digits.labels[:3], n_samples=2_000, seed=0, prove=[])
     assert (certificate.max_eps(0.9) > 2.2 * plain.max_eps(0.9)).all()
     assert plain.binding(0.1).tolist() == ["total variation"] * 3
-    with pytest.raises(ac.ArgumentError, match="^features="):
+    with pytest.raises(ac.ArgumentError, match="^entries="):
         plain.signs(0.1)
     with pytest.raises(ac.ArgumentError, match="^classifier="):
-        plain.label_eps()
+        plain.prediction_radius()
     with pytest.raises(ac.ArgumentError, match="^functionals="):
         plain.functionals(0.1)
 
@@ -70,26 +79,26 @@ def test_variance_gains_on_total_variation_from_the_same_draws(smoothed, certifi
 def test_everything_survives_a_file(certificate, tmp_path):
     certificate.save(tmp_path / "c.safetensors")
     loaded = ac.Certificate.load(tmp_path / "c.safetensors")
-    assert loaded.statement == certificate.statement
+    assert loaded.terms == certificate.terms
     for name, call in {
         "max_eps": lambda c: c.max_eps([0.8, 0.9]),
-        "top_k": lambda c: c.top_k(100, 0.02),
+        "top_k": lambda c: c.top_k_overlap(0.02, 100),
         "functionals": lambda c: c.functionals(0.02)[0],
-        "label": lambda c: c.label_eps(),
+        "prediction": lambda c: c.prediction_radius(),
     }.items():
         np.testing.assert_array_equal(call(loaded), call(certificate), err_msg=name)
 
 
 def test_observed_says_less_than_population(smoothed, certificate, digits):
     observed = smoothed.certify(
-        digits.images[:3], digits.labels[:3], n_samples=2_000, seed=0, guarantee="observed", observed_samples=50_000
+        digits.images[:3], digits.labels[:3], n_samples=2_000, seed=0, guarantee=ac.Observed(50_000)
     )
     eps = [0.005, 0.02, 0.05]
     assert (observed.cosine(eps) < certificate.cosine(eps)).all()
-    assert (observed.top_k(100, eps) <= certificate.top_k(100, eps)).all()
-    assert (observed.kendall(eps) <= certificate.kendall(eps)).all()
-    assert (observed.label_eps() < certificate.label_eps()).all()
-    assert (observed.top_k(100, 0.005) > 0.5).all()
+    assert (observed.top_k_overlap(eps, 100) <= certificate.top_k_overlap(eps, 100)).all()
+    assert (observed.kendall_tau(eps) <= certificate.kendall_tau(eps)).all()
+    assert (observed.prediction_radius() < certificate.prediction_radius()).all()
+    assert (observed.top_k_overlap(0.005, 100) > 0.5).all()
     assert (observed.max_eps(0.9) > 0.1).all()
 
 
@@ -103,13 +112,13 @@ def test_features_and_label_for_every_setting(model, digits, noise, antithetic, 
     assert (low <= c.maps).all()
     assert (c.maps <= high).all()
     assert low.min() >= 0
-    assert (c.label_eps() > 0).all()
-    assert 0 <= c.top_k(100, 0.001)[0] <= 1
+    assert (c.prediction_radius() > 0).all()
+    assert 0 <= c.top_k_overlap(0.001, 100)[0] <= 1
 
 
 def test_stopping_early_by_variance(smoothed, digits):
     def run(eps):
-        return smoothed.certify(digits.images[:1], 7, n_samples=6_000, seed=3, stop_when=(eps, 0.9))
+        return smoothed.certify(digits.images[:1], 7, n_samples=6_000, seed=3, stop_at=ac.Claim(eps=eps, cosine=0.9))
 
     easy, hard = run(0.12), run(0.4)
     assert easy.evidence.outcome == ("proven",)
@@ -117,26 +126,26 @@ def test_stopping_early_by_variance(smoothed, digits):
     assert easy.cosine(0.12)[0] >= 0.9
     assert hard.evidence.outcome == ("refuted",)
     assert hard.evidence.n_samples[0] < 2_000
-    assert easy.statement.parts == ("norm", "spread", "features")
+    assert easy.terms.ledger.names == ("norm", "top_variance", "entries")
 
 
-def test_min_radius_finds_less_noise_by_variance(model, digits):
+def test_min_noise_scale_finds_less_noise_by_variance(model, digits):
     sm = ac.SmoothedAttribution(ac.Saliency(model), ac.Gaussian(1.0))
-    settings = {"eps": 0.05, "cosine": 0.9, "n_samples": 800, "seed": 0}
-    sigma = sm.min_radius(digits.images[:1], 7, **settings)[0]
+    settings = {"claim": ac.Claim(eps=0.05, cosine=0.9), "n_samples": 800, "seed": 0}
+    sigma = sm.min_noise_scale(digits.images[:1], 7, **settings)[0]
     certificate = ac.SmoothedAttribution(sm.attribution, ac.Gaussian(sigma)).certify(
         digits.images[:1], 7, n_samples=4_000, seed=9
     )
     assert certificate.max_eps(0.9)[0] > 0.05
     assert sigma < 0.05 / ac.Gaussian(1.0).shift_of(0.5 * (1 - 0.81) ** 0.5, 784)  # where no norm would do without it
-    few = sm.min_radius(digits.images[:1], 7, **{**settings, "n_samples": 100}, guarantee="observed")
+    few = sm.min_noise_scale(digits.images[:1], 7, **{**settings, "n_samples": 100}, guarantee="observed")
     assert few.tolist() == [np.inf]
 
 
 def test_forecasts_come_true(smoothed, digits):
     x, y = digits.images[:3], digits.labels[:3]
     forecasts = smoothed.forecast(x, y, n_samples=400, seed=1)
-    certificate = smoothed.certify(x, y, n_samples=2_000, seed=0, features=False, label=False)
+    certificate = smoothed.certify(x, y, n_samples=2_000, seed=0, prove=["cone"])
     expected = np.array([f.max_eps(0.9, 2_000) for f in forecasts])
     np.testing.assert_allclose(expected, certificate.max_eps(0.9), rtol=0.06)
     needed = forecasts[0].samples_needed(float(expected[0]), 0.9, 100, 10_000)
@@ -146,7 +155,7 @@ def test_forecasts_come_true(smoothed, digits):
 
 def test_higher_moments(model, digits):
     sm = ac.SmoothedAttribution(ac.Saliency(model), ac.Gaussian(SIGMA))
-    c = sm.certify(digits.images[:1], 7, n_samples=4_000, seed=0, moments=(2, 4), features=False, label=False)
+    c = sm.certify(digits.images[:1], 7, n_samples=4_000, seed=0, prove=["fourth"])
     assert c.evidence.moments.shape == (1, 1)
     assert 0 < c.evidence.tail[0] < 0.02
     assert c.evidence.moments[0, 0] > c.evidence.spread[0] ** 0.5 * 0.9  # E Y^4 >= (E Y^2)^2, but for the bounds' slack
@@ -172,21 +181,21 @@ def test_a_map_that_never_varies_claims_no_more_than_it_knows():
         return torch.where(there, torch.tensor([0.25, 0.5, 0.75]), torch.tensor([0.75, 0.5, 0.25])).to(x)
 
     sm = ac.SmoothedAttribution(g, ac.Gaussian(1.0), ac.Clip(1.0))
-    c = sm.certify(torch.zeros(1, 3, dtype=torch.float64), n_samples=4_000, seed=3, moments=(2, 4))
+    c = sm.certify(torch.zeros(1, 3, dtype=torch.float64), n_samples=4_000, seed=3, prove=["fourth", "entries"])
     for eps in (6.0, 8.5, 30.0):
-        assert np.isfinite(c.kendall(eps)).all()
-        assert c.top_k(1, eps)[0] == 0.0
-        assert c.kendall(eps)[0] <= -1.0 + 1e-12
-        assert not c.top_k_stays(1, eps).any()
+        assert np.isfinite(c.kendall_tau(eps)).all()
+        assert c.top_k_overlap(eps, 1)[0] == 0.0
+        assert c.kendall_tau(eps)[0] <= -1.0 + 1e-12
+        assert not c.top_k_stable(eps, 1).any()
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"moments": (2, 3)}, "^moments="),
-        ({"moments": (4,)}, "^moments="),
-        ({"moments": (2, 14)}, "^moments="),
-        ({"moments": ()}, "^moments="),
+        ({"prove": ["fifth"]}, "^prove='fifth'"),
+        ({"prove": "cone"}, "^prove='cone': must be a list"),
+        ({"prove": ["cone"], "stop_at": ac.Claim(eps=0.1, cosine=0.9)}, "^prove=.*fixed number of draws"),
+        ({"prove": ["cone"], "confidence": "asymptotic"}, "^prove=.*the norm alone"),
         ({"functionals": torch.ones(2, 3)}, r"^functionals=\(2, 3\): must be weights of shape \(r, 1, 28, 28\)"),
         ({"functionals": torch.zeros(1, 1, 28, 28)}, "^functionals=.*none of them zero"),
     ],
@@ -198,9 +207,9 @@ def test_bad_settings_are_refused_before_sampling(smoothed, digits, settings, me
 
 @pytest.mark.parametrize("k", [0, -1, 785])
 def test_bad_k_is_refused(certificate, k):
-    for method in (certificate.top_k, certificate.top_k_stays):
+    for method in (certificate.top_k_overlap, certificate.top_k_stable):
         with pytest.raises(ac.ArgumentError, match="^k="):
-            method(k, 0.01)
+            method(0.01, k)
 
 
 def test_one_number_where_maps_are_returned(certificate):
@@ -232,7 +241,7 @@ def test_higher_moments_of_tiny_maps_do_not_underflow():
         return tiny * torch.stack([torch.full_like(x[:, 0], 0.8), 0.6 * torch.sign(x[:, 0])], dim=1)
 
     sm = ac.SmoothedAttribution(g, ac.Gaussian(1.0), ac.Clip(tiny))
-    c = sm.certify(torch.zeros(1, 2, dtype=torch.float64), n_samples=2_000, seed=0, moments=(2, 4, 6))
+    c = sm.certify(torch.zeros(1, 2, dtype=torch.float64), n_samples=2_000, seed=0, prove=["fourth"])
     moved = 0.6 * 0.0796557
     assert c.cosine(eps)[0] <= 0.8 / (0.64 + moved**2) ** 0.5
     assert (c.evidence.moments > 0.5 * tiny).all()

@@ -21,7 +21,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from functions import crescents, rotor_norm
-from scipy import stats
 
 import attricert as ac
 from attricert import attacks
@@ -85,11 +84,12 @@ def analytic(kind, index):
     gaussian = kind == "steps" or index % 3 > 0
     noise = ac.Gaussian(scale) if gaussian else ac.UniformBall(scale * math.sqrt(d + 2))
     g, h = FAMILIES[kind](rng, d, noise)
-    moments = (2, 4, 6) if gaussian and index % 4 == 0 else (2,)
+    fourth = gaussian and index % 4 == 0
     sm = ac.SmoothedAttribution(ac.wrap(g), noise, ac.Clip(1.0), batch_size=4_000)
     x = torch.from_numpy(rng.standard_normal((INPUTS, d)))
-    n = 4_000 if moments == (2,) else 1_000  # higher moments take time
-    certificate = sm.certify(x, n_samples=n, alpha=ALPHA, seed=index, moments=moments)
+    n = 1_000 if fourth else 4_000  # fourth moments take time
+    prove = ["cone", "entries", *(["fourth"] if fourth else [])]
+    certificate = sm.certify(x, n_samples=n, alpha=ALPHA, seed=index, prove=prove)
     eps = certificate.max_eps(THRESHOLDS[index % 3])
     certified = np.flatnonzero(eps > 0)
     if not len(certified):
@@ -101,31 +101,31 @@ def analytic(kind, index):
     margins = [float(found.cosine[row]) - certificate.cosine(sizes[row])[i] for row, i in enumerate(certified)]
     crossed = int((np.array(margins) < -1e-9).sum())
     for row, i in enumerate(certified):
-        crossed += features_crossed(certificate[i : i + 1], sizes[row], here[row], there[row])
+        crossed += entries_crossed(certificate[i : i + 1], sizes[row], here[row], there[row])
     return {"attacked": len(certified), "crossed": crossed, "margin": float(min(margins))}
 
 
-def features_crossed(certificate, eps, here, there):
+def entries_crossed(certificate, eps, here, there):
     """Whether intervals, top set or order of one input claim too much."""
     slack, d = 1e-9, len(there)
     low, high = (bound[0] for bound in certificate.intervals(eps))
     wrong = bool(((there < low - slack) | (there > high + slack)).any())
     k = max(1, d // 4)
     overlap = ac.metrics.top_k_intersection(torch.from_numpy(here)[None], torch.from_numpy(there)[None], k)
-    wrong |= float(overlap) < certificate.top_k(k, eps)[0] - slack
-    wrong |= stats.kendalltau(here, there).statistic < certificate.kendall(eps)[0] - slack
+    wrong |= float(overlap) < certificate.top_k_overlap(eps, k)[0] - slack
+    wrong |= ac.metrics.kendall_tau(here[None], there[None], variant="a")[0] < certificate.kendall_tau(eps)[0] - slack
     return int(wrong)
 
 
 # Real digits.
 
 SETTINGS = [
-    (ac.Saliency, ac.Gaussian(0.125), ac.Normalize(), {}),
-    (ac.Saliency, ac.UniformBall(3.5), ac.Normalize(), {}),
-    (ac.Saliency, ac.Gaussian(0.25), ac.Normalize(max_entry=0.15), {}),
-    (lambda model: ac.Saliency(model, abs=True), ac.Gaussian(0.125), ac.Normalize(), {}),
-    (ac.InputXGradient, ac.Gaussian(0.125), ac.Clip(5.0), {}),
-    (ac.Saliency, ac.Gaussian(0.125), ac.Normalize(), {"moments": (2, 4, 6)}),
+    (ac.Saliency, ac.Gaussian(0.125), ac.Normalize(), {"prove": ["cone"]}),
+    (ac.Saliency, ac.UniformBall(3.5), ac.Normalize(), {"prove": ["cone"]}),
+    (ac.Saliency, ac.Gaussian(0.25), ac.Normalize(max_entry=0.15), {"prove": ["cone"]}),
+    (lambda model: ac.Saliency(model, abs=True), ac.Gaussian(0.125), ac.Normalize(), {"prove": ["cone"]}),
+    (ac.InputXGradient, ac.Gaussian(0.125), ac.Clip(5.0), {"prove": ["cone"]}),
+    (ac.Saliency, ac.Gaussian(0.125), ac.Normalize(), {"prove": ["fourth"]}),
 ]
 
 
@@ -136,7 +136,7 @@ def digits(index):
     first = DIGITS * (index // len(SETTINGS) % (len(data) // DIGITS))
     x, y = data.images[first : first + DIGITS], data.labels[first : first + DIGITS]
     sm = ac.SmoothedAttribution(make(model), noise, bound)
-    certificate = sm.certify(x, y, n_samples=2_000, alpha=ALPHA, seed=index, features=False, **settings)
+    certificate = sm.certify(x, y, n_samples=2_000, alpha=ALPHA, seed=index, **settings)
     eps = certificate.max_eps(THRESHOLDS[index // len(SETTINGS) % 2])
     certified = np.flatnonzero(eps > 0)
     if not len(certified):
@@ -165,7 +165,7 @@ def planted_printed():
     sound = sm.certify(x, n_samples=40_000, seed=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ac.NotABoundWarning)
-        printed = ac.Certificate(sound.evidence, method="printed")
+        printed = ac.PaperCertificate(sound.evidence)
         found = attacks.Strong(budget=4.0).run(sm, x, eps=eps, n_samples=40_000, seed=0, **OPEN)
         claims = [claim.cosine(float(found.size))[0] for claim in (printed, sound)]
     least = float(found.cosine + attacks.ERRORS * found.cosine_error)
@@ -173,8 +173,19 @@ def planted_printed():
     return {"caught": bool(least < claims[0]), "sound_holds": bool(cosine >= claims[1]), "cosine": cosine}
 
 
-def planted_spread():
-    """Half the spread, on a rotor, whose map turns as fast as the variance allows."""
+def half_spread(evidence):
+    """Half the top variance, and nothing else that is known."""
+    spread = evidence.top_variance
+    return dataclasses.replace(evidence, cone=None, top_variance=dataclasses.replace(spread, upper=spread.upper / 2))
+
+
+def half_cone(evidence):
+    """Half the variance inside a cone."""
+    return dataclasses.replace(evidence, cone=dataclasses.replace(evidence.cone, variance=evidence.cone.variance / 2))
+
+
+def planted_spread(halve):
+    """On a rotor, whose map turns as fast as the variance allows."""
     k = torch.tensor([0.8, 0.6], dtype=torch.float64)
     noise = ac.Gaussian(0.1)
 
@@ -183,8 +194,8 @@ def planted_spread():
 
     x = torch.zeros(1, 2, dtype=torch.float64)
     sm = ac.SmoothedAttribution(ac.wrap(g), noise, batch_size=10_000)
-    sound = sm.certify(x, n_samples=100_000, seed=0, features=False)
-    halved = ac.Certificate(dataclasses.replace(sound.evidence, spread=sound.evidence.spread / 2))
+    sound = sm.certify(x, n_samples=100_000, seed=0, prove=["cone"])
+    halved = ac.Certificate(halve(sound.evidence))
     caught = {}
     for name, certificate in (("sound", sound), ("halved", halved)):
         eps = certificate.max_eps(math.cos(0.01))
@@ -193,7 +204,11 @@ def planted_spread():
     return {"caught": caught["halved"], "sound_holds": not caught["sound"]}
 
 
-PLANTED = {"printed": planted_printed, "spread": planted_spread}
+PLANTED = {
+    "printed": planted_printed,
+    "spread": lambda: planted_spread(half_spread),
+    "cone": lambda: planted_spread(half_cone),
+}
 
 
 def done(folder, name, work):

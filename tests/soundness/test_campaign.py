@@ -18,7 +18,7 @@ def test_nothing_is_crossed_and_planted_claims_are(tmp_path, capsys):
     assert campaign.main(arguments) == 0
     printed = capsys.readouterr().out
     assert "0 crossings" in printed
-    assert printed.count("caught; sound one holds: True") == 2
+    assert printed.count("caught; sound one holds: True") == 3
     results = [json.loads(path.read_text()) for path in tmp_path.glob("*-[0-9].json")]
     assert len(results) == 16
     assert sum(result["attacked"] for result in results) > 50
@@ -27,7 +27,7 @@ def test_nothing_is_crossed_and_planted_claims_are(tmp_path, capsys):
     assert campaign.main(arguments) == 0
     again = capsys.readouterr().out
     assert [line for line in again.splitlines() if line.startswith("steps-3: ")]
-    assert len(again.splitlines()) == 1 + 6
+    assert len(again.splitlines()) == 1 + 7
 
 
 def test_a_crossing_or_a_missed_plant_fails(tmp_path, monkeypatch):

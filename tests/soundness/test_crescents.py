@@ -5,6 +5,7 @@ import torch
 from functions import crescents
 
 import attricert as ac
+from attricert.certificates import paper
 
 CASES = [(2, 1.0, 0.3), (2, 2.5, 0.5), (5, 1.0, 0.2), (20, 1.0, 0.1)]
 
@@ -27,10 +28,10 @@ def test_sound_is_never_crossed_and_printed_is(case, confidence):
     sound = certificate.cosine(case[2])[0]
     assert sound <= true
     assert sound >= true - 0.1  # attained, up to sampling
-    ac.certificates.printed.warn_once.cache_clear()
+    paper._warn_once.cache_clear()
     with pytest.warns(ac.NotABoundWarning):
-        paper = ac.Certificate(certificate.evidence, method="printed")
-    printed = paper.cosine(case[2])[0]
+        theorem = ac.PaperCertificate(certificate.evidence)
+    printed = theorem.cosine(case[2])[0]
     assert printed > true + 0.05
 
 

@@ -24,7 +24,11 @@ def point(d, batch=1):
 
 
 @pytest.mark.parametrize("guarantee", ["population", "observed"])
-@pytest.mark.parametrize("settings", [{}, {"moments": (2, 4, 6)}, {"confidence": "hoeffding"}], ids=str)
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"prove": ["fourth", "entries"]}, {"prove": ["top_variance", "entries"]}, {"confidence": "hoeffding"}],
+    ids=str,
+)
 @pytest.mark.parametrize("sigma", [0.1, 0.4, 1.0])
 def test_rotor_is_never_crossed(sigma, settings, guarantee):
     """The map turns by |k| eps; each entry is |h| times a cosine or a sine of the phase."""
@@ -51,12 +55,12 @@ def test_variance_is_tight_for_a_rotor_and_small_noise():
     smoothed = ac.SmoothedAttribution(rotor(k), ac.Gaussian(sigma), batch_size=20_000)
     ratios = []
     for n in (10_000, 60_000, 400_000):
-        certificate = smoothed.certify(point(2), n_samples=n, seed=0, features=False)
-        assert certificate.binding(0.01)[0] == "variance"
+        certificate = smoothed.certify(point(2), n_samples=n, seed=0, prove=["cone"])
+        assert certificate.binding(0.01)[0].startswith("spread of the maps")
         ratios.append(certificate.max_eps(threshold)[0] / 0.01)
     assert ratios[0] < ratios[1] < ratios[2] <= 1
     assert ratios[2] >= 0.98
-    plain = smoothed.certify(point(2), n_samples=60_000, seed=0, variance=False, features=False)
+    plain = smoothed.certify(point(2), n_samples=60_000, seed=0, prove=[])
     assert plain.max_eps(threshold)[0] < 0.2 * 0.01
 
 
@@ -64,13 +68,13 @@ def test_a_constant_map_has_almost_no_spread():
     net = torch.nn.Linear(6, 3).eval()
     smoothed = ac.SmoothedAttribution(ac.Saliency(net), ac.Gaussian(0.5))
     few, many = (smoothed.certify(torch.rand(1, 6), target=1, n_samples=n, seed=0) for n in (2_000, 50_000))
-    assert many.evidence.spread[0] < few.evidence.spread[0] / 10 < 0.01
+    assert many.evidence.top_variance.upper[0] < few.evidence.top_variance.upper[0] / 10 < 0.01
     assert many.cosine(0.3)[0] > 0.999
     assert many.max_eps(0.9)[0] > few.max_eps(0.9)[0] > 0.3
     unit = (net.weight[1] / net.weight[1].norm()).detach().numpy()
     assert (many.signs(0.1)[0] == np.sign(unit)).all()
-    assert many.top_k(3, 0.1)[0] == 1.0
-    assert many.kendall(0.1)[0] == 1.0
+    assert many.top_k_overlap(0.1, 3)[0] == 1.0
+    assert many.kendall_tau(0.1)[0] == 1.0
 
 
 def half_space(b):
@@ -83,7 +87,7 @@ def half_space(b):
 
 
 @pytest.mark.parametrize("antithetic", [False, True])
-@pytest.mark.parametrize("settings", [{}, {"moments": (2, 4)}], ids=str)
+@pytest.mark.parametrize("settings", [{}, {"prove": ["fourth", "entries"]}], ids=str)
 def test_half_space_is_never_crossed(settings, antithetic):
     b, sigma = 0.5, 0.4
     g, x = half_space(b)
@@ -101,22 +105,22 @@ def test_half_space_is_never_crossed(settings, antithetic):
 
 @pytest.mark.parametrize("noise", [ac.Gaussian(0.4), ac.UniformBall(0.9)], ids=repr)
 @pytest.mark.parametrize("guarantee", ["population", "observed"])
-def test_the_label_stays_as_far_as_is_certified(noise, guarantee):
+def test_the_prediction_stays_as_far_as_is_certified(noise, guarantee):
     """A linear classifier: smoothing does not move its boundary, which lies at distance b."""
     b = 0.3
     g, x = half_space(b)
     smoothed = ac.SmoothedAttribution(g, noise, classifier=lambda x: torch.stack([0 * x[:, 0], x[:, 0]], dim=1))
     certificate = smoothed.certify(x, n_samples=50_000, seed=0, guarantee=guarantee)
-    assert certificate.label.tolist() == [1]
-    assert 0.85 * b < certificate.label_eps()[0] <= b
+    assert certificate.prediction.tolist() == [1]
+    assert 0.85 * b < certificate.prediction_radius()[0] <= b
     grid = np.linspace(0.0, 0.6, 25)
     joint, cosine = certificate.joint(grid)[0], certificate.cosine(grid)[0]
-    keeps = grid < certificate.label_eps()[0]
+    keeps = grid < certificate.prediction_radius()[0]
     assert (joint[keeps] == cosine[keeps]).all()
     assert (joint[~keeps] == -1.0).all()
 
 
-def test_a_label_that_is_no_majority_is_not_certified():
+def test_a_prediction_that_is_no_majority_is_not_certified():
     g, x = half_space(0.3)
 
     def three(x):
@@ -124,8 +128,8 @@ def test_a_label_that_is_no_majority_is_not_certified():
 
     smoothed = ac.SmoothedAttribution(g, ac.Gaussian(5.0), classifier=three)
     certificate = smoothed.certify(x, n_samples=2_000, seed=0)
-    assert certificate.evidence.label_mass[0] < 0.5
-    assert certificate.label_eps()[0] == 0.0
+    assert certificate.evidence.prediction.p_lower[0] < 0.5
+    assert certificate.prediction_radius()[0] == 0.0
     assert certificate.joint(0.0)[0] == -1.0
 
 

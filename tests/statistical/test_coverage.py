@@ -132,7 +132,7 @@ def test_observed_certificates_cover_and_population_ones_do_not_speak_of_average
     moved = x.clone()
     moved[0, 1] = eps
     terms = {"n_samples": 20_000, "alpha": ALPHA, "seed": 0}
-    observed = sm.certify(x, guarantee="observed", observed_samples=n, **terms).cosine(eps)[0]
+    observed = sm.certify(x, guarantee=ac.Observed(n), **terms).cosine(eps)[0]
     population = sm.certify(x, **terms).cosine(eps)[0]
     ids = [str(i) for i in range(trials)]
     here = sm.attribute(x.expand(trials, -1), n_samples=n, seed=1, sample_ids=ids)

@@ -29,6 +29,7 @@ _ROUNDING = 2e-13  # relative to the largest terms: some hundred roundings, expo
 _STEPS = 24
 _ENOUGH = 1e-12  # relative gain of a step below which the next one is left out
 _STRETCH = 3.0  # a step of Newton's method changes kappa by no more than this factor, nu by no more than a half
+_FAR = 40.0  # no normal z lies beyond
 _TANGENTS = 16  # parabolas below the quartic
 _SHARES = (0.02, 0.06, 0.2, 0.6, 2.0)  # of the quartic term, in units of the quadratic one
 
@@ -147,13 +148,14 @@ class Stretches:
         q^4 >= 2 t^2 q^2 - t^4 for every t; t is the worst q in the middle of the stretch. The term is left out below
         w = nu, where otherwise the largest limits need not go with the largest w (theory 3).
         """
-        top = np.maximum(self.ends[:, -1:], ratio.crossing(at.nu) + 0.1)
-        grid = ratio.crossing(at.nu) + (top - ratio.crossing(at.nu)) * np.linspace(0, 1, _TANGENTS + 1)[1:-1]
+        first = np.clip(ratio.crossing(at.nu), -_FAR, _FAR)  # infinite where w is nowhere, or everywhere, below nu
+        top = np.maximum(self.ends[:, -1:], first + 0.1)
+        grid = first + (top - first) * np.linspace(0, 1, _TANGENTS + 1)[1:-1]
         ends = np.sort(np.concatenate([self.ends, grid], axis=1), axis=1)
         region = (self.ends[:, None, :] < ends[:, :, None]).sum(axis=2)
         region = np.concatenate([region, np.full_like(region[:, :1], self.ends.shape[1])], axis=1)
         limits, inside = np.take_along_axis(self.limits, region, axis=1), region < self.ends.shape[1]
-        middle = 0.5 * (ends + np.concatenate([ratio.crossing(at.nu), ends[:, :-1]], axis=1))
+        middle = 0.5 * (ends + np.concatenate([first, ends[:, :-1]], axis=1))
         pull = np.maximum(ratio.at(middle) - at.nu, 0.0) / at.kappa
         worst = np.minimum(_root(pull, share / facts.second), limits[:, :-1])
         square = np.where(inside, np.concatenate([worst, worst[:, -1:]], axis=1) ** 2, 0.0)
