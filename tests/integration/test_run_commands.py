@@ -304,3 +304,39 @@ def test_progress_is_bars_on_a_terminal(capsys, monkeypatch):
     err = capsys.readouterr().err
     assert "a note" in err
     assert "13/200" in err
+
+
+@pytest.fixture
+def old(tmp_path, monkeypatch):
+    """A run that version 0.1 has made, with maps, functionals and higher moments, as ``run``."""
+    shutil.copytree(Path(__file__).parents[1] / "data" / "run-0.1", tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return runs.Store.open(Path("run"))
+
+
+def test_a_run_of_version_0_1_is_verified(old, capsys):
+    """The same draws give the same evidence, entries and functionals too."""
+    found = printed(capsys, "verify", "run", "--sample", "2", "--seed", "0", "--json")
+    assert found["passed"], found
+    rows = printed(capsys, "certificates", "run", "--eps", "0.02", "--cosine", "0.9", "--entries", "--json")["rows"]
+    for row, then in zip(rows, pq.read_table("run/results.parquet").to_pylist(), strict=True):
+        # Its higher moments do not matter for so few draws.
+        assert row["max_eps_cosine_0.9"] == pytest.approx(then["max_eps_cosine_0.9"], rel=1e-9)
+        assert row["functional_low_eps_0.02"] == pytest.approx(then["functional_low_eps_0.02"], rel=1e-7)
+        assert row["signs_eps_0.02"] == then["signs_eps_0.02"]
+        assert row["prediction_radius"] == pytest.approx(then["label_eps"], rel=1e-9)
+
+
+def test_a_run_of_version_0_1_is_gone_on_with(old, capsys):
+    before = runs.load("run")
+    (part,) = old.parts()
+    part.write(part.rows()[1:], old.manifest.digest)
+    assert main(["certify", "--out", "run"]) == 0
+    assert sorted(("statement" in row.facts) for part in old.parts() for row in part.rows()) == [False, True]
+    after = runs.load("run")
+    assert after.terms == before.terms
+    assert after.max_eps(0.9) == pytest.approx(before.max_eps(0.9), rel=1e-4)
+    assert after.intervals(0.02).low[1] == pytest.approx(before.intervals(0.02).low[1], rel=1e-12)
+    assert after.functionals(0.02).low == pytest.approx(before.functionals(0.02).low, rel=1e-2)
+    capsys.readouterr()
+    assert printed(capsys, "verify", "run", "--sample", "2", "--seed", "0", "--json")["passed"]

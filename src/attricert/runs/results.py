@@ -188,10 +188,9 @@ def summary(store: Store, rows: Sequence[Mapping[str, Any]], asked: Asked) -> Su
     for t in asked.cosine:
         reached = np.array([row[f"{MAX_EPS}{t!r}"] for row in good] + [0.0] * (len(rows) - len(good)))
         curve[t] = [(e, float((reached >= e).mean())) for e in _grid(reached)]
-    abstentions = {
-        e: dict(Counter(_kind(row[f"{ABSTENTION}{e!r}"]) for row in good if row[f"{ABSTENTION}{e!r}"]))
-        for e in asked.eps
-    }
+    # The paper's formula never abstains.
+    reasons = {e: [row.get(f"{ABSTENTION}{e!r}") for row in good] for e in asked.eps}
+    abstentions = {e: dict(Counter(_kind(reason) for reason in found if reason)) for e, found in reasons.items()}
     total = store.manifest.inputs
     return Summary(total, len(good), dict(failed), total - len(rows), curve, abstentions)
 
