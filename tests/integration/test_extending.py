@@ -92,8 +92,8 @@ assert "exponent" in ac.ATTRIBUTIONS.parameters()
 c = smoothed(g).certify(x, y, n_samples=200, seed=0, prove=[])
 assert c.terms.nonnegative
 from attricert.cli.main import main
-command = ["certify", "--model", "mnist-standard", "--data", "mnist:sample[0:1]", "--noise", "gaussian", "--sigma", "0.2"]
-assert main([*command, "--attribution", "powered-saliency", "--exponent", "3", "--n_samples", "100", "--out", "run"]) == 0
+command = ["certify", "--model", "mnist-standard", "--data", "mnist:sample[0:1]", "--sigma", "0.2", "--out", "run"]
+assert main([*command, "--attribution", "powered-saliency", "--exponent", "3", "--n_samples", "100"]) == 0
 done["An attribution, with a parameter of its own"] = True
 
 # A structural bound.
