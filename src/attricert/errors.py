@@ -44,7 +44,7 @@ class IntegrityError(AttricertError):
 
 
 class UnavailableError(AttricertError):
-    """Data could not be had from any source."""
+    """Data could not be had from any source, or a package that is not required is not there."""
 
 
 class NotABoundWarning(UserWarning):

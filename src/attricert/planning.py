@@ -14,7 +14,7 @@ from attricert.errors import ArgumentError
 from attricert.noise import NOISES, Noise
 from attricert.proving import Forecast
 
-__all__ = ["Plan", "PlannedScale", "noise_of", "plan_scales", "scales_to_try"]
+__all__ = ["FEWEST", "Plan", "PlannedScale", "noise_of", "plan_scales", "scales_to_try"]
 
 FEWEST = 500  # samples: with fewer a forecast says too much, and little is proven
 _MANY = 1e8
@@ -90,9 +90,8 @@ def plan_scales(
         claim: what is to be proven.
         scales: to try, at least one.
         n_pilot: see above.
-        n_samples: samples that may be spent on an input.
+        n_samples: samples that may be spent on an input, >= `FEWEST`.
     """
-    checks.count("n_samples", n_samples, FEWEST)
     found = []
     for scale in scales:
         start = time.perf_counter()

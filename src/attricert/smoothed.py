@@ -23,7 +23,7 @@ from attricert.errors import ArgumentError, AttributionWarning
 from attricert.moments import no_moments
 from attricert.noise import Noise
 from attricert.options import Options
-from attricert.planning import Plan, noise_of, plan_scales, scales_to_try
+from attricert.planning import FEWEST, Plan, noise_of, plan_scales, scales_to_try
 from attricert.progress import ProgressCallback, reporting
 from attricert.proving import Forecast, Goal, Prover, evidence, forecast
 from attricert.sampling import BatchSize, Sampler
@@ -264,6 +264,7 @@ class SmoothedAttribution:
             progress: True for a bar, or a function told how many copies have just been done.
         """
         checks.count("n_pilot", n_pilot, _FEWEST // 2)
+        checks.count("n_samples", n_samples, FEWEST)
         samples(inputs, target, None)
         tried = scales_to_try(self.noise, claim, inputs[0].numel(), scales)
         run_seed = _seed(seed)

@@ -306,7 +306,7 @@ def test_plan_names_a_scale_that_will_do(capsys):
     plan = json.loads(capsys.readouterr().out)
     assert [row["reached"] for row in plan["rows"]] == [0, 2]
     assert plan["best"]["scale"] == 0.2
-    n = plan["best"]["n_samples"]
+    n = plan["best"]["samples_needed"]
     more = ["--noise", "gaussian", "--sigma", "0.2", "--n_samples", str(int(1.2 * n)), "--cosine", "0.9", "--json"]
     assert main(["certify", *DIGITS, *more]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]

@@ -145,7 +145,7 @@ def test_min_noise_scale_finds_less_noise_by_variance(model, digits):
 def test_forecasts_come_true(smoothed, digits):
     x, y = digits.images[:3], digits.labels[:3]
     forecasts = smoothed.forecast(x, y, n_samples=400, seed=1)
-    certificate = smoothed.certify(x, y, n_samples=2_000, seed=0, prove=["cone"])
+    certificate = smoothed.certify(x, y, n_samples=2_000, seed=0, prove=["cone", "entries", "prediction"])
     expected = np.array([f.max_eps(0.9, 2_000) for f in forecasts])
     np.testing.assert_allclose(expected, certificate.max_eps(0.9), rtol=0.06)
     needed = forecasts[0].samples_needed(float(expected[0]), 0.9, 100, 10_000)

@@ -6,7 +6,7 @@ from attricert.lazy import lazily
 
 if TYPE_CHECKING:
     from attricert.report.figures import both_sides, curves, maps, save_figure
-    from attricert.report.results import ABSTENTION, COSINE, MAX_EPS, rows_of, to_parquet
+    from attricert.report.results import ABSTENTION, COSINE, MAX_EPS, rows_of, to_frame, to_parquet
     from attricert.report.tables import Column, rounded, shown, to_csv, to_markdown
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "save_figure",
     "shown",
     "to_csv",
+    "to_frame",
     "to_markdown",
     "to_parquet",
 ]
@@ -30,7 +31,7 @@ __getattr__, __dir__ = lazily(
     __name__,
     {
         "figures": ("both_sides", "curves", "maps", "save_figure"),
-        "results": ("ABSTENTION", "COSINE", "MAX_EPS", "rows_of", "to_parquet"),
+        "results": ("ABSTENTION", "COSINE", "MAX_EPS", "rows_of", "to_frame", "to_parquet"),
         "tables": ("Column", "rounded", "shown", "to_csv", "to_markdown"),
     },
 )

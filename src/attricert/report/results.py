@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, final
+from typing import TYPE_CHECKING, Any, Literal, final
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from attricert import checks
 from attricert.certificates import Certificate, PaperCertificate
+from attricert.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+else:  # pandas is not needed but for `to_frame`
+    DataFrame = Any
 
 __all__ = [
     "ABSTENTION",
@@ -19,6 +28,7 @@ __all__ = [
     "ResultColumn",
     "columns_as_markdown",
     "rows_of",
+    "to_frame",
     "to_parquet",
 ]
 
@@ -187,6 +197,32 @@ def _asked(
         found = column.values(certificate, value, k)
         name = column.name.format(eps=repr(value), cosine=repr(value), k=k)
         yield name, found if isinstance(found, tuple) else found.tolist()
+
+
+def to_frame(
+    certificate: Certificate | PaperCertificate,
+    eps: npt.ArrayLike = (),
+    cosine: npt.ArrayLike = (),
+    top_k: int | None = None,
+) -> DataFrame:
+    """A pandas data frame, one row an input, with the columns of `COLUMNS` for which there is evidence.
+
+    Args:
+        certificate: of the inputs.
+        eps: l2 sizes at which to report, >= 0, in input units.
+        cosine: thresholds at which to report the largest certified eps, > 0 and < 1.
+        top_k: size of the top set whose overlap is reported; None for none.
+
+    Raises:
+        UnavailableError: pandas is not installed.
+    """
+    sizes = np.atleast_1d(checks.nonnegative_values("eps", eps)).tolist()
+    thresholds = np.atleast_1d(checks.open_fractions("cosine", cosine)).tolist()
+    try:
+        import pandas as pd
+    except ImportError:
+        raise UnavailableError("to_frame() needs pandas, which is not installed; pip install pandas") from None
+    return pd.DataFrame(rows_of(certificate, {}, sizes, thresholds, top_k))
 
 
 def columns_as_markdown() -> str:

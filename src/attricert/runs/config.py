@@ -18,7 +18,7 @@ from attricert.bounding import BOUNDS, Bound
 from attricert.certificates import Claim, Observed
 from attricert.errors import ArgumentError, UnknownNameError
 from attricert.noise import NOISES, Noise
-from attricert.options import FIXED, PROVABLE, Options
+from attricert.options import FIXED, Options
 from attricert.registry import Registry, choice
 from attricert.runs.loading import attribution_arguments, load_array, load_attribution, load_device, load_model
 from attricert.smoothed import SmoothedAttribution
@@ -248,6 +248,9 @@ class LoadedConfig:
         return torch.full_like(predicted, int(choice))
 
 
+_PROVEN_THEN = ("top_variance", "cone", "fourth", "entries", "prediction")
+
+
 def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of version 0.1 under the names of today."""
     given = dict(values)
@@ -258,7 +261,7 @@ def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:
         left_out |= {"entries"} if given.get("maps") == "drop" else set()
         left_out |= set() if higher else {"fourth"}
         left_out |= set() if stop is None else set(FIXED)
-        given.setdefault("prove", [name for name in PROVABLE if name not in left_out])
+        given.setdefault("prove", [name for name in _PROVEN_THEN if name not in left_out])
     if stop is not None:
         given["stop_eps"], given["stop_cosine"] = stop
     return given
