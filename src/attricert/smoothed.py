@@ -21,7 +21,7 @@ from attricert.certificates import Certificate, Claim, Evidence, Ledger, Observe
 from attricert.confidence import CONFIDENCE_BOUNDS
 from attricert.errors import ArgumentError, AttributionWarning
 from attricert.moments import no_moments
-from attricert.noise import Noise
+from attricert.noise import NOISES, Noise
 from attricert.options import Options
 from attricert.planning import FEWEST, Plan, noise_of, plan_scales, scales_to_try
 from attricert.progress import ProgressCallback, reporting
@@ -64,6 +64,7 @@ class SmoothedAttribution:
     def __post_init__(self) -> None:
         if not isinstance(self.noise, Noise):
             raise ArgumentError("noise", self.noise, "must be UniformBall(radius) or Gaussian(sigma)")
+        NOISES.name_of(self.noise)  # the terms of a certificate store it by its word
         if not isinstance(self.bound, Bound):
             raise ArgumentError("bound", self.bound, "must be Normalize() or Clip(max_norm)")
         if not callable(self.attribution):

@@ -1,5 +1,5 @@
 import math
-from itertools import pairwise, permutations
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -8,10 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse.linalg import eigsh
 
-from attricert.sampling import Columns, Exact, Gram
+from attricert.sampling import CenteredFourth, Columns, Exact, Gram
 from attricert.sampling.eigen import largest_eigenvalue
 
-POWERS = (1, 2, 3)
 WHOLE = 10_000  # more than any number of rows here: one chunk
 FULL_SOLVER = 64  # sizes up to which the top is exact but for rounding
 
@@ -40,23 +39,26 @@ def sphere(n, d, seed=0):
 LAWS = {"normal": normal, "heavy": heavy, "line": line, "sphere": sphere}
 
 
-def gram(q, chunk=WHOLE, powers=POWERS, radius=math.inf):
-    return Gram.start(powers, chunk, radius).update(q)
+def parts(q):
+    """A direction, and flags of which four in five are set."""
+    rng = np.random.default_rng([5, *q.shape])
+    u = torch.from_numpy(rng.standard_normal(q.shape[1]))
+    return u / u.norm(), torch.from_numpy(rng.random(len(q)) < 0.8)
+
+
+def stretched(q, u, inside, stretch=3.0):
+    rows = q + (stretch - 1) * torch.outer(q @ u, u)
+    return torch.where(inside[:, None], rows, 0.0)
+
+
+def started(kind, u, chunk=WHOLE, stretch=3.0):
+    return Exact.start(u, stretch) if kind == "exact" else Gram(chunk, u, stretch, regions=True)
 
 
 def second(q):
     """The exact top for k = 1."""
     q = q.numpy()
     return float(np.linalg.eigvalsh(q.T @ q / len(q))[-1])
-
-
-def relaxed(q, k):
-    """lambda_max of E (q x ... x q)(q x ... x q)^T, the d^k x d^k matrix itself."""
-    rows = q.numpy()
-    tensors = rows
-    for _ in range(k - 1):
-        tensors = np.einsum("ni,nj->nij", tensors, rows).reshape(len(rows), -1)
-    return float(np.linalg.eigvalsh(tensors.T @ tensors / len(rows))[-1])
 
 
 def steepest(q, k, starts=100, steps=40):
@@ -79,193 +81,147 @@ def symmetric(values, seed=0):
 
 @pytest.mark.parametrize("law", LAWS)
 @pytest.mark.parametrize(("n", "d"), [(1, 1), (50, 3), (7, 40), (300, 64), (200, 150)])
-def test_exact(law, n, d):
+@pytest.mark.parametrize("kind", ["exact", "gram"])
+def test_one_sum_is_exact(law, n, d, kind):
     q = LAWS[law](n, d)
-    state = Exact.start(q[0]).update(q)
-    top, expected = state.tops()[1], second(q)
-    assert list(state.tops()) == [1]
-    assert expected <= top <= expected * (1 + (1e-9 if d <= FULL_SOLVER else 1.01e-4))
-    assert state.largest == pytest.approx(float((q.numpy() ** 2).sum(axis=1).max()), rel=1e-14)
+    u, inside = parts(q)
+    state = started(kind, u).update(q, inside)
+    size = d if kind == "exact" else n
+    slack = 1e-9 if size <= FULL_SOLVER else 1.01e-4
     assert state.count == n
+    for top, rows in ((state.top(), q), (state.top_inside(), stretched(q, u, inside))):
+        expected = second(rows)
+        assert expected * (1 - 1e-14) <= top <= expected * (1 + slack) + 1e-11 * second(q)
 
 
-def test_exact_in_any_pieces_and_any_order():
-    q = normal(90, 8)
-    whole = Exact.start(q[0]).update(q)
-    parts = [Exact.start(q[0]).update(p) for p in torch.split(q, [1, 30, 59])]
-    piecewise = Exact.start(q[0]).update(q[:13]).update(q[13:14]).update(q[14:])
-    joined = [a.merge(b).merge(c) for a, b, c in permutations(parts)]
-    for state in (piecewise, *joined):
-        assert state.count == 90
-        assert state.largest == whole.largest
-        assert state.tops()[1] == pytest.approx(whole.tops()[1], rel=1e-13)
-        assert state.tops()[1] >= second(q)
-    assert [s.count for s in parts] == [1, 30, 59]  # unchanged
+@pytest.mark.parametrize("kind", ["exact", "gram"])
+def test_nothing_seen_is_zero(kind):
+    state = started(kind, torch.eye(3, dtype=torch.float64)[0])
+    assert (state.top(), state.top_inside()) == (0.0, 0.0)
+    nothing = state.update(torch.zeros(5, 3, dtype=torch.float64), torch.ones(5, dtype=torch.bool))
+    assert (nothing.top(), nothing.top_inside()) == (0.0, 0.0)
 
 
-def test_nothing_seen_is_zero():
-    assert Exact.start(torch.zeros(3, dtype=torch.float64)).tops() == {1: 0.0}
-    assert Gram.start((1, 2), 10).tops() == {1: 0.0, 2: 0.0}
-    assert gram(torch.zeros(5, 3, dtype=torch.float64)).tops() == {1: 0.0, 2: 0.0, 3: 0.0}
-
-
-@pytest.mark.parametrize("law", LAWS)
-@pytest.mark.parametrize(("n", "d"), [(1, 1), (20, 3), (64, 64), (7, 500), (150, 20)])
-def test_one_chunk_is_exact_for_second_moments(law, n, d):
-    q = LAWS[law](n, d)
-    state = gram(q)
-    top, expected = state.tops()[1], second(q)
-    assert expected <= top <= expected * (1 + (1e-9 if n <= FULL_SOLVER else 1.01e-4))
-    assert state.largest == pytest.approx(float((q.numpy() ** 2).sum(axis=1).max()), rel=1e-14)
-
-
-@pytest.mark.parametrize("law", LAWS)
-@pytest.mark.parametrize(("n", "d"), [(40, 2), (60, 3), (12, 4)])
-@pytest.mark.parametrize("k", [2, 3])
-def test_powers_are_the_top_of_the_moment_tensor(law, n, d, k):
-    q = LAWS[law](n, d)
-    top = gram(q).tops()[k]
-    expected = relaxed(q, k)
-    assert expected * (1 - 1e-12) <= top <= expected * (1 + 1e-9)
+@pytest.mark.parametrize("kind", ["exact", "gram"])
+def test_all_outside(kind):
+    q = normal(30, 4)
+    state = started(kind, parts(q)[0]).update(q, torch.zeros(30, dtype=torch.bool))
+    assert 0.0 <= state.top_inside() <= 1e-10 * state.top()
 
 
 @pytest.mark.parametrize("law", LAWS)
 @pytest.mark.parametrize("d", [2, 3, 5, 30])
-@pytest.mark.parametrize("k", POWERS)
 @pytest.mark.parametrize("chunk", [WHOLE, 16])
-def test_no_direction_has_a_larger_moment(law, d, k, chunk):
+def test_no_direction_has_a_larger_moment(law, d, chunk):
     q = LAWS[law](60, d)
-    found, top = steepest(q, k), gram(q, chunk).tops()[k]
-    assert found <= top
-    # The search is worth its name: second moments have no other local maximum.
-    assert k > 1 or found == pytest.approx(second(q), rel=1e-6)
-
-
-@pytest.mark.parametrize("d", [1, 2, 17])
-@pytest.mark.parametrize("chunk", [1, 5, WHOLE])
-def test_on_a_line_every_power_is_the_mean_power(d, chunk):
-    """All chunks have the same best direction: nothing is lost."""
-    q = line(50, d)
-    sizes = q.norm(dim=1).numpy()
-    for k, top in gram(q, chunk).tops().items():
-        expected = float((sizes ** (2 * k)).mean())
-        assert expected <= top * (1 + 1e-13)
-        assert top <= expected * (1 + 1e-9)
-
-
-def test_orthogonal_rows_are_best_met_one_at_a_time():
-    q = torch.diag(torch.tensor([1.0, 3.0, 2.0, 3.0], dtype=torch.float64))
-    for k, top in gram(q).tops().items():
-        assert top == pytest.approx(9.0**k / 4, rel=1e-12)
-    for k, top in gram(q, 2).tops().items():
-        assert top == pytest.approx(2 * 9.0**k / 4, rel=1e-12)
-    for k, top in gram(q, 1).tops().items():
-        assert top == pytest.approx((1 + 4.0**k + 2 * 9.0**k) / 4, rel=1e-12)
+    u, inside = parts(q)
+    state = started("gram", u, chunk).update(q, inside)
+    assert steepest(q, 1) <= state.top()
+    assert steepest(stretched(q, u, inside), 1) <= state.top_inside() * (1 + 1e-14)
+    assert steepest(q, 1) == pytest.approx(second(q), rel=1e-6)  # the search is worth its name
 
 
 @pytest.mark.parametrize("law", LAWS)
 @pytest.mark.parametrize("chunk", [1, 3, 7, 30, 59, 60, 61])
 def test_chunks_add_up_and_lose_only_upwards(law, chunk):
     q = LAWS[law](60, 6)
-    whole, found = gram(q).tops(), gram(q, chunk).tops()
-    for k in POWERS:
-        parts = [np.linalg.eigvalsh((part @ part.T).numpy() ** k)[-1] for part in torch.split(q, chunk)]
-        assert found[k] == pytest.approx(math.fsum(parts) / 60, rel=1e-9)
-        assert found[k] >= np.linalg.eigvalsh((q @ q.T).numpy() ** k)[-1] / 60 * (1 - 1e-12)
-        if chunk >= 60:
-            assert found[k] == whole[k]
-    assert found[1] >= second(q)
+    u, inside = parts(q)
+    found = started("gram", u, chunk).update(q, inside)
+    for top, rows in ((found.top(), q), (found.top_inside(), stretched(q, u, inside))):
+        pieces = [second(part) * len(part) for part in torch.split(rows, chunk)]
+        assert top == pytest.approx(math.fsum(pieces) / 60, rel=1e-9)
+        assert top >= second(rows) * (1 - 1e-14)
 
 
-@pytest.mark.parametrize("k", POWERS)
-def test_larger_chunks_are_tighter(k):
+def test_larger_chunks_are_tighter():
     q = normal(64, 20)
-    tops = [gram(q, chunk).tops()[k] for chunk in (1, 2, 4, 8, 16, 32, 64)]
-    assert (np.diff(tops) < 0).all()
+    u, inside = parts(q)
+    states = [started("gram", u, chunk).update(q, inside) for chunk in (1, 2, 4, 8, 16, 32, 64)]
+    assert (np.diff([s.top() for s in states]) < 0).all()
+    assert (np.diff([s.top_inside() for s in states]) < 0).all()
     # One row a chunk keeps nothing but sizes.
-    assert tops[0] == pytest.approx(float((q.norm(dim=1) ** (2 * k)).mean()), rel=1e-12)
+    assert states[0].top() == pytest.approx(float((q.norm(dim=1) ** 2).mean()), rel=1e-12)
 
 
 @given(st.lists(st.integers(0, 57), max_size=12), st.integers(1, 70))
 def test_updates_of_any_size_give_the_same(cuts, chunk):
-    q, radius = heavy(57, 4), 3.0
+    q = heavy(57, 4)
+    u, inside = parts(q)
     ends = sorted({0, *cuts, 57})
-    state = Gram.start(POWERS, chunk, radius)
+    gram, exact = started("gram", u, chunk), started("exact", u)
     for start, stop in pairwise(ends):
-        state = state.update(q[start:stop])
-        assert sum(map(len, state.pending)) == stop % chunk
-        assert state.count == stop
-    whole = gram(q, chunk, radius=radius)
-    assert (state.count, state.outside, state.largest) == (57, whole.outside, whole.largest)
-    assert 0 < state.outside < 57
-    for k, top in state.tops().items():
-        assert top == pytest.approx(whole.tops()[k], rel=1e-12)
+        gram, exact = (state.update(q[start:stop], inside[start:stop]) for state in (gram, exact))
+        assert sum(len(rows) for rows, _ in gram.pending) == stop % chunk
+        assert gram.count == exact.count == stop
+    for state, whole in ((gram, started("gram", u, chunk)), (exact, started("exact", u))):
+        whole = whole.update(q, inside)
+        assert state.top() == pytest.approx(whole.top(), rel=1e-12)
+        assert state.top_inside() == pytest.approx(whole.top_inside(), rel=1e-10)
 
 
-def test_a_state_does_not_change():
+@pytest.mark.parametrize("kind", ["exact", "gram"])
+def test_a_state_does_not_change(kind):
     q = normal(25, 3)
-    state = gram(q[:10], 4)
-    before = state.tops()
-    state.update(q[10:])
-    state.merge(gram(q[10:], 4))
-    assert state.tops() == before
+    u, inside = parts(q)
+    state = started(kind, u, 4).update(q[:10], inside[:10])
+    before = (state.top(), state.top_inside())
+    state.update(q[10:], inside[10:])
+    assert (state.top(), state.top_inside()) == before
     assert state.count == 10
 
 
+def test_what_is_not_asked_for_is_not_computed():
+    q = normal(25, 3)
+    u, inside = parts(q)
+    state = Gram(10, u, 2.0, regions=False).update(q, inside)
+    assert (state.top() > 0, state.top_inside()) == (True, 0.0)
+
+
+def fourth(rows, around, sizes=(WHOLE,)):
+    state = CenteredFourth.around(around)
+    for part in torch.split(rows, list(sizes) if sum(sizes) == len(rows) else len(rows)):
+        state = state.update(part)
+    return state
+
+
 @pytest.mark.parametrize("law", LAWS)
-@pytest.mark.parametrize("chunk", [3, WHOLE])
-def test_merged_in_any_order_it_is_still_an_upper_bound(law, chunk):
-    q = LAWS[law](60, 4)
-    radius = float(q.norm(dim=1).sort().values[-4]) * (1 + 1e-9)
-    inside = torch.where(q.norm(dim=1, keepdim=True) <= radius, q, 0.0)
-    tops = {k: relaxed(inside, k) for k in POWERS}
-    pieces = torch.split(q, [7, 23, 30])
-    for order in permutations(gram(p, chunk, radius=radius) for p in pieces):
-        joined = order[0].merge(order[1]).merge(order[2])
-        nested = order[0].merge(order[1].merge(order[2]))
-        for state in (joined, nested):
-            assert (state.count, state.outside) == (60, int((q.norm(dim=1) > radius).sum()))
-            assert state.largest <= radius**2
-            assert state.tops()[1] >= second(inside)
-            for k, top in state.tops().items():
-                assert top >= tops[k] * (1 - 1e-12)
-                apart = sum(s.count * s.tops()[k] for s in order) / 60
-                assert top == pytest.approx(apart, rel=1e-12)
+@pytest.mark.parametrize(("n", "d"), [(40, 2), (60, 3), (30, 4)])
+def test_centered_fourth_moments_are_the_top_of_their_tensor(law, n, d):
+    """lambda_max of E F F^T, F = q (x) q - C, the d^2 x d^2 matrix itself, plus lambda^2 (theory 3e)."""
+    q, pilot = LAWS[law](n, d), LAWS[law](50, d, seed=1)
+    c = (pilot.T @ pilot / 50).numpy()
+    f = np.einsum("ni,nj->nij", q.numpy(), q.numpy()) - c
+    f = f.reshape(n, -1)
+    expected = np.linalg.eigvalsh(f.T @ f / n)[-1] + second(q) ** 2
+    found = fourth(q, pilot).top(second(q))
+    assert expected * (1 - 1e-12) <= found <= expected * (1 + 1e-8)
 
 
-def test_merging_nothing_changes_nothing():
-    q = normal(20, 3)
-    state, nothing = gram(q, 7), Gram.start(POWERS, 7)
-    for joined in (state.merge(nothing), nothing.merge(state)):
-        assert joined.count == 20
-        assert joined.tops() == pytest.approx(dict(state.tops()), rel=1e-13)
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("d", [2, 3, 5, 30])
+def test_no_direction_has_a_larger_fourth_moment(law, d):
+    q, pilot = LAWS[law](60, d), LAWS[law](50, d, seed=1)
+    found = fourth(q, pilot).top(second(q))
+    assert steepest(q, 2) <= found
+    assert steepest(q, 2) <= fourth(q, pilot, [7, 23, 30]).top(second(q))
 
 
-def test_after_a_merge_more_rows_can_come():
-    q = normal(40, 3)
-    state = gram(q[:9], 4).merge(gram(q[9:20], 4)).update(q[20:])
-    assert state.count == 40
-    assert state.tops()[1] >= second(q)
-    expected = sum(second(p) * len(p) for p in torch.split(q, [4, 4, 1, 4, 4, 3, 4, 4, 4, 4, 4])) / 40
-    assert state.tops()[1] == pytest.approx(expected, rel=1e-9)
+def test_fourth_moments_in_chunks_lose_only_upwards(monkeypatch):
+    q, pilot = heavy(60, 5), heavy(50, 5, seed=1)
+    whole = fourth(q, pilot).top(second(q))
+    monkeypatch.setattr("attricert.sampling.fourth._CHUNK", 16)
+    split, uneven = fourth(q, pilot), fourth(q, pilot, [1, 30, 29])
+    assert split.top(second(q)) >= whole * (1 - 1e-12)
+    assert uneven.top(second(q)) == pytest.approx(split.top(second(q)), rel=1e-12)
+    assert uneven.count == 60
 
 
-def test_rows_beyond_the_radius_count_as_zero():
-    q = torch.tensor([[3.0, 4.0], [0.0, 5.000001], [1.0, 0.0], [-6.0, 0.0]], dtype=torch.float64)
-    state = gram(q, radius=5.0)
-    assert (state.count, state.outside, state.largest) == (4, 2, 25.0)  # the first lies on the sphere: inside
-    kept = torch.tensor([[3.0, 4.0], [1.0, 0.0]], dtype=torch.float64)
-    for k, top in state.tops().items():
-        assert top == pytest.approx(relaxed(kept, k) * 2 / 4, rel=1e-12)
-    # What is left out would have mattered.
-    assert gram(q).tops()[1] > 1.9 * state.tops()[1]
-    assert gram(q).outside == 0
-
-
-def test_all_beyond_the_radius():
-    state = gram(normal(6, 3) + 10, radius=1.0)
-    assert (state.count, state.outside, state.largest) == (6, 6, 0.0)
-    assert state.tops() == {1: 0.0, 2: 0.0, 3: 0.0}
+def test_centering_is_worth_it():
+    """The uncentered tensor is loose by the effective rank."""
+    q, pilot = normal(2000, 20), normal(1000, 20, seed=1)
+    nothing = torch.zeros(1, 20, dtype=torch.float64)
+    flat = fourth(q, nothing).top(0.0)
+    assert fourth(q, pilot).top(second(q)) < 0.8 * flat
 
 
 SPECTRA = {
