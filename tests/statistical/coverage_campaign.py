@@ -2,8 +2,9 @@
 
 Usage: python tests/statistical/coverage_campaign.py [--trials 2000]
 
-2,000 trials, shared among twelve worlds, take some minutes. Maps are functions of one phase of known law, so all that evidence speaks of is a mean over the quantiles of the phase,
-whatever the pilot chose. Exits with 1 where more trials fail than a binomial law allows at alpha.
+2,000 trials, shared among twelve worlds, take about half an hour on one core. Maps are functions of one phase of known
+law, so all that evidence speaks of is a mean over the quantiles of the phase, whatever the pilot chose. Exits with 1
+where more trials fail than a binomial law allows at alpha.
 """
 
 from __future__ import annotations

@@ -204,7 +204,7 @@ def test_cones_and_the_fourth_moment_are_covered_from_end_to_end(form, monkeypat
         monkeypatch.setattr("attricert.proving.spread._CHUNK", 30)
     names = ("top_variance", "drift", "inside_variance", "regions", "fourth")
     terms = terms_of(3, dict.fromkeys(names, ALPHA / len(names)))
-    all_rows, pairs, trials = population(), 2 if form == "pairs" else 1, TRIALS // 2
+    all_rows, pairs, trials = population(), 2 if form == "pairs" else 1, TRIALS // 4
     most = int(stats.binom(trials, ALPHA).ppf(0.999))
     missed, plain = 0, np.zeros(4, dtype=int)
     for trial in range(trials):
