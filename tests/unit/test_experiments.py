@@ -39,7 +39,7 @@ def direct(model, noise, n_samples=200, **settings):
     data = ac.datasets.load("mnist", "sample").slice(0, 2)
     smoothed = ac.SmoothedAttribution(ac.IntegratedGradients(model, n_steps=1), noise)
     target = model(data.images).argmax(dim=1)
-    settings = {"features": False, "label": False, "seed": 0, "sample_ids": data.ids, **settings}
+    settings = {"prove": ("top_variance", "cone"), "seed": 0, "sample_ids": data.ids, **settings}
     return smoothed.certify(data.images, target, n_samples=n_samples, **settings)
 
 

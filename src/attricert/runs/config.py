@@ -44,7 +44,8 @@ class Config:
         parameters: of attribution, noise and bound, by name; those left out have their defaults.
         n_samples: noisy copies of each input, pilot included.
         prove: what to prove beside the norm: top_variance, cone, fourth, entries, prediction; by default all but
-            fourth (with the printed formula nothing), which gives larger certificates with many samples, at a cost. Entries go only where maps are kept.
+            fourth, which gives larger certificates with many samples, at a cost. Entries go only where maps are kept;
+            the printed formula needs nothing.
         functionals: .npy file with weights of shape (r, *input), or an integer label map (superpixels) of the input's
             shape; intervals for each are reported.
         alpha: probability that an input's certificates fail.
