@@ -39,7 +39,7 @@ def direct(model, noise, n_samples=200, **settings):
     data = ac.datasets.load("mnist", "sample").slice(0, 2)
     smoothed = ac.SmoothedAttribution(ac.IntegratedGradients(model, n_steps=1), noise)
     target = model(data.images).argmax(dim=1)
-    settings = {"features": False, "label": False, "seed": 0, "sample_ids": data.ids, **settings}
+    settings = {"prove": ("top_variance", "cone"), "seed": 0, "sample_ids": data.ids, **settings}
     return smoothed.certify(data.images, target, n_samples=n_samples, **settings)
 
 
@@ -126,8 +126,9 @@ def test_center_smoothing_beside_ours(shared, model):
     assert row["eps_out"] == pytest.approx(min(center.eps_out[0, 0], 2.0), rel=1e-6)
     assert row["calls"] == center.calls[0]
     ours = ac.SmoothedAttribution(ac.Saliency(model), ac.Gaussian(0.3))
+    prove = ("top_variance", "cone")
     certificate = ours.certify(
-        x, y, n_samples=500, alpha=smoothing.alpha, seed=0, features=False, label=False, sample_ids=["mnist:test:0"]
+        x, y, n_samples=500, alpha=smoothing.alpha, seed=0, prove=prove, sample_ids=["mnist:test:0"]
     )
     assert row["gaussian"] == pytest.approx(certificate.cosine(0.3)[0], rel=1e-6)
 
@@ -139,7 +140,7 @@ def test_smallest_radii(shared, model):
     x = ac.datasets.load("mnist", "sample").images[:1]
     y = model(x).argmax(dim=1)
     smoothed = ac.SmoothedAttribution(ac.IntegratedGradients(model, n_steps=1), ac.UniformBall(9.0))
-    radius = smoothed.min_radius(x, y, eps=0.05, cosine=0.8, n_samples=300, seed=0)[0]
+    radius = smoothed.min_noise_scale(x, y, claim=ac.Claim(eps=0.05, cosine=0.8), n_samples=300, seed=0)[0]
     assert row["uniform"] == pytest.approx(radius, rel=1e-6)
     assert row["uniform_found"] == row["gaussian_found"] == 1
     assert row["gaussian"] < row["uniform"]

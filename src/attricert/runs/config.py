@@ -44,7 +44,8 @@ class Config:
         parameters: of attribution, noise and bound, by name; those left out have their defaults.
         n_samples: noisy copies of each input, pilot included.
         prove: what to prove beside the norm: top_variance, cone, fourth, entries, prediction; by default all but
-            fourth, which gives larger certificates with many samples, at a cost. Entries go only where maps are kept.
+            fourth, which gives larger certificates with many samples, at a cost. Entries go only where maps are kept;
+            the printed formula needs nothing.
         functionals: .npy file with weights of shape (r, *input), or an integer label map (superpixels) of the input's
             shape; intervals for each are reported.
         alpha: probability that an input's certificates fail.
@@ -162,12 +163,13 @@ class Config:
         if self.observed_samples is not None and self.guarantee == "population":
             raise ArgumentError("observed_samples", self.observed_samples, "goes with guarantee=observed")
         population = self.guarantee == "population"
+        norm_alone = self.method == "printed" and self.prove is None  # the formula knows nothing else
         stop_at = None if pair[0] is None or pair[1] is None else Claim(eps=pair[0], cosine=pair[1])
         return Options(
             n_samples=self.n_samples,
             alpha=self.alpha,
             seed=self.seed,
-            prove=self.prove,
+            prove=() if norm_alone else self.prove,
             guarantee="population" if population else Observed(self.observed_samples or self.n_samples),
             stop_at=stop_at,
             confidence=self.confidence,
