@@ -134,8 +134,7 @@ def test_observed_angles_add_up():
 
 def test_an_antithetic_pair_is_one_observed_draw():
     pairs, singles = (
-        geometry(ac.Gaussian(0.25), observed=ac.Observed(n), antithetic=a)
-        for n, a in ((20_000, True), (10_000, False))
+        geometry(ac.Gaussian(0.25), observed=ac.Observed(n), antithetic=a) for n, a in ((20_000, True), (10_000, False))
     )
     assert pairs.cosine(at(0.01), at(0.9)) == singles.cosine(at(0.01), at(0.9))
 

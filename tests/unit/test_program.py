@@ -103,10 +103,14 @@ def test_of_a_bound_alone_it_is_total_variation(e):
 @pytest.mark.parametrize("mass", [0.001, 0.2, 0.7, 1.0])
 def test_of_a_bound_alone_it_is_total_variation_of_a_ball_too(mass):
     ratio = BallRatio(one(mass))
-    assert least(facts(drift=INF, highest=1.7, lowest=1.7), ratio) == pytest.approx(2 * 1.7 * mass, rel=1e-11, abs=3e-12)
+    assert least(facts(drift=INF, highest=1.7, lowest=1.7), ratio) == pytest.approx(
+        2 * 1.7 * mass, rel=1e-11, abs=3e-12
+    )
     # Two vectors of the positive orthant: sqrt2 M p (theory 3a), as a range of sqrt2 M.
     half = 1 / math.sqrt(2)
-    assert least(facts(drift=INF, highest=half, lowest=half), ratio) == pytest.approx(math.sqrt(2) * mass, rel=1e-11, abs=3e-12)
+    assert least(facts(drift=INF, highest=half, lowest=half), ratio) == pytest.approx(
+        math.sqrt(2) * mass, rel=1e-11, abs=3e-12
+    )
 
 
 @pytest.mark.parametrize("mass", [1e-6, 0.3, 0.51, 0.9, 0.9999])
@@ -279,7 +283,7 @@ def test_no_map_is_worse_where_only_draws_inside_count(name, ratio):
     true, found = worst(known, law), least(known, law)
     assert true <= found + 1e-9
     # At small shifts what draws outside may do at the other end is charged in full.
-    if name in ("inside", "inside and drift") or ratio in ("e1.0", "e2.0", "e3.0") and name == "one region":
+    if name in ("inside", "inside and drift") or (ratio in ("e1.0", "e2.0", "e3.0") and name == "one region"):
         assert found - true <= 0.05 * (true - float(known.mean[0, 0])) + 1e-3
 
 

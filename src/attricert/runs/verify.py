@@ -138,9 +138,8 @@ def _results(store: Store) -> Iterator[str]:
     unread = (COSINE, MAX_EPS, "joint_") if known is not None and "moments" in known.ledger else ()
     for mine, theirs in zip(again, table.to_pylist(), strict=True):
         judged = theirs
-        if (
-            old
-        ):  # Version 0.1 had other names for some columns, and other words; the numbers that are shared must agree.
+        if old:
+            # Version 0.1 had other names for some columns, and other words; the numbers that are shared must agree.
             shared = {name: value for name, value in theirs.items() if name in mine and not isinstance(value, str)}
             # Its higher moments are not read (CHANGELOG): what may rest on them cannot be judged.
             judged = {name: value for name, value in shared.items() if not name.startswith(unread)}
