@@ -30,11 +30,9 @@ def test_gaussian(row):
 
 @pytest.mark.parametrize("row", GOLDEN["chi_gaussian"], ids=str)
 def test_chi(row):
-    assert ac.Gaussian(row["sigma"]).chi(row["eps"]) == pytest.approx(row["chi"], rel=1e-12, abs=0)
-
-
-def test_chi_of_the_ball_is_infinite():
-    assert ac.UniformBall(1.0).chi([0.0, 1e-9]).tolist() == [0.0, np.inf]
+    """The second moment of the likelihood ratio is 1 + chi^2."""
+    ratio = ac.Gaussian(row["sigma"]).likelihood_ratio([[row["eps"]]], 7)
+    assert ratio.below(np.array([[np.inf]]))[2] == pytest.approx(1 + row["chi"] ** 2, rel=1e-12, abs=0)
 
 
 def test_no_digits_are_lost_where_one_minus_the_overlap_loses_all():

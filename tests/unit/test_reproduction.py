@@ -14,7 +14,7 @@ from attricert.lab.experiments import Bench, montecarlo, table5, table8, table9
 from attricert.lab.experiments.largest_eps import BOUNDS
 from attricert.runs.manifest import model_digest
 from attricert.runs.results import gather, terms
-from attricert.runs.verify import verify
+from attricert.runs.verification import verify
 from attricert.runs.work import Worker
 
 FOLDER = Path(__file__).parents[2] / "reproduction"

@@ -380,8 +380,8 @@ def test_runs_work_in_threads_too(tmp_path, whole):
 
 
 def test_progress_within_an_input(tmp_path, monkeypatch):
-    monkeypatch.setattr(work, "_GLANCE_SECONDS", 0.0)
-    monkeypatch.setattr(work, "_GLANCE_SHARE", 1e9)
+    monkeypatch.setattr(work, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(work, "_LOOK_SHARE", 1e9)
     config, states = dataclasses.replace(CONFIG, n_samples=3000, data="mnist:sample[0:2]"), []
     run = runs.certify(config, tmp_path, on_progress=states.append)
     partly = [state.running["mnist:test:0"] for state in states if "mnist:test:0" in state.running]

@@ -54,9 +54,6 @@ class Doubled(ac.Noise):
     def likelihood_ratio(self, eps, d):
         return GaussianRatio(np.asarray(eps, dtype=np.float64) / (self.width / 2))
 
-    def chi(self, eps):
-        return self.same.chi(eps)
-
 
 @pytest.fixture
 def registered(monkeypatch):

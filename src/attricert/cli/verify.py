@@ -47,7 +47,7 @@ def run(**values: Any) -> int:
     options = Options(**values)
     checks.count("sample", options.sample, 0)
     say = (lambda _: None) if options.json else lambda text: print(f"attricert: {text} ...", file=sys.stderr)
-    found = runs.verify(Path(options.run), sample=options.sample, seed=options.seed, say=say)
+    found = runs.verify(Path(options.run), sample=options.sample, seed=options.seed, on_message=say)
     passed = all(check.passed for check in found)
     if options.json:
         show_json({"passed": passed, "checks": [dataclasses.asdict(check) for check in found]})

@@ -64,10 +64,6 @@ class Noise(ABC):
     def likelihood_ratio(self, eps: npt.ArrayLike, d: int) -> LikelihoodRatio:
         """Law of the density of the noise at x~ against that at x, ||x~ - x||_2 = eps."""
 
-    @abstractmethod
-    def chi(self, eps: npt.ArrayLike) -> Array:
-        """(E (w - 1)^2)^(1/2), w the likelihood ratio of a shift of eps; inf where there is none (theory 3b)."""
-
     @property
     def dominated(self) -> bool:
         """Whether shifted noise has no mass where the noise has none.
@@ -139,11 +135,6 @@ class Gaussian(Noise):
         """Log-normal, with e = eps / sigma."""
         return GaussianRatio(np.asarray(np.asarray(eps, dtype=np.float64) / self.sigma))
 
-    def chi(self, eps: npt.ArrayLike) -> Array:
-        """sqrt(exp(eps^2 / sigma^2) - 1)."""
-        with np.errstate(over="ignore"):
-            return np.asarray(np.sqrt(np.expm1((np.asarray(eps, dtype=np.float64) / self.sigma) ** 2)))
-
 
 @NOISES.register("uniform")
 @final
@@ -197,10 +188,6 @@ class UniformBall(Noise):
     def likelihood_ratio(self, eps: npt.ArrayLike, d: int) -> BallRatio:
         """0 or 1 where the ball has mass."""
         return BallRatio(self.lost_mass(eps, d))
-
-    def chi(self, eps: npt.ArrayLike) -> Array:
-        """Infinite: a shifted ball reaches where the ball has no mass."""
-        return np.where(np.asarray(eps) > 0, np.inf, 0.0)
 
 
 def _half_chord(lost_mass: npt.ArrayLike, d: int) -> Array:

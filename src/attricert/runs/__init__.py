@@ -7,7 +7,7 @@ from attricert.runs.manifest import Manifest
 from attricert.runs.results import Summary, certificates, certified, load, merge, summary, terms, write_results
 from attricert.runs.running import Shard, State, certify
 from attricert.runs.store import Store
-from attricert.runs.verify import Check, verify
+from attricert.runs.verification import Check, verify
 
 __all__ = [
     "Asked",

@@ -22,7 +22,7 @@ from attricert.runs.rows import Row, Unit
 __all__ = ["InputCallback", "Job", "Progress", "Worker", "dry_run", "limited_threads"]
 
 _DRY_RUN = 100  # samples
-_GLANCE_SECONDS, _GLANCE_SHARE = 1.0, 0.02  # at most so often, and so much of the time, progress is looked at
+_LOOK_SECONDS, _LOOK_SHARE = 1.0, 0.02  # at most so often, and so much of the time, progress is looked at
 
 
 @final
@@ -95,18 +95,18 @@ class Worker:
             return Row.failed(unit.position, unit.id, f"{type(error).__name__}: {error}")
 
     def _throttled(self, unit: Unit, on_progress: InputCallback) -> DrawsCallback:
-        """A glance takes an eigenvalue: not too often."""
+        """A look takes an eigenvalue: not too often."""
         last, cost = time.monotonic(), 0.0
 
-        def glance(draws: int, so_far: Callable[[], Certificate]) -> None:
+        def look(draws: int, so_far: Callable[[], Certificate]) -> None:
             nonlocal last, cost
             start = time.monotonic()
-            if start - last >= max(_GLANCE_SECONDS, cost / _GLANCE_SHARE):
+            if start - last >= max(_LOOK_SECONDS, cost / _LOOK_SHARE):
                 on_progress(Progress(unit.id, draws, float(so_far().max_eps(self._job.cosine)[0])))
                 last = time.monotonic()
                 cost = last - start
 
-        return glance
+        return look
 
 
 def dry_run(setting: LoadedConfig, unit: Unit) -> None:

@@ -58,7 +58,7 @@ class Check:
 
 
 def verify(
-    folder: Path, *, sample: int = 20, seed: int | None = None, say: Callable[[str], None] = lambda _: None
+    folder: Path, *, sample: int = 20, seed: int | None = None, on_message: Callable[[str], None] = lambda _: None
 ) -> list[Check]:
     """Check a run.
 
@@ -70,14 +70,14 @@ def verify(
         folder: the run.
         sample: how many certified inputs to sample again, chosen at random.
         seed: of that choice and of the other draws; None takes a fresh secret one.
-        say: told what is being done.
+        on_message: told what is being done.
     """
     store = Store.open(folder)
     chance = random.Random(fresh_seed() if seed is None else seed)
     checks: list[Check] = []
 
     def check(what: str, problems: Callable[[], Iterator[str]]) -> None:
-        say(what)
+        on_message(what)
         try:
             found = tuple(problems())
         except AttricertError as error:
