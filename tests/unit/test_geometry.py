@@ -13,6 +13,8 @@ from attricert.certificates.cosine import norm_needed
 from attricert.certificates.displacement import displacement
 from attricert.certificates.solve import largest
 
+pytestmark = pytest.mark.filterwarnings("ignore::attricert.NotABoundWarning")
+
 NORMS = st.floats(0.01, 1.0)
 EPS = st.floats(1e-6, 3.0)
 THRESHOLDS = st.floats(0.01, 0.99)
@@ -134,8 +136,7 @@ def test_observed_angles_add_up():
 
 def test_an_antithetic_pair_is_one_observed_draw():
     pairs, singles = (
-        geometry(ac.Gaussian(0.25), observed=ac.Observed(n), antithetic=a)
-        for n, a in ((20_000, True), (10_000, False))
+        geometry(ac.Gaussian(0.25), observed=ac.Observed(n), antithetic=a) for n, a in ((20_000, True), (10_000, False))
     )
     assert pairs.cosine(at(0.01), at(0.9)) == singles.cosine(at(0.01), at(0.9))
 

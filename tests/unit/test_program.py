@@ -103,10 +103,14 @@ def test_of_a_bound_alone_it_is_total_variation(e):
 @pytest.mark.parametrize("mass", [0.001, 0.2, 0.7, 1.0])
 def test_of_a_bound_alone_it_is_total_variation_of_a_ball_too(mass):
     ratio = BallRatio(one(mass))
-    assert least(facts(drift=INF, highest=1.7, lowest=1.7), ratio) == pytest.approx(2 * 1.7 * mass, rel=1e-11, abs=3e-12)
+    assert least(facts(drift=INF, highest=1.7, lowest=1.7), ratio) == pytest.approx(
+        2 * 1.7 * mass, rel=1e-11, abs=3e-12
+    )
     # Two vectors of the positive orthant: sqrt2 M p (theory 3a), as a range of sqrt2 M.
     half = 1 / math.sqrt(2)
-    assert least(facts(drift=INF, highest=half, lowest=half), ratio) == pytest.approx(math.sqrt(2) * mass, rel=1e-11, abs=3e-12)
+    assert least(facts(drift=INF, highest=half, lowest=half), ratio) == pytest.approx(
+        math.sqrt(2) * mass, rel=1e-11, abs=3e-12
+    )
 
 
 @pytest.mark.parametrize("mass", [1e-6, 0.3, 0.51, 0.9, 0.9999])
