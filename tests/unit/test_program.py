@@ -190,8 +190,8 @@ def test_rows_do_not_depend_on_each_other():
     np.testing.assert_allclose(together, alone, rtol=1e-12)
 
 
-# What is true, by linear programs: Q is a step function of z, given by a law for each cell and region. That is a map that
-# obeys the facts, so no bound can lie below; with fine cells and values hardly above either.
+# What is true, by linear programs: Q is a step function of z, given by a law for each cell and region. That is a map
+# that obeys the facts, so no bound can lie below; with fine cells and values hardly above either.
 
 
 def worst(known, ratio, cells=40, values=33, *, comonotone=False, crowd=4.5):
@@ -283,7 +283,7 @@ def test_no_map_is_worse_where_only_draws_inside_count(name, ratio):
     true, found = worst(known, law), least(known, law)
     assert true <= found + 1e-9
     # At small shifts what draws outside may do at the other end is charged in full.
-    if name in ("inside", "inside and drift") or ratio in ("e1.0", "e2.0", "e3.0") and name == "one region":
+    if name in ("inside", "inside and drift") or (ratio in ("e1.0", "e2.0", "e3.0") and name == "one region"):
         assert found - true <= 0.05 * (true - float(known.mean[0, 0])) + 1e-3
 
 
