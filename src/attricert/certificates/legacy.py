@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from attricert import checks
 from attricert.certificates.claim import Observed
 from attricert.certificates.ledger import LEGACY_WEIGHTS, Ledger
 from attricert.certificates.terms import Terms
@@ -58,6 +59,7 @@ def terms(text: str, functionals: int) -> Terms:
     """
     try:
         s = json.loads(text)
+        checks.fraction("alpha", s["alpha"])  # before it is shared
         noise: Noise = _NOISES[s["noise"]["name"]](s["noise"]["scale"])
         is_observed = {"population": False, "observed": True}[s["guarantee"]]
         names = [*(_PARTS[part] for part in s["parts"]), *(("here", "there") if is_observed else ())]
