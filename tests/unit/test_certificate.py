@@ -50,7 +50,7 @@ def test_abstention_says_why(certificate):
 
 
 def test_a_constant_map_is_certain_up_to_sampling(certificate):
-    assert certificate.norm[2] > 0.96
+    assert certificate.norm[2] > 0.95  # the norm has a fifth of alpha
     assert certificate.norm[0] < certificate.norm[2]
 
 
@@ -76,7 +76,7 @@ def test_corrupt_and_foreign_files_are_refused(certificate, tmp_path):
     path = tmp_path / "c.safetensors"
     certificate.save(path)
     path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(ac.IntegrityError, match="not a saved certificate"):
+    with pytest.raises(ac.IntegrityError, match=r"c\.safetensors: .*incomplete"):
         ac.Certificate.load(path)
     save_file({"norm": np.ones(2)}, path)
     with pytest.raises(ac.IntegrityError, match="format None"):

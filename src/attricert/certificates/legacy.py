@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from attricert import checks
 from attricert.certificates.claim import Observed
 from attricert.certificates.ledger import LEGACY_WEIGHTS, Ledger
 from attricert.certificates.terms import Terms
@@ -61,6 +62,7 @@ def terms(text: str, functionals: int) -> Terms:
     """
     try:
         s = json.loads(text)
+        checks.fraction("alpha", s["alpha"])  # before it is shared
         noise: Noise = _NOISES[s["noise"]["name"]](s["noise"]["scale"])
         is_observed = {"population": False, "observed": True}[s["guarantee"]]
         entries = s["dimension"] + functionals if "features" in s["parts"] else 0
