@@ -179,7 +179,7 @@ def test_a_bound_of_ones_own_may_stop_early_if_it_says_that_it_holds_at_any_time
     register("fixed")(fixed)
     settings = {"n_samples": 600, "seed": 3, "stop_at": ac.Claim(eps=0.001, cosine=0.5)}
     certificate = smoothed.certify(digits.images[:1], 7, confidence="halved", **settings)
-    assert certificate.evidence.outcome == ("refuted",)
+    assert certificate.evidence.outcome == ("open",)
     known = smoothed.certify(digits.images[:1], 7, confidence="betting", **settings)
     assert known.evidence.outcome == ("proven",)
     with pytest.raises(ac.ArgumentError, match="valid at any time: 'betting' or 'halved'"):
