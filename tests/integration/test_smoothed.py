@@ -220,6 +220,7 @@ def test_min_noise_scale_up_to_the_largest():
     ]
 
 
+@pytest.mark.filterwarnings("ignore:PaperCertificate")
 def test_the_papers_radius_holds_the_norm_fixed(digits, smoothed):
     """The radius at which 2 p = c sin(theta); the paper's at which 2 p = c tan(theta). (a_1 / r)^2 has a Beta law."""
     certificate = smoothed.certify(digits.images[:2], digits.labels[:2], n_samples=600, seed=7, prove=[])
