@@ -122,10 +122,10 @@ def test_stopping_early_by_variance(smoothed, digits):
 
     easy, hard = run(0.12), run(0.4)
     assert easy.evidence.outcome == ("proven",)
-    assert easy.evidence.n_samples[0] < 2_000
+    assert easy.evidence.sampling.n_samples[0] < 2_000
     assert easy.cosine(0.12)[0] >= 0.9
     assert hard.evidence.outcome == ("refuted",)
-    assert hard.evidence.n_samples[0] < 2_000
+    assert hard.evidence.sampling.n_samples[0] < 2_000
     assert easy.terms.ledger.names == ("norm", "top_variance", "entries")
 
 
