@@ -35,7 +35,7 @@ bench: $(READY)  ## speed and memory, against a bare loop and Captum's NoiseTunn
 soundness: $(READY)  ## attack certificates by the thousand, within an hour; goes on where it stopped, in runs/soundness/
 	PYTHONPATH=tests $(BIN)/python tests/soundness/campaign.py runs/soundness
 
-coverage: $(READY)   ## all claims of an input at once, in 2,000 trials; half an hour
+coverage: $(READY)   ## all claims of an input at once, in 2,000 trials; some minutes
 	PYTHONPATH=tests $(BIN)/python tests/statistical/coverage_campaign.py
 
 faults: $(READY) ## kill workers of a real run, and the run itself, at random; in runs/faults/

@@ -179,7 +179,7 @@ def test_a_bound_of_ones_own_may_stop_early_if_it_says_that_it_holds_at_any_time
     register("fixed")(fixed)
     settings = {"n_samples": 600, "seed": 3, "stop_at": ac.Claim(eps=0.001, cosine=0.5)}
     certificate = smoothed.certify(digits.images[:1], 7, confidence="halved", **settings)
-    assert certificate.evidence.outcome == ("refuted",)
+    assert certificate.evidence.outcome == ("open",)
     known = smoothed.certify(digits.images[:1], 7, confidence="betting", **settings)
     assert known.evidence.outcome == ("proven",)
     with pytest.raises(ac.ArgumentError, match="valid at any time: 'betting' or 'halved'"):
@@ -220,6 +220,7 @@ def test_min_noise_scale_up_to_the_largest():
     ]
 
 
+@pytest.mark.filterwarnings("ignore:PaperCertificate")
 def test_the_papers_radius_holds_the_norm_fixed(digits, smoothed):
     """The radius at which 2 p = c sin(theta); the paper's at which 2 p = c tan(theta). (a_1 / r)^2 has a Beta law."""
     certificate = smoothed.certify(digits.images[:2], digits.labels[:2], n_samples=600, seed=7, prove=[])

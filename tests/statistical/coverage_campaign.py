@@ -2,7 +2,7 @@
 
 Usage: python tests/statistical/coverage_campaign.py [--trials 2000]
 
-2,000 trials, shared among twelve worlds, take about half an hour on one core. Maps are functions of one phase of known
+2,000 trials, shared among twelve worlds, take some six minutes of one core. Maps are functions of one phase of known
 law, so all that evidence speaks of is a mean over the quantiles of the phase, whatever the pilot chose. Exits with 1
 where more trials fail than a binomial law allows at alpha.
 """

@@ -205,7 +205,9 @@ def _by_range(p: Stretches, facts: Facts, ratio: LikelihoodRatio) -> Point:
     zero, one = np.zeros_like(span), np.ones_like(span)
     best = evaluate(p, facts, ratio, one, zero)
     for slope, side in ((-facts.rise, np.maximum), (facts.fall, np.minimum)):
-        below = np.clip((facts.highest + np.nan_to_num(slope, posinf=1e300, neginf=-1e300)) / span, 1e-300, 1 - 1e-16)
+        with np.errstate(over="ignore"):  # spans may be tiny
+            below = (facts.highest + np.nan_to_num(slope, posinf=1e300, neginf=-1e300)) / span
+        below = np.clip(below, 1e-300, 1 - 1e-16)
         nu = ratio.at(special.ndtri(below))
         nu = np.where(np.isfinite(nu) & np.isfinite(slope), side(nu, 1.0), 1.0)
         best = _better(best, evaluate(p, facts, ratio, nu, zero))
