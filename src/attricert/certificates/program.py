@@ -130,13 +130,14 @@ class Stretches:
         q^4 >= 2 t^2 q^2 - t^4 for every t; t is the worst q in the middle of the stretch. The term is left out below
         w = nu, where otherwise the largest limits need not go with the largest w (theory 3).
         """
-        top = np.maximum(self.ends[:, -1:], ratio.crossing(at.nu) + 0.1)
-        grid = ratio.crossing(at.nu) + (top - ratio.crossing(at.nu)) * np.linspace(0, 1, _TANGENTS + 1)[1:-1]
+        start = np.maximum(ratio.crossing(at.nu), -8.0)  # w is above a nu <= 0 everywhere; any partition is valid
+        top = np.maximum(self.ends[:, -1:], start + 0.1)
+        grid = start + (top - start) * np.linspace(0, 1, _TANGENTS + 1)[1:-1]
         ends = np.sort(np.concatenate([self.ends, grid], axis=1), axis=1)
         region = (self.ends[:, None, :] < ends[:, :, None]).sum(axis=2)
         region = np.concatenate([region, np.full_like(region[:, :1], self.ends.shape[1])], axis=1)
         limits, inside = np.take_along_axis(self.limits, region, axis=1), region < self.ends.shape[1]
-        middle = 0.5 * (ends + np.concatenate([ratio.crossing(at.nu), ends[:, :-1]], axis=1))
+        middle = 0.5 * (ends + np.concatenate([start, ends[:, :-1]], axis=1))
         pull = np.maximum(ratio.at(middle) - at.nu, 0.0) / at.kappa
         worst = np.minimum(_root(pull, share / facts.second), limits[:, :-1])
         square = np.where(inside, np.concatenate([worst, worst[:, -1:]], axis=1) ** 2, 0.0)
