@@ -337,6 +337,8 @@ def test_a_run_of_version_0_1_is_gone_on_with(old, capsys):
     assert after.terms == before.terms
     assert after.max_eps(0.9) == pytest.approx(before.max_eps(0.9), rel=1e-4)
     assert after.intervals(0.02).low[1] == pytest.approx(before.intervals(0.02).low[1], rel=1e-12)
-    assert after.functionals(0.02).low == pytest.approx(before.functionals(0.02).low, rel=1e-2)
+    low, was = after.functionals(0.02).low, before.functionals(0.02).low
+    assert (low >= was - 1e-9).all()  # rows of today keep the pilot's values too, which makes intervals narrower
+    assert low == pytest.approx(was, abs=0.1)
     capsys.readouterr()
     assert printed(capsys, "verify", "run", "--sample", "2", "--seed", "0", "--json")["passed"]

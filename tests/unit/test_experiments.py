@@ -11,7 +11,6 @@ import torch
 from scipy import special
 
 import attricert as ac
-from attricert.certificates import Certificate
 from attricert.cli.main import main
 from attricert.errors import ArgumentError, IntegrityError
 from attricert.lab import experiments
@@ -51,7 +50,7 @@ def test_largest_eps_are_means_of_what_certify_says(shared, model):
         t = row["cosine"]
         assert row["sound"] == pytest.approx(uniform.max_eps(t).mean(), rel=1e-5)
         assert row["variance"] == pytest.approx(gaussian.max_eps(t).mean(), rel=1e-5)
-        assert row["printed"] == pytest.approx(Certificate(uniform.evidence, "printed").max_eps(t).mean(), rel=1e-5)
+        assert row["printed"] == pytest.approx(ac.PaperCertificate(uniform.evidence).max_eps(t).mean(), rel=1e-5)
         # With c = M = 1 the printed theorem allows p = sqrt(1/T^2 - 1) / 2.
         half_chord = special.betaincinv(0.5, 785 / 2, math.sqrt(1 / t**2 - 1) / 2) ** 0.5
         assert row["ceiling"] == pytest.approx(2 * 2.0 * half_chord, rel=1e-9)
