@@ -33,6 +33,7 @@ class Turn(NamedTuple):
     angle: Array  # certified; pi where none was found
     theta: Array  # where the search ended
     at: Point
+    settled: npt.NDArray[np.bool_]  # whether it ended where the program vanishes
 
 
 @final
@@ -143,10 +144,10 @@ class Cones:
         if self.fourth is not None:
             high = np.minimum(turn.angle, _WIDEST)
             return turn._replace(angle=np.minimum(turn.angle, self._bisect(ratio, high)))
-        lost = np.flatnonzero(~(turn.angle < np.pi))
+        lost = np.flatnonzero(~turn.settled)
         if lost.size:
-            some, part = self.take(lost), ratio.take(lost)
-            turn.angle[lost] = some._bisect(part, np.full((len(lost), 1), _WIDEST))
+            some, part, high = self.take(lost), ratio.take(lost), np.minimum(turn.angle[lost], _WIDEST)
+            turn.angle[lost] = np.minimum(turn.angle[lost], some._bisect(part, high))
         return turn
 
     def _descend(self, ratio: LikelihoodRatio, start: Turn | None) -> Turn:
@@ -156,10 +157,8 @@ class Cones:
         theta = np.clip(self.lean + 0.3 if start is None else start.theta, least, _WIDEST)
         facts = plain.facts(theta)
         stretches = Stretches.of(facts, ratio)
-        if start is None:
-            at = newton(stretches, facts, ratio, None, 4)
-        else:
-            at = evaluate(stretches, facts, ratio, start.at.nu, start.at.kappa)
+        at = newton(stretches, facts, ratio, None if start is None else start.at, 4 if start is None else 2)
+        settled = np.zeros(theta.shape, dtype=bool)
         angle = np.full_like(theta, np.pi)
         for count in range(_STEPS):
             held = (at.value < 0) & (theta > self.lean)
@@ -171,13 +170,14 @@ class Cones:
             last = theta
             # A little farther than where it vanishes, so that it is negative there.
             theta = np.clip(theta + move + 1e-9 + 1e-4 * np.abs(move), least, _WIDEST)
-            if bool((held & (np.abs(theta - last) < _CLOSE) | (theta >= _WIDEST)).all()):
+            settled = held & (np.abs(theta - last) < _CLOSE)
+            if bool((settled | (theta >= _WIDEST)).all()):
                 break
             nu, kappa = step(at, stretches, facts)
             facts = plain.facts(theta)
             stretches = Stretches.of(facts, ratio, stretches)
             at = evaluate(stretches, facts, ratio, nu, kappa)
-        return Turn(angle, theta, at)
+        return Turn(angle, theta, at, settled)
 
     def _slope(self, theta: Array, at: Point, facts: Facts, ratio: LikelihoodRatio) -> Array:
         """How the program changes with theta where nu and kappa stay: through the facts alone."""
@@ -192,7 +192,7 @@ class Cones:
         return np.asarray(change / h)
 
     def _bisect(self, ratio: LikelihoodRatio, high: Array) -> Array:
-        """The same by bisection below an angle, where Newton's method found nothing, or could do better."""
+        """The same by bisection below an angle, where Newton's method did not settle, or could do better."""
         low, top = self.lean, high
         at = self.program(top, ratio)
         held = at.value < 0

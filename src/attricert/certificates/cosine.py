@@ -49,7 +49,6 @@ _COSINE_MARGIN = 4e-15
 _SPREAD_MARGIN = 1e-12
 _SCALES = 64.0  # noise scales up to which an eps is looked for; beyond, no bound is below M
 _STEPS = 12  # of Newton's method at the most
-_NARROW = 4.0
 
 
 def trivial(terms: Terms) -> float:
@@ -71,9 +70,8 @@ def cosine(evidence: Evidence, eps: Array) -> Array:
         if cones is not None:
             turn = cones.angles(scalar_ratio(evidence.terms, size), turn)
             turned = np.where(size > 0, turn.angle, np.pi)
-            # Beyond a few times its error of direction a cone tells more than a ball of any displacement.
-            wanted = (turned >= np.pi) | (turned < _NARROW * cones.lean) | (size == 0)
-            rows = None if evidence.terms.observed is not None else np.flatnonzero(wanted)
+            # Where a cone tells something it tells more than a ball of any displacement, but perhaps that of the spread.
+            rows = None if evidence.terms.observed is not None else np.flatnonzero(turned >= np.pi)
         columns.append(_bound(evidence, size, moves.at(size, rows), turned))
     bound = np.concatenate(columns, axis=1)
     return np.asarray(np.maximum(bound - np.abs(bound) * _COSINE_MARGIN, trivial(evidence.terms)))

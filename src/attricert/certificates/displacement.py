@@ -18,6 +18,7 @@ __all__ = ["Displacement", "displacement", "map_facts", "programs", "region_limi
 
 Array = npt.NDArray[np.float64]
 
+_SPREAD = 1  # place of the spread among the sets of facts
 _WARM_STEPS = 8  # of Newton's method, from the solution of a near program
 
 
@@ -80,18 +81,17 @@ class Displacement:
 
         Args:
             eps: a size an input, shape (n, 1).
-            rows: the inputs that are asked for, all if None; the others get infinity.
+            rows: the inputs for which all is used that is known, by default all of them; for the others the spread alone.
         """
-        if rows is not None and not rows.size:
-            return np.full(eps.shape, np.inf)
-        asked = np.arange(self._rows) if rows is None else rows
-        ratio, found = scalar_ratio(self._terms, eps[asked]), np.full(eps.shape, np.inf)
+        ratio, found = scalar_ratio(self._terms, eps), np.full(eps.shape, np.inf)
         for i, facts in enumerate(self._sets):
-            some, last = (facts, self._last[i]) if rows is None else (facts.take(asked), None)
-            point = largest_mean(some, ratio) if last is None else largest_mean(some, ratio, last, _WARM_STEPS)
-            if rows is None:
+            if rows is None or i == _SPREAD:
+                last = self._last[i]
+                point = largest_mean(facts, ratio) if last is None else largest_mean(facts, ratio, last, _WARM_STEPS)
                 self._last[i] = point
-            found[asked] = np.minimum(found[asked], point.value)
+                found = np.minimum(found, point.value)
+            elif rows.size:
+                found[rows] = np.minimum(found[rows], largest_mean(facts.take(rows), ratio.take(rows)).value)
         return np.where(eps > 0, found, 0.0)
 
 
