@@ -70,7 +70,7 @@ def cosine(evidence: Evidence, eps: Array) -> Array:
         if cones is not None:
             turn = cones.angles(scalar_ratio(evidence.terms, size), turn)
             turned = np.where(size > 0, turn.angle, np.pi)
-            # Where a cone tells something it tells more than a ball of any displacement, but perhaps that of the spread.
+            # Where a cone tells something, only the displacement from the spread may tell more.
             rows = None if evidence.terms.observed is not None else np.flatnonzero(turned >= np.pi)
         columns.append(_bound(evidence, size, moves.at(size, rows), turned))
     bound = np.concatenate(columns, axis=1)

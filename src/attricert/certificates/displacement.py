@@ -81,7 +81,7 @@ class Displacement:
 
         Args:
             eps: a size an input, shape (n, 1).
-            rows: the inputs for which all is used that is known, by default all of them; for the others the spread alone.
+            rows: the inputs for which all is used that is known, by default all; for the others the spread alone.
         """
         ratio, found = scalar_ratio(self._terms, eps), np.full(eps.shape, np.inf)
         for i, facts in enumerate(self._sets):
