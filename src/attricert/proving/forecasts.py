@@ -22,7 +22,7 @@ from attricert.sampling import Sampler
 
 __all__ = ["Forecast", "forecast"]
 
-_GROWTH = 1.05
+_GROWTH = 1.05  # how closely a number of samples is told
 _DIRECTION_SHARE = 0.75 / PILOT_SHARE  # of all draws: those behind the direction
 
 
@@ -55,12 +55,19 @@ class Forecast:
 
     def samples_needed(self, eps: float, cosine: float, n_min: int, n_max: int) -> float:
         """About how many samples prove (eps, cosine), at least n_min; inf if n_max do not."""
-        n = float(n_min)
-        while n <= n_max:
-            if self._certificate(n).cosine(eps)[0] >= cosine:
-                return math.ceil(n)
-            n *= _GROWTH
-        return math.inf
+
+        def enough(n: float) -> bool:
+            return bool(self._certificate(n).cosine(eps)[0] >= cosine)
+
+        few, many = float(n_min), float(n_max)
+        if few > many or not enough(many):
+            return math.inf
+        if enough(few):
+            return n_min
+        while many > _GROWTH * few:
+            middle = math.sqrt(few * many)
+            few, many = (few, middle) if enough(middle) else (middle, many)
+        return math.ceil(many)
 
     def _certificate(self, n_samples: float) -> Certificate:
         """Of evidence as it will be, about."""

@@ -201,8 +201,8 @@ def _asked(
 
 def to_frame(
     certificate: Certificate | PaperCertificate,
-    eps: npt.ArrayLike = (),
-    cosine: npt.ArrayLike = (),
+    eps: npt.ArrayLike | None = None,
+    cosine: npt.ArrayLike | None = None,
     top_k: int | None = None,
 ) -> DataFrame:
     """A pandas data frame, one row an input, with the columns of `COLUMNS` for which there is evidence.
@@ -216,8 +216,8 @@ def to_frame(
     Raises:
         UnavailableError: pandas is not installed.
     """
-    sizes = np.atleast_1d(checks.nonnegative_values("eps", eps)).tolist()
-    thresholds = np.atleast_1d(checks.open_fractions("cosine", cosine)).tolist()
+    sizes = [] if eps is None else np.atleast_1d(checks.nonnegative_values("eps", eps)).tolist()
+    thresholds = [] if cosine is None else np.atleast_1d(checks.open_fractions("cosine", cosine)).tolist()
     try:
         import pandas as pd
     except ImportError:
