@@ -25,7 +25,10 @@ def loaded(name):
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_no_certificate_is_smaller_than_it_was(name):
-    """Programs of norm and top variance are the old bounds; the higher moments are no longer read."""
+    """Programs of norm and top variance are the old bounds; the higher moments are no longer read.
+
+    Averages have a sharper spread at the perturbed input: theirs grow. All others are what they were.
+    """
     certificate, old = loaded(name), EXPECTED[name]
     moments = name == "gaussian-moments"
     cosine, eps = certificate.cosine(EPS) - old["cosine"], certificate.max_eps(COSINE) - old["max_eps"]
@@ -35,6 +38,9 @@ def test_no_certificate_is_smaller_than_it_was(name):
     else:
         assert (cosine >= -CLOSE).all()
         assert (eps >= -CLOSE).all()
+    if name != "gaussian-observed":
+        np.testing.assert_allclose(cosine, 0.0, atol=CLOSE)
+        np.testing.assert_allclose(eps, 0.0, atol=CLOSE)
     if "label_eps" in old:
         assert (certificate.prediction_radius() >= np.array(old["label_eps"]) - CLOSE).all()
     assert (certificate.max_eps(COSINE) > 0).any()
