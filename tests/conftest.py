@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import pkgutil
 from pathlib import Path
 
 import hypothesis
@@ -10,9 +11,14 @@ import jaxtyping
 import pytest
 import torch
 
-# For good, as most modules are imported when they are first asked for.
-jaxtyping.install_import_hook("attricert", "shape_checks.checker")
 ac = importlib.import_module("attricert")
+# For good, as most modules are imported when they are first asked for. Certificates are arithmetic of arrays whose
+# annotations say no shapes: checking each of their many small calls would take most of the tests' time.
+_ARITHMETIC = ("certificates", "noise")
+_CHECKED = [m.name for m in pkgutil.iter_modules(ac.__path__) if m.name not in (*_ARITHMETIC, "lazy")]
+jaxtyping.install_import_hook(
+    [*(f"attricert.{name}" for name in _CHECKED), "attricert.noise.samplers"], "shape_checks.checker"
+)
 
 # Several test processes share the cores.
 if "PYTEST_XDIST_WORKER" in os.environ:

@@ -49,6 +49,7 @@ _COSINE_MARGIN = 4e-15
 _SPREAD_MARGIN = 1e-12
 _SCALES = 64.0  # noise scales up to which an eps is looked for; beyond, no bound is below M
 _STEPS = 12  # of Newton's method at the most
+_TOGETHER = 512  # rows of inputs and sizes, about
 
 
 def trivial(terms: Terms) -> float:
@@ -62,23 +63,27 @@ def cosine(evidence: Evidence, eps: Array) -> Array:
     `trivial` where nothing can be said.
     """
     grid = np.broadcast_to(eps, (len(evidence), eps.shape[1]))
-    moves, cones = Displacement(evidence), Cones.of(evidence, 1)
-    turn, columns = None, []
-    for j in range(grid.shape[1]):
-        size = grid[:, [j]]
-        rows, turned = None, np.full(size.shape, np.pi)
+    # Many inputs: a size after the other, each from the last one's solution. Few: many sizes at once.
+    width = max(1, _TOGETHER // max(len(evidence), 1))
+    parts = [grid[:, start : start + width] for start in range(0, grid.shape[1], width)]
+    moves, cones = Displacement(evidence, width), Cones.of(evidence, width)
+    turn, bounds = None, []
+    for part in parts:
+        if part.shape[1] != width:
+            moves, cones, turn = Displacement(evidence, part.shape[1]), Cones.of(evidence, part.shape[1]), None
+        rows, turned = None, np.full(part.shape, np.pi)
         if cones is not None:
-            turn = cones.angles(scalar_ratio(evidence.terms, size), turn)
-            turned = np.where(size > 0, turn.angle, np.pi)
+            turn = cones.angles(scalar_ratio(evidence.terms, part), turn)
+            turned = np.where(part > 0, turn.angle.reshape(part.shape), np.pi)
             # Where a cone tells something, only the displacement from the spread may tell more.
             rows = None if evidence.terms.observed is not None else np.flatnonzero(turned >= np.pi)
-        columns.append(_bound(evidence, size, moves.at(size, rows), turned))
-    bound = np.concatenate(columns, axis=1)
+        bounds.append(_bound(evidence, part, moves.at(part, rows), turned))
+    bound = np.concatenate(bounds, axis=1)
     return np.asarray(np.maximum(bound - np.abs(bound) * _COSINE_MARGIN, trivial(evidence.terms)))
 
 
 def _bound(evidence: Evidence, eps: Array, moved: Array, turned: Array) -> Array:
-    """From the displacement and from the angle, whichever tells more; columns of shape (n, 1)."""
+    """From the displacement and from the angle, whichever tells more; shape (n, k)."""
     norm = evidence.norm.lower[:, None]
     if evidence.terms.observed is not None:
         here, there = distance_here(evidence)[:, None], distance_there(evidence, eps, moved)

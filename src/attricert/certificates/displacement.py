@@ -69,21 +69,22 @@ def programs(evidence: Evidence, eps: Array) -> list[Point]:
 
 @final
 class Displacement:
-    """D(eps), one size an input at a time: what was found for one size is where the search for the next one begins."""
+    """D(eps), a few sizes at a time: what was found for some is where the search for the next ones begins."""
 
-    def __init__(self, evidence: Evidence) -> None:
-        self._terms, self._rows = evidence.terms, len(evidence)
-        self._sets = [facts.flat((self._rows, 1)) for facts in map_facts(evidence)]
+    def __init__(self, evidence: Evidence, sizes: int) -> None:
+        self._terms = evidence.terms
+        self._sets = [facts.flat((len(evidence), sizes)) for facts in map_facts(evidence)]
         self._last: list[Point | None] = [None] * len(self._sets)
 
     def at(self, eps: Array, rows: npt.NDArray[np.int64] | None = None) -> Array:
         """||h(x~) - h(x)|| is at most this for every ||x~ - x|| <= eps, rounded up.
 
         Args:
-            eps: a size an input, shape (n, 1).
-            rows: the inputs for which all is used that is known, by default all; for the others the spread alone.
+            eps: sizes, shape (n, sizes).
+            rows: the inputs and sizes (indices of the flat array) for which all is used that is known, by default all;
+                for the others the spread alone.
         """
-        ratio, found = scalar_ratio(self._terms, eps), np.full(eps.shape, np.inf)
+        ratio, found = scalar_ratio(self._terms, eps), np.full((eps.size, 1), np.inf)
         for i, facts in enumerate(self._sets):
             if rows is None or i == _SPREAD:
                 last = self._last[i]
@@ -92,10 +93,10 @@ class Displacement:
                 found = np.minimum(found, point.value)
             elif rows.size:
                 found[rows] = np.minimum(found[rows], largest_mean(facts.take(rows), ratio.take(rows)).value)
-        return np.where(eps > 0, found, 0.0)
+        return np.where(eps > 0, found.reshape(eps.shape), 0.0)
 
 
 def displacement(evidence: Evidence, eps: Array) -> Array:
     """D for n inputs at sizes of shape (n, k) or (1, k), shape (n, k)."""
-    grid, moves = np.broadcast_to(eps, (len(evidence), eps.shape[1])), Displacement(evidence)
-    return np.concatenate([moves.at(grid[:, [j]]) for j in range(grid.shape[1])], axis=1)
+    grid = np.broadcast_to(eps, (len(evidence), eps.shape[1]))
+    return Displacement(evidence, grid.shape[1]).at(grid)
