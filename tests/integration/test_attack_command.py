@@ -58,7 +58,14 @@ def test_a_false_claim_fails_with_exit_1(capsys):
     store = ac.runs.Store.open(Path("run"))
     (part,) = store.parts()
     forged = [
-        {**row.facts, "norm.lower": 0.99, "top_variance.upper": 1e-4 * row.facts["top_variance.upper"]}
+        {
+            **row.facts,
+            "norm.lower": 0.99,
+            "top_variance.upper": 1e-6 * row.facts["top_variance.upper"],
+            "cone.variance": 1e-6 * row.facts["cone.variance"],
+            "cone.drift": 0.0,
+            "cone.outside": [0.0 for _ in row.facts["cone.outside"]],
+        }
         for row in part.rows()
     ]
     part.write([Row(facts) for facts in forged], store.manifest.digest)

@@ -26,8 +26,8 @@ __all__ = ["Facts", "Point", "evaluate", "largest_mean", "newton"]
 Array = npt.NDArray[np.float64]
 
 _ROUNDING = 2e-13  # relative to the largest terms: some hundred roundings, exponents up to a thousand
-_STEPS = 24
-_ENOUGH = 1e-12  # relative gain of a step below which the next one is left out
+_STEPS = 40
+_CLOSE = 1e-7  # relative step below which the next one is left out
 _STRETCH = 3.0  # a step of Newton's method changes kappa by no more than this factor, nu by no more than a half
 _FAR = 40.0  # no normal z lies beyond
 _TANGENTS = 16  # parabolas below the quartic
@@ -220,11 +220,14 @@ def newton(stretches: Stretches, facts: Facts, ratio: LikelihoodRatio, start: Po
     if start is not None:  # the solution of a program that is not so near after all may be a bad start
         best = at = _better(at, evaluate(stretches, facts, ratio, start.nu, start.kappa))
     for _ in range(steps - 1):
-        at = evaluate(stretches, facts, ratio, *step(at, stretches, facts))
-        gained = best.value - at.value
+        nu, kappa = step(at, stretches, facts)
+        # A step that went too far is halved: the function is convex, so between lies something better.
+        far = at.value > best.value
+        nu, kappa = np.where(far, 0.5 * (best.nu + at.nu), nu), np.where(far, np.sqrt(best.kappa * at.kappa), kappa)
+        if bool(((np.abs(nu - at.nu) < _CLOSE) & (np.abs(kappa - at.kappa) <= _CLOSE * at.kappa)).all()):
+            break  # it is flat here: what is left to gain is of the order of the square
+        at = evaluate(stretches, facts, ratio, nu, kappa)
         best = _better(best, at)
-        if not bool((gained > _ENOUGH * np.abs(at.value)).any()):
-            break
     return best
 
 
