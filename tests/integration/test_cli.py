@@ -215,7 +215,7 @@ def test_interrupted_is_130_and_writes_nothing(capsys, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("attricert.smoothed.SmoothedAttribution.certify", interrupt)
+    monkeypatch.setattr("attricert.smoothed.SmoothedAttribution.certify_with", interrupt)
     assert main([*CERTIFY, "--out", "run"]) == 130
     assert not Path("run").exists()
 

@@ -162,7 +162,7 @@ def test_without_maps_runs_are_small_and_say_less(whole, tmp_path):
     with pytest.raises(ac.ArgumentError, match="maps='drop'"):
         _ = certificate.maps
     (row, _) = runs.certificates(small, runs.Asked())
-    assert not any(name.startswith(("signs", "top_", "kendall")) for name in row)
+    assert not any(re.match(r"signs|top_\d|kendall", name) for name in row)
 
 
 def test_functionals_and_the_fourth_moment_are_stored(tmp_path, digits):
@@ -249,7 +249,7 @@ def test_failed_inputs_are_tried_again_when_asked_to(tmp_path, monkeypatch, whol
     certify, angry = work._certified, True
 
     def moody(setting, unit, *rest):
-        if angry and unit.position in (1, 4) and rest[0] == CONFIG.n_samples:
+        if angry and unit.position in (1, 4) and rest[0].n_samples == CONFIG.n_samples:
             raise MemoryError("no room")
         return certify(setting, unit, *rest)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import tempfile
 from collections.abc import Mapping
@@ -52,6 +53,11 @@ def configure(parser: ArgumentParser) -> None:
     """Add this command's arguments."""
     add_options(parser, runs.Config, optional=("model", "data"))
     add_options(parser, Options)
+    # Settings of version 0.1: its config files are still read (`runs.Config.of` knows what they mean).
+    hidden: dict[str, Any] = {"help": argparse.SUPPRESS, "default": argparse.SUPPRESS}
+    parser.add_argument("--moments", type=int, nargs="+", **hidden)
+    parser.add_argument("--skip_label", type=bool, **hidden)
+    parser.add_argument("--stop_when", type=list[float] | None, **hidden)
 
 
 def run(**values: Any) -> int:
