@@ -175,6 +175,7 @@ def _root(pull: Array, weight: Array) -> Array:
     return np.asarray(np.sinh(np.arcsinh(3 * scale * pull) / 3) / scale)
 
 
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # what cannot be computed is no bound
 def largest_mean(facts: Facts, ratio: LikelihoodRatio, start: Point | None = None, steps: int = _STEPS) -> Point:
     """The least value found of the program, and where.
 
@@ -214,6 +215,7 @@ def _by_range(p: Stretches, facts: Facts, ratio: LikelihoodRatio) -> Point:
     return best
 
 
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # what cannot be computed is no bound
 def newton(stretches: Stretches, facts: Facts, ratio: LikelihoodRatio, start: Point | None, steps: int) -> Point:
     """The best of some steps of Newton's method on the convex function of (nu, kappa)."""
     best = at = evaluate(stretches, facts, ratio, *_first(stretches))
@@ -252,6 +254,7 @@ def step(at: Point, stretches: Stretches, facts: Facts) -> tuple[Array, Array]:
     return nu, np.clip(kappa, at.kappa / _STRETCH, at.kappa * _STRETCH)
 
 
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # what cannot be computed is no bound
 def evaluate(p: Stretches, facts: Facts, ratio: LikelihoodRatio, nu: Array, kappa: Array) -> Point:
     """The program at (nu, kappa), any nu >= 0 and kappa > 0 (0 where no second moment is known)."""
     middle = ratio.crossing(nu)

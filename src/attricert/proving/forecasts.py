@@ -24,6 +24,7 @@ __all__ = ["Forecast", "forecast"]
 
 _GROWTH = 1.05  # how closely a number of samples is told
 _DIRECTION_SHARE = 0.75 / PILOT_SHARE  # of all draws: those behind the direction
+_SCALE_RATIO = 3  # so many of them to one behind the regions
 
 
 @final
@@ -90,7 +91,8 @@ class Forecast:
 
     def _cone(self, main: int, behind: float, center: float, spread: TopVariance) -> Cone:
         t = self.terms
-        r = Regions.around(self.around, center, t.max_norm)
+        # As few draws as the pilot will have behind them choose the regions.
+        r = Regions.around(self.around[: max(2, round(behind / _SCALE_RATIO))], center, t.max_norm)
         away = bernstein(main, t.share("drift"), float(spread.upper[0]), 2 * t.max_norm)
         drift = math.sqrt(self.trace * (1 / behind + 1 / main)) + float(away)
         along, across = self.around.T
