@@ -22,7 +22,7 @@ __all__ = ["Cones", "Turn"]
 Array = npt.NDArray[np.float64]
 
 _STEPS, _SLOPES, _RESCUES = 12, 3, 40
-_CLOSE = 1e-8
+_CLOSE, _FLAT = 1e-8, 1e-4
 _WIDEST = np.pi / 2 * (1 - 1e-9)
 _MARGIN = 1e-13  # relative, on the side that makes a fact weaker; trigonometry errs by less
 
@@ -170,10 +170,11 @@ class Cones:
             last = theta
             # A little farther than where it vanishes, so that it is negative there.
             theta = np.clip(theta + move + 1e-9 + 1e-4 * np.abs(move), least, _WIDEST)
-            settled = held & (np.abs(theta - last) < _CLOSE)
+            nu, kappa = step(at, stretches, facts)
+            flat = (np.abs(nu - at.nu) < _FLAT) & (np.abs(kappa - at.kappa) < _FLAT * at.kappa)
+            settled = held & flat & (np.abs(theta - last) < _CLOSE)
             if bool((settled | (theta >= _WIDEST)).all()):
                 break
-            nu, kappa = step(at, stretches, facts)
             facts = plain.facts(theta)
             stretches = Stretches.of(facts, ratio, stretches)
             at = evaluate(stretches, facts, ratio, nu, kappa)
