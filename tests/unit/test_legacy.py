@@ -111,7 +111,8 @@ def test_saved_anew_it_says_the_same(name, tmp_path):
 
 def parts(name):
     with safe_open(FOLDER / f"{name}.safetensors", framework="numpy") as file:
-        return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata())  # noqa: SIM118 (no mapping)
+        keys = file.keys()
+        return {key: file.get_tensor(key) for key in keys}, dict(file.metadata())
 
 
 def edited(tmp_path, metadata=(), statement=None, text=None, **arrays):

@@ -141,7 +141,8 @@ class Evidence:
         try:
             with safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}
-                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
+                names = file.keys()
+                arrays = {name: file.get_tensor(name) for name in names}
             kind = metadata.get("format")
             if kind == legacy.FORMAT:
                 terms, arrays = legacy.evidence(metadata["statement"], arrays)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar, final
+from typing import Any, ClassVar, TypeVar, cast, final
 
 import numpy as np
 import numpy.typing as npt
@@ -82,7 +82,7 @@ class Piece:
     @classmethod
     def kinds(cls) -> dict[str, Any]:
         """What is declared of each field: its kind, its lowest and its highest value."""
-        return {field.name: field.metadata for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        return {field.name: field.metadata for field in dataclasses.fields(cast("Any", cls))}
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """By name."""
