@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -165,7 +166,8 @@ def used(tmp_path_factory):
 
 
 def follow(path, how, line, code):
-    """Put code below or in place of a line, or at the end of a file, which may be new."""
+    """Put code below or in place of a line and indented like it, or at the end of a file, which may be new."""
+    code = textwrap.indent(textwrap.dedent(code), " " * (len(line) - len(line.lstrip())))
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     if line:
         assert text.count(f"{line}\n") == 1, f"{path.name}: {line}"

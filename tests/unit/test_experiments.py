@@ -95,8 +95,8 @@ def test_attacks_leave_the_certificates_standing(shared):
 
 def test_a_planted_false_claim_is_refuted(shared, monkeypatch):
     """Certificates a hundred times too large."""
-    true = Certificate.max_eps
-    monkeypatch.setattr(Certificate, "max_eps", lambda self, cosine: 100 * true(self, cosine))
+    true = ac.Certificate.max_eps
+    monkeypatch.setattr(ac.Certificate, "max_eps", lambda self, cosine: 100 * true(self, cosine))
     settings = {**TINY, "attacks": 2, "steps": 10, "n_judged": 100, "inputs": 2}
     result = table8.FULL.adjusted(settings).run(shared)
     refuted = {row["bound"]: row["refuted"] for row in result.rows}

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, final
 import numpy as np
 import numpy.typing as npt
 
+from attricert.certificates import solve
 from attricert.certificates.evidence import Evidence
 from attricert.certificates.program import Facts, Point, Stretches, evaluate, largest_mean, newton, step
 from attricert.certificates.terms import Terms
@@ -21,7 +22,7 @@ __all__ = ["Cones", "Turn"]
 
 Array = npt.NDArray[np.float64]
 
-_STEPS, _SLOPES, _RESCUES = 12, 3, 40
+_STEPS, _WARM_STEPS, _SLOPES = 12, 8, 3
 _CLOSE, _FLAT = 1e-8, 1e-4
 _WIDEST = np.pi / 2 * (1 - 1e-9)
 _MARGIN = 1e-13  # relative, on the side that makes a fact weaker; trigonometry errs by less
@@ -141,13 +142,10 @@ class Cones:
             start: the result for similar shifts.
         """
         turn = self._descend(ratio, start)
-        if self.fourth is not None:
-            high = np.minimum(turn.angle, _WIDEST)
-            return turn._replace(angle=np.minimum(turn.angle, self._bisect(ratio, high)))
-        lost = np.flatnonzero(~turn.settled)
-        if lost.size:
-            some, part, high = self.take(lost), ratio.take(lost), np.minimum(turn.angle[lost], _WIDEST)
-            turn.angle[lost] = np.minimum(turn.angle[lost], some._bisect(part, high))
+        rows = np.flatnonzero(~turn.settled | (self.fourth is not None))
+        if rows.size:
+            some, part = self.take(rows), ratio.take(rows)
+            turn.angle[rows] = some._search(part, turn.angle[rows], turn.settled[rows])
         return turn
 
     def _descend(self, ratio: LikelihoodRatio, start: Turn | None) -> Turn:
@@ -192,17 +190,25 @@ class Cones:
         change = change + (at.prices * limits).sum(axis=1, keepdims=True) + ratio.lost * (more.highest - facts.highest)
         return np.asarray(change / h)
 
-    def _bisect(self, ratio: LikelihoodRatio, high: Array) -> Array:
-        """The same by bisection below an angle, where Newton's method did not settle, or could do better."""
-        low, top = self.lean, high
-        at = self.program(top, ratio)
-        held = at.value < 0
-        for _ in range(_RESCUES if held.any() else 0):
-            middle = 0.5 * (low + top)
-            at = self.program(middle, ratio, at, 8)
-            good = at.value < 0
-            low, top = np.where(good, low, middle), np.where(good, middle, top)
-        return np.asarray(np.where(held & (low < top), top, np.pi))
+    def _search(self, ratio: LikelihoodRatio, angle: Array, least: npt.NDArray[np.bool_]) -> Array:
+        """What lies below an angle, by false position: where it is not the least, or the fourth moment helps."""
+        high, low = np.minimum(angle, _WIDEST), self.lean * (1 + 2e-6) + 2e-9
+        at = self.program(high, ratio)
+        at_high = at.value
+        worth = ((at_high < 0) & (high > low) & (~least | (at.share > 0)))[:, 0]
+        if not worth.any():
+            return np.where(at_high < 0, high, angle)
+        if not worth.all():
+            some = np.flatnonzero(worth)
+            angle[some] = self.take(some)._search(ratio.take(some), angle[some], least[some])
+            return angle
+
+        def margin(less: Array) -> Array:
+            nonlocal at
+            at = self.program(high - less, ratio, at, _WARM_STEPS)
+            return at.value
+
+        return high - solve.largest(margin, high - low, at_lower=at_high, resolution=_CLOSE)
 
 
 def _limit(short: Array, across: Array, near: Array, far: Array) -> Array:

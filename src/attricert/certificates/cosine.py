@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import final
 
 import numpy as np
 import numpy.typing as npt
 
 from attricert.certificates import solve
-from attricert.certificates.cone import Cones
+from attricert.certificates.cone import Cones, Turn
 from attricert.certificates.displacement import Displacement, displacement, map_facts, programs, scalar_ratio
 from attricert.certificates.evidence import Evidence
 from attricert.certificates.program import Facts, Point, largest_mean
@@ -66,20 +67,32 @@ def cosine(evidence: Evidence, eps: Array) -> Array:
     # Many inputs: a size after the other, each from the last one's solution. Few: many sizes at once.
     width = max(1, _TOGETHER // max(len(evidence), 1))
     parts = [grid[:, start : start + width] for start in range(0, grid.shape[1], width)]
-    moves, cones = Displacement(evidence, width), Cones.of(evidence, width)
-    turn, bounds = None, []
+    curve, found = _Curve(evidence, width), []
     for part in parts:
-        if part.shape[1] != width:
-            moves, cones, turn = Displacement(evidence, part.shape[1]), Cones.of(evidence, part.shape[1]), None
-        rows, turned = None, np.full(part.shape, np.pi)
-        if cones is not None:
-            turn = cones.angles(scalar_ratio(evidence.terms, part), turn)
-            turned = np.where(part > 0, turn.angle.reshape(part.shape), np.pi)
+        curve = curve if part.shape[1] == width else _Curve(evidence, part.shape[1])
+        found.append(curve.at(part))
+    return np.concatenate(found, axis=1)
+
+
+@final
+class _Curve:
+    """The cosine at so many sizes at a time: what was found for some is where the search for the next ones begins."""
+
+    def __init__(self, evidence: Evidence, sizes: int) -> None:
+        self._evidence = evidence
+        self._moves, self._cones = Displacement(evidence, sizes), Cones.of(evidence, sizes)
+        self._turn: Turn | None = None
+
+    def at(self, eps: Array) -> Array:
+        """As `cosine`; sizes have shape (n, sizes)."""
+        evidence, rows, turned = self._evidence, None, np.full(eps.shape, np.pi)
+        if self._cones is not None:
+            self._turn = self._cones.angles(scalar_ratio(evidence.terms, eps), self._turn)
+            turned = np.where(eps > 0, self._turn.angle.reshape(eps.shape), np.pi)
             # Where a cone tells something, only the displacement from the spread may tell more.
             rows = None if evidence.terms.observed is not None else np.flatnonzero(turned >= np.pi)
-        bounds.append(_bound(evidence, part, moves.at(part, rows), turned))
-    bound = np.concatenate(bounds, axis=1)
-    return np.asarray(np.maximum(bound - np.abs(bound) * _COSINE_MARGIN, trivial(evidence.terms)))
+        bound = _bound(evidence, eps, self._moves.at(eps, rows), turned)
+        return np.asarray(np.maximum(bound - np.abs(bound) * _COSINE_MARGIN, trivial(evidence.terms)))
 
 
 def _bound(evidence: Evidence, eps: Array, moved: Array, turned: Array) -> Array:
@@ -107,7 +120,9 @@ def max_eps(evidence: Evidence, threshold: Array) -> Array:
     higher = np.broadcast_to(np.minimum(threshold * (1 + 4 * _COSINE_MARGIN), 1 - 1e-15), shape)
     upper = np.full(shape, _SCALES * evidence.terms.noise.scale)
     if evidence.terms.observed is not None:
-        return solve.largest(lambda eps: higher - cosine(evidence, eps), upper)
+        curve = _Curve(evidence, shape[1])
+        possible = curve.at(np.zeros(shape)) > higher  # else one might halve eps for long
+        return solve.largest(lambda eps: higher - curve.at(eps), np.where(possible, upper, 0.0))
     best = np.zeros(shape)
     for margin in _margins(evidence, higher):
         # From where the last one has come: mostly the next ones do not hold there.

@@ -81,8 +81,8 @@ class Displacement:
 
         Args:
             eps: sizes, shape (n, sizes).
-            rows: the inputs and sizes (indices of the flat array) for which all is used that is known, by default all;
-                for the others the spread alone.
+            rows: the inputs and sizes (indices of the flat array) for which more is used than the spread; by default
+                all, and for all of them what is known of regions, which a cone knows better.
         """
         ratio, found = scalar_ratio(self._terms, eps), np.full((eps.size, 1), np.inf)
         for i, facts in enumerate(self._sets):
@@ -91,7 +91,7 @@ class Displacement:
                 point = largest_mean(facts, ratio) if last is None else largest_mean(facts, ratio, last, _WARM_STEPS)
                 self._last[i] = point
                 found = np.minimum(found, point.value)
-            elif rows.size:
+            elif rows.size and not facts.inside:
                 found[rows] = np.minimum(found[rows], largest_mean(facts.take(rows), ratio.take(rows)).value)
         return np.where(eps > 0, found.reshape(eps.shape), 0.0)
 

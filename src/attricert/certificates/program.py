@@ -13,6 +13,7 @@ not be exact: only the value is rounded up.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import reduce
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -27,11 +28,12 @@ Array = npt.NDArray[np.float64]
 
 _ROUNDING = 2e-13  # relative to the largest terms: some hundred roundings, exponents up to a thousand
 _STEPS = 40
-_CLOSE = 1e-7  # relative step below which the next one is left out
+_CLOSE = 1e-6  # relative step below which the next one is left out
 _STRETCH = 3.0  # a step of Newton's method changes kappa by no more than this factor, nu by no more than a half
 _FAR = 40.0  # no normal z lies beyond
 _TANGENTS = 16  # parabolas below the quartic
-_SHARES = (0.02, 0.06, 0.2, 0.6, 2.0)  # of the quartic term, in units of the quadratic one
+_SHARES = np.array([0.02, 0.06, 0.2, 0.6, 2.0])  # of the quartic term, in units of the quadratic one
+_NEAR_SHARES = np.array([0.6, 1.0, 1.7])  # times that of a similar program's solution
 
 
 @final
@@ -102,6 +104,12 @@ class Point(NamedTuple):
     square: Array  # ... and of its square, as far as the second moment counts it
     curvature: tuple[Array, Array, Array]  # d2/dnu2, d2/dnu dkappa, d2/dkappa2
     prices: Array  # of the limits, shape (n, S)
+    share: Array  # of the quartic term
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Point:
+        """Some of the rows."""
+        curvature = (self.curvature[0][rows], self.curvature[1][rows], self.curvature[2][rows])
+        return Point(*(c[rows] for c in self[:5]), curvature, self.prices[rows], self.share[rows])
 
 
 @final
@@ -115,6 +123,7 @@ class Stretches:
         bend: of the parabola, in units of kappa: 1; 0 where no second moment is known; more for a tangent of a quartic.
         offset: what the tangent adds to U, in units of kappa.
         second: what kappa / 2 is multiplied by: s2, and more with a quartic; shape (n, 1).
+        share: of the quartic term, shape (n, 1).
         sums: E w^k up to the end of each of them, k = 0, 1, 2; shape (n, S) each.
     """
 
@@ -123,6 +132,7 @@ class Stretches:
     bend: Array
     offset: Array
     second: Array
+    share: Array
     sums: tuple[Array, Array, Array]
 
     @classmethod
@@ -140,9 +150,9 @@ class Stretches:
             bend[:, -1] = 0.0
         ends = -special.ndtri(facts.outside) if like is None else like.ends
         sums = _sums(ends, ratio) if like is None else like.sums
-        return cls(ends, limits, bend, np.zeros_like(limits), facts.second, sums)
+        return cls(ends, limits, bend, np.zeros_like(limits), facts.second, np.zeros_like(facts.second), sums)
 
-    def with_quartic(self, facts: Facts, ratio: LikelihoodRatio, at: Point, share: float) -> Stretches:
+    def with_quartic(self, facts: Facts, ratio: LikelihoodRatio, at: Point, share: Array) -> Stretches:
         """With a term kappa share (q+)^4 / (4 s2), bounded below by its tangent parabolas.
 
         q^4 >= 2 t^2 q^2 - t^4 for every t; t is the worst q in the middle of the stretch. The term is left out below
@@ -162,7 +172,7 @@ class Stretches:
         bend = np.where(inside, 1 + share * square / facts.second, np.take_along_axis(self.bend, region, axis=1))
         fourth = facts.second if facts.fourth is None else facts.fourth
         second = facts.second + share * fourth / (2 * facts.second)
-        return Stretches(ends, limits, bend, share * square**2 / (4 * facts.second), second, _sums(ends, ratio))
+        return Stretches(ends, limits, bend, share * square**2 / (4 * facts.second), second, share, _sums(ends, ratio))
 
 
 def _sums(ends: Array, ratio: LikelihoodRatio) -> tuple[Array, Array, Array]:
@@ -188,16 +198,26 @@ def largest_mean(facts: Facts, ratio: LikelihoodRatio, start: Point | None = Non
     stretches = Stretches.of(facts, ratio)
     if np.isinf(facts.second).all():
         return _by_range(stretches, facts, ratio)
-    best = newton(stretches, facts, ratio, start, steps)
+    plain = newton(stretches, facts, ratio, start, steps)
     if facts.fourth is None:
-        return best
-    plain = best
-    for share in _SHARES:
-        at = plain
-        for _ in range(2):  # the tangents are put where the last solution was
-            at = newton(stretches.with_quartic(facts, ratio, at, share), facts, ratio, at, steps // 3)
-            best = _better(best, at)
-    return best
+        return plain
+    if start is None:
+        shares = np.broadcast_to(_SHARES, (len(plain.nu), len(_SHARES)))
+        return _better(plain, _with_quartic(facts, ratio, plain, shares, 2, steps // 3))
+    shares = np.where(start.share > 0, start.share, _SHARES[0]) * _NEAR_SHARES
+    return _better(plain, _with_quartic(facts, ratio, start, shares, 1, steps // 2))
+
+
+def _with_quartic(facts: Facts, ratio: LikelihoodRatio, start: Point, shares: Array, rounds: int, steps: int) -> Point:
+    """The best of some shares of the quartic term, of shape (n, k); all are solved at once."""
+    n, k = shares.shape
+    rows = np.repeat(np.arange(n), k)
+    facts, ratio, at = facts.take(rows), ratio.take(rows), start.take(rows)
+    plain, share, found = Stretches.of(facts, ratio), shares.reshape(-1, 1), []
+    for _ in range(rounds):  # the tangents are put where the last solution was
+        at = newton(plain.with_quartic(facts, ratio, at, share), facts, ratio, at, steps)
+        found.append(at.take(np.arange(n) * k + np.argmin(at.value.reshape(n, k), axis=1)))
+    return reduce(_better, found)
 
 
 def _by_range(p: Stretches, facts: Facts, ratio: LikelihoodRatio) -> Point:
@@ -309,9 +329,8 @@ def evaluate(p: Stretches, facts: Facts, ratio: LikelihoodRatio, nu: Array, kapp
         (_sum(q1) + p1) * inverse_low,
         (_sum(q2) + p2) * inverse_low**2,
     )
-    return Point(
-        nu, kappa, np.where(np.isnan(value), np.inf, value), mean, square, curvature, push - bent * p.limits * f0
-    )
+    prices = push - bent * p.limits * f0
+    return Point(nu, kappa, np.where(np.isnan(value), np.inf, value), mean, square, curvature, prices, p.share)
 
 
 def _elsewhere(p: Stretches, facts: Facts, ratio: LikelihoodRatio, nu: Array, kappa: Array) -> Array:
@@ -357,6 +376,7 @@ def _better(one: Point, other: Point) -> Point:
             pick(one.curvature[2], other.curvature[2]),
         ),
         pick(one.prices, other.prices) if one.prices.shape == other.prices.shape else one.prices,
+        pick(one.share, other.share),
     )
 
 

@@ -12,22 +12,30 @@ __all__ = ["largest", "least_scale"]
 Array = npt.NDArray[np.float64]
 
 _EDGE = 0.02  # a secant's point is kept so far from the ends, as a part of the bracket: both of them close in
+_STEPS = 80
 _TOLERANCE = 1e-11
 
 
-def largest(margin: Callable[[Array], Array], upper: Array, lower: Array | None = None, steps: int = 80) -> Array:
+def largest(
+    margin: Callable[[Array], Array],
+    upper: Array,
+    lower: Array | None = None,
+    at_lower: Array | None = None,
+    resolution: float = 0.0,
+) -> Array:
     """For each entry, the largest value found from lower to upper at which a margin is negative; lower where none was.
 
-    False position, with a bisection every third step; ``lower`` is 0 by default.
+    False position, with a bisection every third step; ``lower`` is 0 by default, ``at_lower`` the margin there, and the
+    search ends where an entry is known to ``resolution``.
     The point that is kept had a negative margin when it was evaluated, so the result is certified even were the claim
     not monotone.
     """
     low, high = np.zeros_like(upper) if lower is None else lower, upper.copy()
-    at_low, at_high = np.full(upper.shape, -np.inf), margin(high)
+    at_low, at_high = np.full(upper.shape, -np.inf) if at_lower is None else at_lower, margin(high)
     everywhere = at_high < 0
-    for count in range(steps):
+    for count in range(_STEPS):
         width = high - low
-        if bool((width <= _TOLERANCE * high).all()):
+        if bool((width <= np.maximum(_TOLERANCE * high, resolution)).all()):
             break
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             part = at_low / (at_low - at_high)
