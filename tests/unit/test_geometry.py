@@ -199,10 +199,10 @@ def test_paper_tables_need_more_mass_than_the_theorem_allows():
 
 
 def test_largest_keeps_what_was_seen_to_hold():
-    limits = np.array([0.0, 0.3, 2.0, 5.0])
-    found = largest(lambda v: v - limits - 1e-15, np.full(4, 2.0))
+    limits = np.array([[0.0], [0.3], [2.0], [5.0]])
+    found = largest(lambda v, rows: v - limits[rows] - 1e-15, np.full((4, 1), 2.0))
     assert (found <= limits + 1e-15).all()
-    np.testing.assert_allclose(found, [0.0, 0.3, 2.0, 2.0], rtol=1e-11, atol=1e-15)
+    np.testing.assert_allclose(found[:, 0], [0.0, 0.3, 2.0, 2.0], rtol=1e-11, atol=1e-15)
 
 
 @pytest.mark.parametrize("failed", [0.0, 0.9])

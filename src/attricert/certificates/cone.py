@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from attricert.certificates import solve
 from attricert.certificates.evidence import Evidence
-from attricert.certificates.program import Facts, Point, Stretches, evaluate, largest_mean, newton, step
+from attricert.certificates.program import Facts, Point, Stretches, Warm, evaluate, largest_mean, newton, step
 from attricert.certificates.terms import Terms
 from attricert.noise import LikelihoodRatio
 
@@ -170,8 +170,10 @@ class Cones:
             theta = np.clip(theta + move + 1e-9 + 1e-4 * np.abs(move), least, _WIDEST)
             nu, kappa = step(at, stretches, facts)
             flat = (np.abs(nu - at.nu) < _FLAT) & (np.abs(kappa - at.kappa) < _FLAT * at.kappa)
-            settled = held & flat & (np.abs(theta - last) < _CLOSE)
-            if bool((settled | (theta >= _WIDEST)).all()):
+            # From the solution of a near program so many steps tell whether there is one.
+            hopeless = (last >= _WIDEST) & (at.value >= 0) & (flat | (start is not None))
+            settled = np.where(held, flat & (np.abs(theta - last) < _CLOSE), hopeless)
+            if bool(settled.all()):
                 break
             facts = plain.facts(theta)
             stretches = Stretches.of(facts, ratio, stretches)
@@ -192,23 +194,22 @@ class Cones:
 
     def _search(self, ratio: LikelihoodRatio, angle: Array, least: npt.NDArray[np.bool_]) -> Array:
         """What lies below an angle, by false position: where it is not the least, or the fourth moment helps."""
-        high, low = np.minimum(angle, _WIDEST), self.lean * (1 + 2e-6) + 2e-9
+        high = np.minimum(angle, _WIDEST)
         at = self.program(high, ratio)
-        at_high = at.value
-        worth = ((at_high < 0) & (high > low) & (~least | (at.share > 0)))[:, 0]
-        if not worth.any():
-            return np.where(at_high < 0, high, angle)
-        if not worth.all():
-            some = np.flatnonzero(worth)
-            angle[some] = self.take(some)._search(ratio.take(some), angle[some], least[some])
-            return angle
+        found = np.where(at.value < 0, high, angle)
+        room = high - (self.lean * (1 + 2e-6) + 2e-9)
+        some = np.flatnonzero((at.value < 0) & (room > 0) & (~least | (at.share > 0)))
+        if not some.size:
+            return found
+        cones, part, high = self.take(some), ratio.take(some), high[some]
 
-        def margin(less: Array) -> Array:
-            nonlocal at
-            at = self.program(high - less, ratio, at, _WARM_STEPS)
-            return at.value
+        def program(less: Array, rows: npt.NDArray[np.int64], start: Point | None) -> Point:
+            return cones.take(rows).program(high[rows] - less, part.take(rows), start, _WARM_STEPS)
 
-        return high - solve.largest(margin, high - low, at_lower=at_high, resolution=_CLOSE)
+        solver, start = Warm(program, at.take(some)), at.value[some]
+        less = solve.largest(lambda v, rows: solver(v, rows).value, room[some], None, start, _CLOSE)
+        found[some] = high - less
+        return found
 
 
 def _limit(short: Array, across: Array, near: Array, far: Array) -> Array:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import final
 
 import numpy as np
@@ -13,7 +12,7 @@ from attricert.certificates import solve
 from attricert.certificates.cone import Cones, Turn
 from attricert.certificates.displacement import Displacement, displacement, map_facts, programs, scalar_ratio
 from attricert.certificates.evidence import Evidence
-from attricert.certificates.program import Facts, Point, largest_mean
+from attricert.certificates.program import Facts, Point, Warm, largest_mean
 from attricert.certificates.terms import Terms
 from attricert.confidence import mean_distance
 from attricert.noise import LikelihoodRatio
@@ -49,6 +48,7 @@ TOTAL_VARIATION = "size of the maps: nothing else is known of them; prove their 
 _COSINE_MARGIN = 4e-15
 _SPREAD_MARGIN = 1e-12
 _SCALES = 64.0  # noise scales up to which an eps is looked for; beyond, no bound is below M
+_NEAR = 1.1
 _STEPS = 12  # of Newton's method at the most
 _TOGETHER = 512  # rows of inputs and sizes, about
 
@@ -118,51 +118,67 @@ def max_eps(evidence: Evidence, threshold: Array) -> Array:
     """
     shape = (len(evidence), threshold.shape[1])
     higher = np.broadcast_to(np.minimum(threshold * (1 + 4 * _COSINE_MARGIN), 1 - 1e-15), shape)
-    upper = np.full(shape, _SCALES * evidence.terms.noise.scale)
-    if evidence.terms.observed is not None:
-        curve = _Curve(evidence, shape[1])
-        possible = curve.at(np.zeros(shape)) > higher  # else one might halve eps for long
-        return solve.largest(lambda eps: higher - curve.at(eps), np.where(possible, upper, 0.0))
-    best = np.zeros(shape)
+    best = np.zeros((higher.size, 1))
     for margin in _margins(evidence, higher):
-        # From where the last one has come: mostly the next ones do not hold there.
-        farther = margin(best) < 0
-        if farther.any():
-            found = solve.largest(margin, upper, np.where(farther, best, 0.0))
-            best = np.where(farther, np.maximum(found, best), best)
+        best = _farther(margin, best, np.full_like(best, _SCALES * evidence.terms.noise.scale))
+        if evidence.fourth is not None:  # the solution of a program far away was a bad start: once more, from near
+            best = _farther(margin, best, _NEAR * best)
+    return best.reshape(shape)
+
+
+Margin = Callable[[Array, npt.NDArray[np.int64]], Array]
+
+
+def _farther(margin: Margin, best: Array, upper: Array) -> Array:
+    """How far each row can be extended, which most of those that others have found cannot."""
+    start = margin(best, np.arange(len(best)))
+    some = np.flatnonzero(start < 0)
+    if some.size:
+        found = solve.largest(lambda v, rows: margin(v, some[rows]), upper[some], best[some], start[some])
+        best[some] = np.maximum(found, best[some])
     return best
 
 
-Margin = Callable[[Array], Array]
-
-
 def _margins(evidence: Evidence, threshold: Array) -> Iterator[Margin]:
-    """Each negative at sizes, shape (n, k), at which the cosine is certain to be at the threshold or above."""
+    """Each negative at sizes at which the cosine is certain to be at the threshold, shape (n, k), or above.
+
+    They take sizes (m, 1) for some of n k rows (m,).
+    """
     shape, terms = threshold.shape, evidence.terms
+    if terms.observed is not None:
+        curve, sizes = _Curve(evidence, shape[1]), np.zeros(shape)
+
+        def margin(eps: Array, rows: npt.NDArray[np.int64]) -> Array:
+            sizes.flat[rows] = eps[:, 0]
+            return (threshold - curve.at(sizes)).reshape(-1, 1)[rows]
+
+        yield margin
+        return
     theta = np.arccos(threshold.reshape(-1, 1))
     cones = Cones.of(evidence, shape[1])
     if cones is not None:
-        yield _warm(lambda ratio, last, steps: cones.program(theta, ratio, last, steps), 0.0, terms, shape)
+
+        def turned(ratio: LikelihoodRatio, rows: npt.NDArray[np.int64], start: Point | None) -> Point:
+            return cones.take(rows).program(theta[rows], ratio, start, _STEPS)
+
+        yield _warm(turned, np.zeros_like(theta), terms)
     allowed = evidence.norm.lower.repeat(shape[1])[:, None] * np.sin(theta) * (1 - 2 * _COSINE_MARGIN)
     for facts in reversed([facts.flat(shape) for facts in map_facts(evidence)]):
-        yield _warm(partial(largest_mean, facts), allowed, terms, shape)
+
+        def moved(
+            ratio: LikelihoodRatio, rows: npt.NDArray[np.int64], start: Point | None, facts: Facts = facts
+        ) -> Point:
+            return largest_mean(facts.take(rows), ratio, start, _STEPS)
+
+        yield _warm(moved, allowed, terms)
 
 
 def _warm(
-    program: Callable[[LikelihoodRatio, Point | None, int], Point],
-    allowed: Array | float,
-    terms: Terms,
-    shape: tuple[int, int],
+    program: Callable[[LikelihoodRatio, npt.NDArray[np.int64], Point | None], Point], allowed: Array, terms: Terms
 ) -> Margin:
     """A program's excess over what is allowed, each time from the last solution."""
-    last: Point | None = None
-
-    def margin(eps: Array) -> Array:
-        nonlocal last
-        last = program(scalar_ratio(terms, eps), last, _STEPS)
-        return np.asarray((last.value - allowed).reshape(shape))
-
-    return margin
+    solver = Warm(lambda eps, rows, start: program(scalar_ratio(terms, eps), rows, start))
+    return lambda eps, rows: solver(eps, rows).value - allowed[rows]
 
 
 def norm_needed(evidence: Evidence, eps: float, threshold: float) -> float:

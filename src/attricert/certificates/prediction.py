@@ -31,8 +31,8 @@ def radius(terms: Terms, p_lower: Array, share: str = "prediction") -> Array:
     shape = (len(p_lower), 1)
     facts = Facts.of_range(-p_lower, np.full(len(p_lower), -1.0), np.zeros(len(p_lower))).flat(shape)
 
-    def margin(eps: Array) -> Array:
-        return largest_mean(facts, scalar_ratio(terms, eps)).value + need
+    def margin(eps: Array, rows: npt.NDArray[np.int64]) -> Array:
+        return largest_mean(facts.take(rows), scalar_ratio(terms, eps)).value + need
 
     size = solve.largest(margin, np.full(shape, _SCALES * terms.noise.scale))[:, 0]
     return np.where(p_lower > need, size * (1 - _MARGIN), 0.0)

@@ -12,6 +12,7 @@ not be exact: only the value is rounded up.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import reduce
 from typing import Any, NamedTuple, final
@@ -22,7 +23,7 @@ from scipy import special
 
 from attricert.noise.likelihood import LikelihoodRatio
 
-__all__ = ["Facts", "Point", "evaluate", "largest_mean", "newton"]
+__all__ = ["Facts", "Point", "Stretches", "Warm", "evaluate", "largest_mean", "newton", "step"]
 
 Array = npt.NDArray[np.float64]
 
@@ -31,9 +32,11 @@ _STEPS = 40
 _CLOSE = 1e-6  # relative step below which the next one is left out
 _STRETCH = 3.0  # a step of Newton's method changes kappa by no more than this factor, nu by no more than a half
 _FAR = 40.0  # no normal z lies beyond
+_MANY = 64  # rows, of which those that are done are worth being left out
 _TANGENTS = 16  # parabolas below the quartic
-_SHARES = np.array([0.02, 0.06, 0.2, 0.6, 2.0])  # of the quartic term, in units of the quadratic one
+_SHARES = np.array([0.02, 0.06, 0.2, 0.5, 1.0, 2.0])  # of the quartic term, in units of the quadratic one
 _NEAR_SHARES = np.array([0.6, 1.0, 1.7])  # times that of a similar program's solution
+_ROUNDS, _NEAR_ROUNDS, _ROUND_STEPS = 6, 3, 3  # of new tangents; from a similar program's solution; steps for each
 
 
 @final
@@ -108,8 +111,24 @@ class Point(NamedTuple):
 
     def take(self, rows: npt.NDArray[np.int64]) -> Point:
         """Some of the rows."""
-        curvature = (self.curvature[0][rows], self.curvature[1][rows], self.curvature[2][rows])
-        return Point(*(c[rows] for c in self[:5]), curvature, self.prices[rows], self.share[rows])
+        return self.each(lambda array, _: array[rows], self)
+
+    def put(self, rows: npt.NDArray[np.int64], part: Point) -> Point:
+        """With some of the rows replaced."""
+
+        def merged(whole: Array, some: Array) -> Array:
+            found = whole.copy()
+            found[rows] = some
+            return found
+
+        return self.each(merged, part)
+
+    def each(self, change: Callable[[Array, Array], Array], other: Point) -> Point:
+        """Of each array and the other's."""
+        one, two = self.curvature, other.curvature
+        curvature = (change(one[0], two[0]), change(one[1], two[1]), change(one[2], two[2]))
+        names = ("nu", "kappa", "value", "mean", "square", "prices", "share")
+        return Point(curvature=curvature, **{n: change(getattr(self, n), getattr(other, n)) for n in names})
 
 
 @final
@@ -151,6 +170,11 @@ class Stretches:
         ends = -special.ndtri(facts.outside) if like is None else like.ends
         sums = _sums(ends, ratio) if like is None else like.sums
         return cls(ends, limits, bend, np.zeros_like(limits), facts.second, np.zeros_like(facts.second), sums)
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Stretches:
+        """Some of the rows."""
+        arrays = {n: v[rows] for n, v in vars(self).items() if isinstance(v, np.ndarray)}
+        return replace(self, sums=(self.sums[0][rows], self.sums[1][rows], self.sums[2][rows]), **arrays)
 
     def with_quartic(self, facts: Facts, ratio: LikelihoodRatio, at: Point, share: Array) -> Stretches:
         """With a term kappa share (q+)^4 / (4 s2), bounded below by its tangent parabolas.
@@ -203,19 +227,19 @@ def largest_mean(facts: Facts, ratio: LikelihoodRatio, start: Point | None = Non
         return plain
     if start is None:
         shares = np.broadcast_to(_SHARES, (len(plain.nu), len(_SHARES)))
-        return _better(plain, _with_quartic(facts, ratio, plain, shares, 2, steps // 3))
+        return _better(plain, _with_quartic(facts, ratio, plain, shares, _ROUNDS))
     shares = np.where(start.share > 0, start.share, _SHARES[0]) * _NEAR_SHARES
-    return _better(plain, _with_quartic(facts, ratio, start, shares, 1, steps // 2))
+    return _better(plain, _with_quartic(facts, ratio, start, shares, _NEAR_ROUNDS))
 
 
-def _with_quartic(facts: Facts, ratio: LikelihoodRatio, start: Point, shares: Array, rounds: int, steps: int) -> Point:
+def _with_quartic(facts: Facts, ratio: LikelihoodRatio, start: Point, shares: Array, rounds: int) -> Point:
     """The best of some shares of the quartic term, of shape (n, k); all are solved at once."""
     n, k = shares.shape
     rows = np.repeat(np.arange(n), k)
     facts, ratio, at = facts.take(rows), ratio.take(rows), start.take(rows)
     plain, share, found = Stretches.of(facts, ratio), shares.reshape(-1, 1), []
     for _ in range(rounds):  # the tangents are put where the last solution was
-        at = newton(plain.with_quartic(facts, ratio, at, share), facts, ratio, at, steps)
+        at = newton(plain.with_quartic(facts, ratio, at, share), facts, ratio, at, _ROUND_STEPS)
         found.append(at.take(np.arange(n) * k + np.argmin(at.value.reshape(n, k), axis=1)))
     return reduce(_better, found)
 
@@ -237,18 +261,32 @@ def _by_range(p: Stretches, facts: Facts, ratio: LikelihoodRatio) -> Point:
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # what cannot be computed is no bound
 def newton(stretches: Stretches, facts: Facts, ratio: LikelihoodRatio, start: Point | None, steps: int) -> Point:
-    """The best of some steps of Newton's method on the convex function of (nu, kappa)."""
-    best = at = evaluate(stretches, facts, ratio, *_first(stretches))
+    """The best of some steps of Newton's method on the convex function of (nu, kappa).
+
+    Each row stops where its own next step would change little: what is found of it is the same in any company.
+    """
+    at = evaluate(stretches, facts, ratio, *_first(stretches))
     if start is not None:  # the solution of a program that is not so near after all may be a bad start
-        best = at = _better(at, evaluate(stretches, facts, ratio, start.nu, start.kappa))
-    for _ in range(steps - 1):
+        at = _better(at, evaluate(stretches, facts, ratio, start.nu, start.kappa))
+    return _descend(stretches, facts, ratio, at, at, steps)
+
+
+def _descend(stretches: Stretches, facts: Facts, ratio: LikelihoodRatio, at: Point, best: Point, steps: int) -> Point:
+    count = len(at.nu)
+    for left in range(steps, 1, -1):
         nu, kappa = step(at, stretches, facts)
         # A step that went too far is halved: the function is convex, so between lies something better.
         far = at.value > best.value
         nu, kappa = np.where(far, 0.5 * (best.nu + at.nu), nu), np.where(far, np.sqrt(best.kappa * at.kappa), kappa)
-        if bool(((np.abs(nu - at.nu) < _CLOSE) & (np.abs(kappa - at.kappa) <= _CLOSE * at.kappa)).all()):
-            break  # it is flat here: what is left to gain is of the order of the square
-        at = evaluate(stretches, facts, ratio, nu, kappa)
+        # Where it is flat, what is left to gain is of the order of the square.
+        moving = (np.abs(nu - at.nu) >= _CLOSE) | (np.abs(kappa - at.kappa) > _CLOSE * at.kappa)
+        some = np.flatnonzero(moving)
+        if not some.size:
+            break
+        if count > _MANY and some.size < count / 2:
+            parts = stretches.take(some), facts.take(some), ratio.take(some), at.take(some), best.take(some)
+            return best.put(some, _descend(*parts, left))
+        at = evaluate(stretches, facts, ratio, np.where(moving, nu, at.nu), np.where(moving, kappa, at.kappa))
         best = _better(best, at)
     return best
 
@@ -364,20 +402,32 @@ def _better(one: Point, other: Point) -> Point:
     def pick(a: Array, b: Array) -> Array:
         return np.where(choose, b, a)
 
-    return Point(
-        pick(one.nu, other.nu),
-        pick(one.kappa, other.kappa),
-        pick(one.value, other.value),
-        pick(one.mean, other.mean),
-        pick(one.square, other.square),
-        (
-            pick(one.curvature[0], other.curvature[0]),
-            pick(one.curvature[1], other.curvature[1]),
-            pick(one.curvature[2], other.curvature[2]),
-        ),
-        pick(one.prices, other.prices) if one.prices.shape == other.prices.shape else one.prices,
-        pick(one.share, other.share),
-    )
+    if one.prices.shape != other.prices.shape:
+        other = other._replace(prices=one.prices)
+    return one.each(pick, other)
+
+
+@final
+class Warm:
+    """Solves programs of some of n rows again and again, each from the row's last solution; all of them the first time.
+
+    Args:
+        program: of values (m, 1), which rows these are (m,), and where to begin.
+        start: the first solutions.
+    """
+
+    def __init__(
+        self,
+        program: Callable[[Array, npt.NDArray[np.int64], Point | None], Point],
+        start: Point | None = None,
+    ) -> None:
+        self._program, self._last = program, start
+
+    def __call__(self, values: Array, rows: npt.NDArray[np.int64]) -> Point:
+        """The solutions of these rows."""
+        found = self._program(values, rows, None if self._last is None else self._last.take(rows))
+        self._last = found if self._last is None else self._last.put(rows, found)
+        return found
 
 
 def _sum(values: Array) -> Array:

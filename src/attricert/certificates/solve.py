@@ -17,35 +17,50 @@ _TOLERANCE = 1e-11
 
 
 def largest(
-    margin: Callable[[Array], Array],
+    margin: Callable[[Array, npt.NDArray[np.int64]], Array],
     upper: Array,
     lower: Array | None = None,
     at_lower: Array | None = None,
     resolution: float = 0.0,
 ) -> Array:
-    """For each entry, the largest value found from lower to upper at which a margin is negative; lower where none was.
+    """For each entry of a column, the largest value found from lower to upper at which a margin is negative.
 
-    False position, with a bisection every third step; ``lower`` is 0 by default, ``at_lower`` the margin there, and the
-    search ends where an entry is known to ``resolution``.
-    The point that is kept had a negative margin when it was evaluated, so the result is certified even were the claim
-    not monotone.
+    False position after Illinois, with a bisection every third step. The point that is kept had a negative margin when
+    it was evaluated, so the result is certified even were the claim not monotone.
+
+    Args:
+        margin: of values for some of the entries and which these are: columns (m, 1) and indices (m,) in, (m, 1) out.
+        upper: shape (n, 1).
+        lower: what the result is where nothing larger was found; 0 by default.
+        at_lower: the margin there, if known.
+        resolution: how closely a result is told at least; by default only the relative tolerance counts.
     """
-    low, high = np.zeros_like(upper) if lower is None else lower, upper.copy()
-    at_low, at_high = np.full(upper.shape, -np.inf) if at_lower is None else at_lower, margin(high)
-    everywhere = at_high < 0
+    rows = np.arange(len(upper))
+    found = np.zeros_like(upper) if lower is None else lower.copy()
+    low, high = found, upper
+    at_low, at_high = np.full(upper.shape, -np.inf) if at_lower is None else at_lower, margin(upper, rows)
+    found = np.where(at_high < 0, upper, found)
+    kept = np.zeros_like(upper)  # which end was kept the last time: 1 high, -1 low
     for count in range(_STEPS):
         width = high - low
-        if bool((width <= np.maximum(_TOLERANCE * high, resolution)).all()):
+        is_open = (at_high >= 0) & (width > np.maximum(_TOLERANCE * high, resolution))
+        some = np.flatnonzero(is_open)
+        if not some.size:
             break
+        rows, low, high, width, kept = rows[some], low[some], high[some], width[some], kept[some]
+        at_low, at_high = at_low[some], at_high[some]
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             part = at_low / (at_low - at_high)
         secant = (count % 3 != 0) & np.isfinite(part) & np.isfinite(at_low) & np.isfinite(at_high)
         point = low + width * np.where(secant, np.clip(np.where(secant, part, 0.5), _EDGE, 1 - _EDGE), 0.5)
-        value = margin(point)
+        value = margin(point, rows)
         good = value < 0
-        low, at_low = np.where(good, point, low), np.where(good, value, at_low)
-        high, at_high = np.where(good, high, point), np.where(good, at_high, value)
-    return np.where(everywhere, upper, low)
+        # An end that is kept twice counts half (Illinois), so that it closes in too.
+        at_low = np.where(good, value, np.where(kept < 0, 0.5 * at_low, at_low))
+        at_high = np.where(good, np.where(kept > 0, 0.5 * at_high, at_high), value)
+        low, high, kept = np.where(good, point, low), np.where(good, high, point), np.where(good, 1.0, -1.0)
+        found[rows] = low
+    return found
 
 
 def least_scale(holds: Callable[[float], bool], first: float, ceiling: float, steps: int, failed: float = 0.0) -> float:
