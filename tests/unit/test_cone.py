@@ -143,7 +143,7 @@ def test_the_angle_of_a_fourth_moment_is_near_that_of_plain_bisection(eps):
     """Tangents are put where the last solution was: either search may be the better one."""
     found = cones(fourth=2.4 * 0.013**2)
     angle, plain = angle_of(found, column(eps)), plain_bisection(found, GAUSSIAN, eps, 25)
-    assert angle == pytest.approx(plain, rel=0.02)
+    assert angle == pytest.approx(plain, rel=5e-3)
     assert angle < 0.98 * angle_of(cones(), column(eps))
 
 
@@ -218,7 +218,8 @@ def test_certificates_gain_by_cones():
         ac.Certificate(evidence(GAUSSIAN, 0.87, top_variance=0.014, max_deviation=1.88, cone=cone))
         for cone in (None, CONE)
     )
-    assert (turned.max_eps([0.8, 0.9, 0.95]) > balls.max_eps([0.8, 0.9, 0.95])).all()
+    thresholds = [0.8, 0.9, 0.95]
+    assert (turned.max_eps(thresholds) > [1.04, 1.02, 1.005] * balls.max_eps(thresholds)).all()
     eps = np.linspace(0, 0.3, 7)
     assert (turned.cosine(eps) >= balls.cosine(eps) - 1e-12).all()
     found = turned.max_eps(0.9)

@@ -174,6 +174,21 @@ def test_it_grows_with_every_fact(known, e, factor, nu, kappa):
 
 
 @settings(max_examples=100)
+@given(known_facts(), SIZES, st.floats(1.0, 1.5))
+def test_the_least_found_grows_with_every_fact(known, e, factor):
+    """The search ends near enough to the least for the order to be kept.
+
+    With facts of draws inside alone there may be a second kink, where what is paid for draws outside begins.
+    """
+    ratio = GaussianRatio(one(e))
+    plain = replace(known, fourth=None, inside=False)
+    base = least(plain, ratio)
+    for name in ("rise", "fall", "second", "highest", "lowest", "limits", "outside"):
+        weaker = replace(plain, **{name: getattr(plain, name) * factor})
+        assert least(weaker, ratio) >= base - 1e-6 * (1 + abs(base)), name
+
+
+@settings(max_examples=100)
 @given(known_facts(), st.floats(0.01, 0.9), st.floats(1.0, 1.1), st.floats(0.0, 3.0), st.floats(0.01, 100.0))
 def test_it_grows_with_the_mass_lost(known, mass, factor, nu, kappa):
     plain = replace(known, fourth=None, inside=False)
