@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from scipy import optimize, sparse, special, stats
 
 import attricert as ac
-from attricert.certificates import program
-from attricert.certificates.program import Facts, Stretches, evaluate, largest_mean
+from attricert.certificates import dual
+from attricert.certificates.dual import Stretches, evaluate
+from attricert.certificates.facts import Facts
+from attricert.certificates.program import largest_mean
 from attricert.noise import BallRatio, GaussianRatio
 
 INF = math.inf
@@ -347,7 +349,7 @@ def test_draws_outside_at_the_other_end_must_be_paid_for(monkeypatch):
     true = worst(known, law)
     assert worst(known, law, comonotone=True) < true - 1e-3
     assert true <= least(known, law)
-    monkeypatch.setattr(program, "_elsewhere", lambda p, facts, ratio, nu, kappa: np.zeros_like(nu))
+    monkeypatch.setattr(dual, "_elsewhere", lambda p, facts, ratio, nu, kappa: np.zeros_like(nu))
     assert least(known, law) < true - 1e-3
 
 

@@ -13,8 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from attricert.certificates import solve
+from attricert.certificates.dual import Point, Stretches, evaluate
 from attricert.certificates.evidence import Evidence
-from attricert.certificates.program import Facts, Point, Stretches, Warm, evaluate, largest_mean, newton, step
+from attricert.certificates.facts import Facts
+from attricert.certificates.program import Warm, largest_mean, newton, step
 from attricert.certificates.terms import Terms
 from attricert.noise import LikelihoodRatio
 

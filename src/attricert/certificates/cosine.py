@@ -11,8 +11,10 @@ import numpy.typing as npt
 from attricert.certificates import solve
 from attricert.certificates.cone import Cones, Turn
 from attricert.certificates.displacement import Displacement, displacement, map_facts, programs, scalar_ratio
+from attricert.certificates.dual import Point
 from attricert.certificates.evidence import Evidence
-from attricert.certificates.program import Facts, Point, Warm, largest_mean
+from attricert.certificates.facts import Facts
+from attricert.certificates.program import Warm, largest_mean
 from attricert.certificates.terms import Terms
 from attricert.confidence import mean_distance
 from attricert.noise import LikelihoodRatio

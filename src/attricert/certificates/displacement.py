@@ -9,8 +9,10 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
+from attricert.certificates.dual import Point
 from attricert.certificates.evidence import Evidence
-from attricert.certificates.program import Facts, Point, largest_mean
+from attricert.certificates.facts import Facts
+from attricert.certificates.program import largest_mean
 from attricert.certificates.terms import Terms
 from attricert.noise import LikelihoodRatio
 

@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 from attricert.certificates import solve
 from attricert.certificates.displacement import scalar_ratio
-from attricert.certificates.program import Facts, largest_mean
+from attricert.certificates.facts import Facts
+from attricert.certificates.program import largest_mean
 from attricert.certificates.terms import Terms
 from attricert.confidence import least_for_majority
 
