@@ -19,10 +19,8 @@ __all__ = ["Regions", "widest"]
 _STRETCHES = (1.0, 2.0, 4.0)
 _ANGLE = 0.4  # for which the stretch is chosen: that of a cosine of 0.9, less the error of the direction
 _LEVEL, _FALL, _FEWEST = 0.5, 5.0, 4  # masses outside: the first, and its fall, while so many of the draws are outside
-_BEYOND = (
-    0.1,
-    0.8,
-)  # how much farther than all draws the last regions reach, in units of these' distance from the median
+# How much farther than all draws the last regions reach, in units of these' distance from the median.
+_BEYOND = (0.1, 0.8)
 _OUTERMOST = 0.8  # its part of the regions' share of alpha
 _TUNING_ROWS = 256
 _ROUNDING = 1e-12
