@@ -44,6 +44,7 @@ TAIL = "sampling tail: more draws would help"
 SPREAD = "spread of the maps: a larger noise scale would help"
 LOST_MASS = "lost mass: a larger noise scale would help"
 TOTAL_VARIATION = "size of the maps: nothing else is known of them; prove their spread, or use a larger noise scale"
+TOO_FEW = "size of the maps: too little is known of their spread; more draws would help, or a larger noise scale"
 
 # Relative margins that make every answer err on the safe side, far above the rounding errors of the step that each
 # covers, far below any digit shown.
@@ -87,13 +88,13 @@ class _Curve:
 
     def at(self, eps: Array) -> Array:
         """As `cosine`; sizes have shape (n, sizes)."""
-        evidence, rows, turned = self._evidence, None, np.full(eps.shape, np.pi)
+        evidence, turned = self._evidence, np.full(eps.shape, np.pi)
         if self._cones is not None:
             self._turn = self._cones.angles(scalar_ratio(evidence.terms, eps), self._turn)
             turned = np.where(eps > 0, self._turn.angle.reshape(eps.shape), np.pi)
-            # Where a cone tells something, only the displacement from the spread may tell more.
-            rows = None if evidence.terms.observed is not None else np.flatnonzero(turned >= np.pi)
-        bound = _bound(evidence, eps, self._moves.at(eps, rows), turned)
+        # An observed average at x~ asks how far the map moves, whatever is known of its angle.
+        regions = self._cones is None or evidence.terms.observed is not None
+        bound = _bound(evidence, eps, self._moves.at(eps, regions=regions), turned)
         return np.asarray(np.maximum(bound - np.abs(bound) * _COSINE_MARGIN, trivial(evidence.terms)))
 
 
@@ -120,11 +121,11 @@ def max_eps(evidence: Evidence, threshold: Array) -> Array:
     """
     shape = (len(evidence), threshold.shape[1])
     higher = np.broadcast_to(np.minimum(threshold * (1 + 4 * _COSINE_MARGIN), 1 - 1e-15), shape)
-    best = np.zeros((higher.size, 1))
-    for margin in _margins(evidence, higher):
-        best = _farther(margin, best, np.full_like(best, _SCALES * evidence.terms.noise.scale))
-        if evidence.fourth is not None:  # the solution of a program far away was a bad start: once more, from near
-            best = _farther(margin, best, _NEAR * best)
+    scale, best = evidence.terms.noise.scale, np.zeros((higher.size, 1))
+    # With fourth moments the solution of a program far away was a bad start: once more, from near.
+    for reach in (np.inf, _NEAR) if evidence.fourth is not None else (np.inf,):
+        for margin in _margins(evidence, higher):
+            best = _farther(margin, best, np.minimum(reach * np.maximum(best, 1e-300), _SCALES * scale))
     return best.reshape(shape)
 
 
@@ -202,7 +203,7 @@ def binding(evidence: Evidence, eps: Array) -> npt.NDArray[np.object_]:
         found.append(largest_mean(sets[-1], ratio))
     margins = [p.value if i < len(found) - (cones is not None) else _against(p, sets[i]) for i, p in enumerate(found)]
     best = np.argmin(np.concatenate(margins, axis=1), axis=1)
-    words = np.full(shape[0] * shape[1], TOTAL_VARIATION, dtype=object)
+    words = np.full(shape[0] * shape[1], TOTAL_VARIATION if len(found) == 1 else TOO_FEW, dtype=object)
     for i, (facts, point) in enumerate(zip(sets, found, strict=True)):
         if i > 0:
             words = np.where(best == i, _word(facts, ratio, point), words)

@@ -20,7 +20,6 @@ __all__ = ["Displacement", "displacement", "map_facts", "programs", "region_limi
 
 Array = npt.NDArray[np.float64]
 
-_SPREAD = 1  # place of the spread among the sets of facts
 _WARM_STEPS = 8  # of Newton's method, from the solution of a near program
 
 
@@ -78,23 +77,20 @@ class Displacement:
         self._sets = [facts.flat((len(evidence), sizes)) for facts in map_facts(evidence)]
         self._last: list[Point | None] = [None] * len(self._sets)
 
-    def at(self, eps: Array, rows: npt.NDArray[np.int64] | None = None) -> Array:
+    def at(self, eps: Array, *, regions: bool = True) -> Array:
         """||h(x~) - h(x)|| is at most this for every ||x~ - x|| <= eps, rounded up.
 
         Args:
             eps: sizes, shape (n, sizes).
-            rows: the inputs and sizes (indices of the flat array) for which more is used than the spread; by default
-                all, and for all of them what is known of regions, which a cone knows better.
+            regions: whether the variance inside of regions is used too, of which a cone makes more.
         """
         ratio, found = scalar_ratio(self._terms, eps), np.full((eps.size, 1), np.inf)
         for i, facts in enumerate(self._sets):
-            if rows is None or i == _SPREAD:
+            if regions or not facts.inside:
                 last = self._last[i]
                 point = largest_mean(facts, ratio) if last is None else largest_mean(facts, ratio, last, _WARM_STEPS)
                 self._last[i] = point
                 found = np.minimum(found, point.value)
-            elif rows.size and not facts.inside:
-                found[rows] = np.minimum(found[rows], largest_mean(facts.take(rows), ratio.take(rows)).value)
         return np.where(eps > 0, found.reshape(eps.shape), 0.0)
 
 

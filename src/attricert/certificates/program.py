@@ -137,7 +137,7 @@ def step(at: Point, stretches: Stretches, facts: Facts) -> tuple[Array, Array]:
 def _first(p: Stretches) -> tuple[Array, Array]:
     """nu = 1, and the kappa that would be best without limits, of a ratio that is not too wild."""
     m0, m1, m2 = (v[:, -1:] for v in p.sums)
-    chi = np.clip(m2 - 2 * m1 + m0, 1e-20, 10.0)
+    chi = np.clip(m2 - 2 * m1 + m0, 1e-12, 10.0)  # with less, rounding would be most of the value
     known = np.isfinite(p.second)
     kappa = np.sqrt(chi / np.maximum(np.where(known, p.second, 1.0), 1e-300))
     return np.ones_like(kappa), np.where(known, kappa, 0.0)
