@@ -15,7 +15,7 @@ ac = importlib.import_module("attricert")
 # For good, as most modules are imported when they are first asked for. Certificates are arithmetic of arrays whose
 # annotations say no shapes: checking each of their many small calls would take most of the tests' time. What users call
 # refuses wrong types by itself, which tests want to see.
-_UNCHECKED = {"certificates", "lab", "lazy", "noise", "options", "smoothed"}
+_UNCHECKED = {"certificates", "lab", "lazy", "noise", "options", "progress", "smoothed"}
 _CHECKED = {m.name for m in pkgutil.iter_modules(ac.__path__)} - _UNCHECKED
 _CHECKED |= {"lab.experiments", "lab.training", "noise.samplers"}
 jaxtyping.install_import_hook([f"attricert.{name}" for name in sorted(_CHECKED)], "shape_checks.checker")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, final
 
@@ -65,11 +65,11 @@ class Options:
         checks.known("confidence", self.confidence, confidences())
         if not isinstance(self.guarantee, Observed):
             checks.known("guarantee", str(self.guarantee), ("population", "observed"))
-        if self.stop_at is not None and not isinstance(self.stop_at, Claim):
-            raise ArgumentError("stop_at", self.stop_at, "must be Claim(eps=..., cosine=...)")
+        if self.stop_at is not None:
+            Claim.checked("stop_at", self.stop_at)
         if self.prove is not None:
-            if isinstance(self.prove, str):
-                raise ArgumentError("prove", self.prove, f"must be a list of names: [{self.prove!r}]")
+            if isinstance(self.prove, str) or not isinstance(self.prove, Collection):
+                raise ArgumentError("prove", self.prove, f"must be a list of names, e.g. {list(PROVABLE)[:2]}")
             for name in self.prove:
                 checks.known("prove", name, PROVABLE)
             self._refuse()

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from attricert.errors import ArgumentError
+
 __all__ = ["ProgressCallback", "StatusCallback", "reporting", "status_bar"]
 
 ProgressCallback = Callable[[int], None]
@@ -31,6 +33,8 @@ def status_bar() -> Iterator[StatusCallback]:
 def reporting(progress: bool | ProgressCallback, total: int, what: str) -> Iterator[ProgressCallback]:
     """Yield the function to call as work gets done: the caller's own, a bar's, or one that does nothing."""
     if not isinstance(progress, bool):
+        if not callable(progress):
+            raise ArgumentError("progress", progress, "must be True, False, or a function told of what is done")
         yield progress
     elif not progress:
         yield lambda _: None

@@ -11,7 +11,7 @@ from typing import Literal, final
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from attricert import checks
 from attricert.arguments import functionals_of, samples
@@ -67,6 +67,10 @@ class SmoothedAttribution:
         NOISES.name_of(self.noise)  # the terms of a certificate store it by its word
         if not isinstance(self.bound, Bound):
             raise ArgumentError("bound", self.bound, "must be Normalize() or Clip(max_norm)")
+        if isinstance(self.attribution, (nn.Module, type)):
+            name = self.attribution.__name__ if isinstance(self.attribution, type) else "a model"
+            text = "must be an attribution g(inputs, target), such as Saliency(model)"
+            raise ArgumentError("attribution", name, text)
         if not callable(self.attribution):
             raise ArgumentError("attribution", self.attribution, "must be callable as g(inputs, target)")
         if self.classifier is not None and not callable(self.classifier):
@@ -264,6 +268,7 @@ class SmoothedAttribution:
             seed: of the keyed streams; None takes a fresh secret one.
             progress: True for a bar, or a function told how many copies have just been done.
         """
+        Claim.checked("claim", claim)
         checks.count("n_pilot", n_pilot, _FEWEST // 2)
         checks.count("n_samples", n_samples, FEWEST)
         samples(inputs, target, None)
@@ -312,6 +317,7 @@ class SmoothedAttribution:
         Returns:
             Certified scales, shape (batch,); inf where none was found up to ``largest``.
         """
+        Claim.checked("claim", claim)
         batch = samples(inputs, target, None)
         anytime = confidence in CONFIDENCE_BOUNDS and CONFIDENCE_BOUNDS[confidence].anytime
         prove = () if confidence == "asymptotic" else ("top_variance",)

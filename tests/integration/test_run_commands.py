@@ -120,9 +120,10 @@ def test_the_summary(run, capsys):
 
 
 def test_an_honest_run_is_verified(run, capsys):
-    assert main(["verify", "run", "--sample", "4", "--seed", "0"]) == 0
+    assert main(["verify", "run", "--sample", "99", "--seed", "0"]) == 0
     out = capsys.readouterr().out
     assert out.count("ok ") == 6
+    assert "4 inputs sampled again" in out
     assert "MISMATCH" not in out
 
 

@@ -296,6 +296,9 @@ def test_bad_inputs_are_refused(inputs, message):
         ({"target": -3}, "target=-3"),
         ({"target": ["cat", "dog"]}, "must be class indices"),
         ({"sample_ids": ["one"]}, "must name each of the 2 inputs"),
+        ({"prove": 5}, "prove=5: must be a list of names"),
+        ({"prove": "cone"}, "prove='cone': must be a list of names"),
+        ({"progress": 5}, "progress=5: must be True, False, or a function"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, message):
@@ -336,7 +339,17 @@ def test_the_papers_formula_is_for_the_ball_and_the_population(digits, model, sm
             ac.PaperCertificate(certificate.evidence)
 
 
+@pytest.mark.parametrize("search", ["plan", "min_noise_scale"])
+def test_searches_are_for_claims(search):
+    sm = ac.SmoothedAttribution(lambda x, t: x, ac.Gaussian(1.0))
+    with pytest.raises(ac.ArgumentError, match=r"^claim=\(0.1, 0.9\): must be Claim"):
+        getattr(sm, search)(torch.rand(2, 3), claim=(0.1, 0.9))
+
+
 def test_bad_settings_are_refused(model):
+    for no_attribution in (model, ac.Saliency):
+        with pytest.raises(ac.ArgumentError, match=r"such as Saliency\(model\)"):
+            ac.SmoothedAttribution(no_attribution, ac.Gaussian(1.0))
     with pytest.raises(ac.ArgumentError, match="batch_size=0"):
         ac.SmoothedAttribution(ac.Saliency(model), ac.Gaussian(1.0), batch_size=0)
     with pytest.raises(ac.ArgumentError, match="memory_budget=-5"):

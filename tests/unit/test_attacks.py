@@ -475,3 +475,14 @@ def test_a_sandwich_keeps_the_label_of_a_classifier_that_is_given():
 def test_a_sandwich_of_other_inputs_is_refused():
     with pytest.raises(ac.ArgumentError, match="certificate="):
         attacks.sandwich(Claim(1.0, 2), turning([1.0, 0.0, 0.0]), inputs(3, 3))
+
+
+@pytest.mark.parametrize(
+    ("noise", "bound", "name"),
+    [(ac.UniformBall(0.1), ac.Normalize(), "noise"), (ac.Gaussian(0.1), ac.Clip(1.0), "bound")],
+)
+def test_a_sandwich_of_another_function_is_refused(noise, bound, name):
+    g, x = turning([1.0, 0.0, 0.0]), inputs(1, 3)
+    certificate = ac.SmoothedAttribution(g, ac.Gaussian(0.1)).certify(x, n_samples=100, seed=0, prove=[])
+    with pytest.raises(ac.ArgumentError, match=f"certificate=.*whose {name} is"):
+        attacks.sandwich(certificate, ac.SmoothedAttribution(g, noise, bound), x)

@@ -10,6 +10,7 @@ from safetensors.numpy import save_file
 
 import attricert as ac
 from attricert.certificates import paper
+from attricert.report import rows_of
 
 
 @pytest.fixture(scope="module")
@@ -126,8 +127,29 @@ def test_rows_can_be_taken(certificate):
     np.testing.assert_allclose(certificate[2].cosine(0.01), certificate.cosine(0.01)[2:3], rtol=1e-9)
     assert len(certificate[1:3]) == 2
     assert certificate[-1].norm == certificate.norm[-1:]
+    np.testing.assert_array_equal(certificate[np.array([False, True, False, True])].norm, certificate[[1, 3]].norm)
+    assert len(certificate[[]]) == len(certificate[4:]) == len(rows_of(certificate[[]], {}, [0.1], [0.9])) == 0
     with pytest.raises(IndexError):
         certificate[4]
+    for rows in ("a", [0.5], [True], [[0]]):
+        with pytest.raises(ac.ArgumentError, match="^rows="):
+            certificate[rows]
+
+
+def test_a_certificate_in_a_line_and_as_itself(certificate):
+    assert "4 inputs, UniformBall(radius=" in repr(certificate)
+    assert len(repr(certificate)) < 300
+    assert certificate == certificate
+    assert certificate != certificate[:]
+    with pytest.raises(ac.ArgumentError, match=r"^evidence=5: .* Certificate\.load"):
+        ac.Certificate(5)
+    with pytest.raises(ac.ArgumentError, match="^path='nowhere'"):
+        ac.Certificate.load("nowhere")
+
+
+def test_no_sizes_and_no_thresholds(certificate):
+    assert certificate.cosine([]).shape == certificate.max_eps([]).shape == (4, 0)
+    assert np.isfinite(certificate.cosine(1e300)).all()
 
 
 def test_shares_are_stored_and_read_back_as_they_are(certificate, tmp_path):

@@ -9,6 +9,7 @@ from evidences import evidence
 
 import attricert as ac
 from attricert.certificates.cone import Cones
+from attricert.certificates.cosine import TOO_FEW
 from attricert.certificates.displacement import scalar_ratio
 
 CONE = {
@@ -211,6 +212,20 @@ def test_rows_are_independent_of_each_other():
 
 def test_without_a_cone_there_are_none():
     assert Cones.of(evidence(GAUSSIAN, 0.9), 3) is None
+
+
+@pytest.mark.parametrize("noise", [GAUSSIAN, BALL])
+def test_a_cone_hides_nothing_that_less_would_tell(noise):
+    """Few draws tell little of cone and spread: total variation tells more, and so say the words."""
+    little = {**CONE, "variance": 0.5, "drift": 0.3, "outside": [0.6, 0.4, 0.3]}
+    eps = np.geomspace(1e-3, 3.0, 60) * noise.scale / (1.0 if noise is GAUSSIAN else 28.0)
+    least, more = (
+        ac.Certificate(evidence(noise, 0.8, top_variance=0.5, max_deviation=1.9, cone=cone)) for cone in (None, little)
+    )
+    assert (more.cosine(eps) >= least.cosine(eps) - 1e-12).all()
+    found = float(more.max_eps(0.9)[0])
+    assert more.cosine(found)[0] == pytest.approx(0.9, abs=1e-6)
+    assert (more.binding(found)[0] == TOO_FEW) == (noise is BALL)
 
 
 def test_certificates_gain_by_cones():

@@ -129,6 +129,7 @@ def sandwich(
     max_eps = certificate.max_eps(threshold)
     if len(max_eps) != len(inputs):
         raise ArgumentError("certificate", f"of {len(max_eps)} inputs", f"must be of the {len(inputs)} inputs given")
+    _same_function(certificate, what)
     run_seed = fresh_seed() if seed is None else checks.count("seed", seed, 0)
     limits = {"classifier": classifier, "keep_label": keep_label, "data_range": data_range, "n_samples": n_samples}
     attacked = as_attacked_map(what)
@@ -143,6 +144,15 @@ def sandwich(
                 hunt.attack(size)
             hunts.append(hunt)
     return _together(certificate, threshold, max_eps, hunts)
+
+
+def _same_function(certificate: CosineCertificate, what: Any) -> None:
+    """That a certificate with terms is of this noise and bound, as far as what is attacked says its own."""
+    terms = getattr(certificate, "terms", None)
+    for name in ("noise", "bound") if terms is not None else ():
+        certified, attacked = str(getattr(terms, name)), str(getattr(what, name, getattr(terms, name)))
+        if attacked != certified:
+            raise ArgumentError("certificate", certified, f"is not of what is attacked, whose {name} is {attacked}")
 
 
 @final

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from attricert import checks
 from attricert.certificates import cosine as cosines
 from attricert.certificates.displacement import displacement
-from attricert.certificates.evidence import Evidence
+from attricert.certificates.evidence import Evidence, Rows
 from attricert.certificates.intervals import Intervals
 from attricert.certificates.pieces import EntryBounds, FunctionalBounds, Prediction
 from attricert.certificates.prediction import radius
@@ -35,13 +35,13 @@ class Interval(NamedTuple):
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Certificate:
     """What holds for a batch of inputs with probability at least 1 - alpha each, computed from evidence alone.
 
     Every method takes a number, giving shape (batch, ...), or a list of k numbers, giving shape (batch, k, ...); all of
-    them hold at once, as they follow from the same event. ``certificate[i]`` and ``certificate[i:j]`` are those of some
-    of the inputs.
+    them hold at once, as they follow from the same event. ``certificate[i]``, ``certificate[i:j]``,
+    ``certificate[mask]`` and ``certificate[[i, j]]`` are those of some of the inputs.
 
     Args:
         evidence: what sampling has shown.
@@ -49,10 +49,14 @@ class Certificate:
 
     evidence: Evidence
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.evidence, Evidence):
+            raise ArgumentError("evidence", self.evidence, "must be an Evidence; Certificate.load reads a file")
+
     def __len__(self) -> int:
         return len(self.evidence)
 
-    def __getitem__(self, rows: int | slice) -> Certificate:
+    def __getitem__(self, rows: Rows) -> Certificate:
         """The certificates of one or some of the inputs; one input stays a batch of one."""
         return Certificate(self.evidence[rows])
 

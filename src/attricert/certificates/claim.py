@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import final
 
 from attricert import checks
+from attricert.errors import ArgumentError
 
 __all__ = ["Claim", "Observed"]
 
@@ -26,6 +27,17 @@ class Claim:
     def __post_init__(self) -> None:
         checks.positive("eps", self.eps)
         checks.fraction("cosine", self.cosine)
+
+    @classmethod
+    def checked(cls, name: str, value: object) -> Claim:
+        """The value of an argument, which must be one.
+
+        Raises:
+            ArgumentError: it is not.
+        """
+        if not isinstance(value, cls):
+            raise ArgumentError(name, value, "must be Claim(eps=..., cosine=...)")
+        return value
 
 
 @final

@@ -24,6 +24,7 @@ __all__ = [
     "NOTHING",
     "SPREAD",
     "TAIL",
+    "TOO_FEW",
     "TOTAL_VARIATION",
     "binding",
     "cosine",
@@ -74,7 +75,7 @@ def cosine(evidence: Evidence, eps: Array) -> Array:
     for part in parts:
         curve = curve if part.shape[1] == width else _Curve(evidence, part.shape[1])
         found.append(curve.at(part))
-    return np.concatenate(found, axis=1)
+    return np.concatenate([np.empty((len(evidence), 0)), *found], axis=1)
 
 
 @final

@@ -29,16 +29,18 @@ from attricert.certificates.pieces import (
     TopVariance,
 )
 from attricert.certificates.terms import Terms
-from attricert.errors import IntegrityError
+from attricert.errors import ArgumentError, IntegrityError
 from attricert.files import write_atomically
 
 __all__ = ["Evidence", "piece_classes"]
 
 _FORMAT = "attricert-evidence-3"
 
+Rows = int | slice | Sequence[int] | npt.NDArray[Any]
+
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Evidence:
     """The terms, and a piece for everything that was proven; None where it was not.
 
@@ -81,14 +83,19 @@ class Evidence:
                 f"norm.lower={worst!r}: must be at most the attribution's bound, {self.terms.max_norm!r}"
             )
 
+    def __repr__(self) -> str:
+        """In a line: how many inputs, of what, and what was proven."""
+        t, proven = self.terms, ", ".join(self.pieces())
+        return f"Evidence({len(self)} inputs, {t.noise}, {t.bound}, {t.guarantee}, alpha={t.alpha!r}: {proven})"
+
     def __len__(self) -> int:
         return len(self.outcome)
 
-    def __getitem__(self, rows: int | slice) -> Evidence:
-        """That of one or some of the inputs."""
-        part = _as_slice(rows, len(self))
+    def __getitem__(self, rows: Rows) -> Evidence:
+        """That of one or some of the inputs: a number, a slice, numbers, or a mask; one input stays a batch of one."""
+        part = np.arange(len(self))[rows] if isinstance(rows, slice) else _indices(rows, len(self))
         pieces: dict[str, Any] = {name: piece.select(part) for name, piece in self.pieces().items()}
-        return dataclasses.replace(self, outcome=self.outcome[part], **pieces)
+        return dataclasses.replace(self, outcome=tuple(self.outcome[i] for i in part), **pieces)
 
     def pieces(self) -> dict[str, Piece]:
         """Those that are there, by name."""
@@ -136,8 +143,11 @@ class Evidence:
         """Read what `save` wrote, or what version 0.1 did.
 
         Raises:
+            ArgumentError: there is no such file.
             IntegrityError: the file is something else, damaged, or holds what cannot be evidence.
         """
+        if not Path(path).is_file():
+            raise ArgumentError("path", str(path), "must be a file that save has written")
         try:
             with safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}
@@ -165,10 +175,14 @@ def piece_classes() -> dict[str, type[Piece]]:
     return found
 
 
-def _as_slice(rows: int | slice, count: int) -> slice:
-    if isinstance(rows, slice):
-        return rows
-    if not -count <= rows < count:
-        raise IndexError(f"there are {count} inputs")
-    start = rows % count
-    return slice(start, start + 1)
+def _indices(rows: int | Sequence[int] | npt.NDArray[Any], count: int) -> npt.NDArray[np.int64]:
+    """Numbers, or a mask, as numbers."""
+    chosen = np.atleast_1d(np.asarray(rows))
+    if chosen.size == 0:
+        chosen = chosen.astype(np.int64)
+    if chosen.dtype.kind not in "iub" or chosen.ndim > 1 or (chosen.dtype.kind == "b" and len(chosen) != count):
+        raise ArgumentError("rows", rows, f"must be numbers, a slice, or a mask of {count} inputs")
+    try:
+        return np.asarray(np.arange(count)[chosen])
+    except IndexError:
+        raise IndexError(f"there are {count} inputs") from None

@@ -88,7 +88,7 @@ class Piece:
         """By name."""
         return {name: getattr(self, name) for name in self.kinds()}
 
-    def select(self: P, rows: slice) -> P:
+    def select(self: P, rows: npt.NDArray[np.int64]) -> P:
         """That of some of the inputs."""
         kinds = self.kinds()
         return type(self)(**{n: a if kinds[n]["kind"] == SHARED else a[rows] for n, a in self.arrays().items()})

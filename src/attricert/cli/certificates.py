@@ -50,6 +50,8 @@ def configure(parser: ArgumentParser) -> None:
 def run(**values: Any) -> int:
     """Compute, print, write."""
     options = Options(**values)
+    if options.top_k is not None and not options.entries:
+        raise ArgumentError("top_k", options.top_k, "goes with --entries")
     asked = runs.Asked.of({"eps": options.eps, "cosine": options.cosine, "top_k": options.top_k})
     if options.out is not None and Path(options.out).exists():
         raise ArgumentError("out", options.out, "exists already; choose another file")

@@ -83,7 +83,7 @@ class GaussianRatio(LikelihoodRatio):
         if self.e.max(initial=0.0) <= _LARGEST_E:
             second = np.exp(self.e**2) * special.ndtr(z - 2 * e)
         else:  # one exponential: neither inf * 0, nor 0 in the tail; but slow
-            with np.errstate(over="ignore"):
+            with np.errstate(over="ignore", invalid="ignore"):  # NaN where nothing can be said
                 second = np.exp(e**2 + special.log_ndtr(z - 2 * e))
         return np.asarray(special.ndtr(z)), np.asarray(special.ndtr(z - e)), np.asarray(second)
 

@@ -167,7 +167,7 @@ def rows_of(
         top_k: size of the top set whose overlap is reported; None for none.
     """
     columns: dict[str, Sequence[Any]] = dict(about)
-    for column in COLUMNS:
+    for column in COLUMNS if len(certificate) else ():
         if _there(certificate, column, top_k):
             columns.update(_asked(certificate, column, eps, cosine, top_k or 0))
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]

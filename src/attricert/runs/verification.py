@@ -90,8 +90,9 @@ def verify(
         f"digests of rows ({len(store.table(['position']))} of {store.manifest.inputs} inputs)", lambda: _digests(store)
     )
     check("certificates from evidence", lambda: _results(store))
-    check(f"{sample} inputs sampled again, same seed", lambda: _again(store, sample, chance, same=True))
-    check(f"{sample} inputs sampled again, other seeds", lambda: _again(store, sample, chance, same=False))
+    again = min(sample, len(store.table(["position"])))
+    check(f"{again} inputs sampled again, same seed", lambda: _again(store, again, chance, same=True))
+    check(f"{again} inputs sampled again, other seeds", lambda: _again(store, again, chance, same=False))
     return checks
 
 
