@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import final
 
 import torch
@@ -20,6 +21,9 @@ from torch import Tensor
 from attricert.sampling.eigen import largest_eigenvalue
 
 __all__ = ["Exact", "Gram", "Scatter", "rounding"]
+
+
+_BLOCKS = 4  # of columns: of a symmetric matrix 10 of 16 blocks are computed
 
 
 class Scatter(ABC):
@@ -41,7 +45,7 @@ class Scatter(ABC):
 @final
 @dataclass(frozen=True)
 class Exact(Scatter):
-    """Sums of qq^T.
+    """Sums of qq^T, of which the lower triangle is kept.
 
     Args:
         count: rows seen.
@@ -66,25 +70,40 @@ class Exact(Scatter):
     def update(self, q: Float[Tensor, "n d"], inside: Bool[Tensor, " n"]) -> Exact:
         """These rows too."""
         far = q[~inside]  # few, if any
-        outside = torch.addmm(self.outside, far.T, far) if len(far) else self.outside
-        return replace(self, count=self.count + len(q), second=torch.addmm(self.second, q.T, q), outside=outside)
+        outside = _plus(self.outside, far) if len(far) else self.outside
+        return replace(self, count=self.count + len(q), second=_plus(self.second, q), outside=outside)
 
     def top(self) -> float:
         """Of the whole sum."""
-        return self._top(self.second, 0.0)
+        return self._top(_whole(self.second), 0.0)
 
     def top_inside(self) -> float:
         """Stretching acts on the sum as it does on the rows."""
         more = (self.stretch - 1) * self.direction
-        inside = self.second - self.outside
-        half = inside + torch.outer(more, self.direction @ inside)
+        inside = _whole(self.second - self.outside)
+        inside.addr_(more, self.direction @ inside)
+        inside.addr_(inside @ self.direction, more)
         # What the difference has lost in rounding, as much as the stretch can make of it.
         lost = 4 * self.stretch**2 * len(more) * torch.finfo(torch.float64).eps * float(self.second.diagonal().sum())
-        return self._top(half + torch.outer(half @ self.direction, more), lost)
+        return self._top(inside, lost)
 
     def _top(self, matrix: Tensor, lost: float) -> float:
         d, count = len(matrix), max(self.count, 1)
-        return (largest_eigenvalue((matrix + matrix.T) / 2) * rounding((count + d) * d) + lost) / count
+        return (largest_eigenvalue(matrix) * rounding((count + d) * d) + lost) / count
+
+
+def _plus(total: Float[Tensor, "d d"], rows: Float[Tensor, "n d"]) -> Float[Tensor, "d d"]:
+    """With the lower triangle of the sum of the rows' qq^T added: not all of it needs to be computed."""
+    found, d = total.clone(), len(total)
+    ends = [d * i // _BLOCKS for i in range(_BLOCKS + 1)]
+    for start, end in pairwise(ends):
+        found[start:end, :end].addmm_(rows[:, start:end].T, rows[:, :end])
+    return found
+
+
+def _whole(lower: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
+    """The symmetric matrix of this lower triangle."""
+    return torch.tril(lower) + torch.tril(lower, -1).T
 
 
 @final
