@@ -86,6 +86,26 @@ def test_derivatives_are_those_of_the_value(row):
     assert twice == pytest.approx(float(at.curvature[2][0, 0]), abs=1e-5)
 
 
+@pytest.mark.parametrize("ratio", [GaussianRatio(one(0.4)), BallRatio(one(0.1))])
+@pytest.mark.parametrize("kappa", [0.2, 0.8])
+def test_derivatives_where_draws_outside_are_paid_for(ratio, kappa):
+    known, h = facts(0.1, 0.02, 0.05, 1.4, 1.0, [(0.4, 0.2), (0.6, 0.1)], inside=True), 1e-5
+    p = Stretches.of(known, ratio)
+
+    def at(nu, kappa):
+        return evaluate(p, known, ratio, one(nu), one(kappa))
+
+    def value(nu, kappa):
+        return float(at(nu, kappa).value[0, 0])
+
+    plain = evaluate(p, replace(known, inside=False), ratio, one(0.93), one(kappa))
+    assert value(0.93, kappa) > float(plain.value[0, 0]) + 0.01
+    by_nu = (value(0.93 + h, kappa) - value(0.93 - h, kappa)) / (2 * h)
+    by_kappa = (value(0.93, kappa + h) - value(0.93, kappa - h)) / (2 * h)
+    assert by_nu == pytest.approx(-0.02 - float(at(0.93, kappa).mean[0, 0]), abs=1e-6)
+    assert by_kappa == pytest.approx(0.5 * (0.05 - float(at(0.93, kappa).square[0, 0])), abs=1e-6)
+
+
 @pytest.mark.parametrize("row", GOLDEN["hybrid"], ids=lambda r: f"e{r['eps_over_sigma']}")
 def test_of_a_second_moment_and_a_limit(row):
     """No worse than the clipped hybrid of version 0.1, nor, without a limit, than the variance bound."""
@@ -180,8 +200,8 @@ def test_it_grows_with_every_fact(known, e, factor, nu, kappa):
 def test_the_least_found_grows_with_every_fact(known, e, factor):
     """The search ends near enough to the least for the order to be kept.
 
-    Not so where the second moment hardly binds (kappa goes to 0), nor always with facts of draws inside alone, where
-    there is a second kink: there what is paid for draws outside begins.
+    Not so where the second moment hardly binds (kappa goes to 0), nor always where facts are of draws inside alone and
+    much lies outside: there is a second kink, where what is paid for that begins.
     """
     ratio = GaussianRatio(one(e))
     plain = replace(known, fourth=None, inside=False, second=0.02 * known.second)
@@ -349,7 +369,7 @@ def test_draws_outside_at_the_other_end_must_be_paid_for(monkeypatch):
     true = worst(known, law)
     assert worst(known, law, comonotone=True) < true - 1e-3
     assert true <= least(known, law)
-    monkeypatch.setattr(dual, "_elsewhere", lambda p, facts, ratio, nu, kappa: np.zeros_like(nu))
+    monkeypatch.setattr(dual, "_elsewhere", lambda p, facts, ratio, nu, kappa: (np.zeros_like(nu),) * 3)
     assert least(known, law) < true - 1e-3
 
 

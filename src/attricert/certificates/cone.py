@@ -144,10 +144,10 @@ class Cones:
             start: the result for similar shifts.
         """
         turn = self._descend(ratio, start)
-        rows = np.flatnonzero(~turn.settled | (self.fourth is not None))
+        # From the solution of a near program Newton's method hardly misses; else another search may find less.
+        rows = np.flatnonzero(~turn.settled | (self.fourth is not None) | (start is None))
         if rows.size:
-            some, part = self.take(rows), ratio.take(rows)
-            turn.angle[rows] = some._search(part, turn.angle[rows], turn.settled[rows])
+            turn.angle[rows] = self.take(rows)._search(ratio.take(rows), turn.angle[rows])
         return turn
 
     def _descend(self, ratio: LikelihoodRatio, start: Turn | None) -> Turn:
@@ -194,13 +194,13 @@ class Cones:
         change = change + (at.prices * limits).sum(axis=1, keepdims=True) + ratio.lost * (more.highest - facts.highest)
         return np.asarray(change / h)
 
-    def _search(self, ratio: LikelihoodRatio, angle: Array, least: npt.NDArray[np.bool_]) -> Array:
+    def _search(self, ratio: LikelihoodRatio, angle: Array) -> Array:
         """What lies below an angle, by false position: where it is not the least, or the fourth moment helps."""
         high = np.minimum(angle, _WIDEST)
         at = self.program(high, ratio)
         found = np.where(at.value < 0, high, angle)
         room = high - (self.lean * (1 + 2e-6) + 2e-9)
-        some = np.flatnonzero((at.value < 0) & (room > 0) & (~least | (at.share > 0)))
+        some = np.flatnonzero((at.value < -_CLOSE) & (room > 0))
         if not some.size:
             return found
         cones, part, high = self.take(some), ratio.take(some), high[some]

@@ -123,8 +123,7 @@ def max_eps(evidence: Evidence, threshold: Array) -> Array:
     shape = (len(evidence), threshold.shape[1])
     higher = np.broadcast_to(np.minimum(threshold * (1 + 4 * _COSINE_MARGIN), 1 - 1e-15), shape)
     scale, best = evidence.terms.noise.scale, np.zeros((higher.size, 1))
-    # With fourth moments the solution of a program far away was a bad start: once more, from near.
-    for reach in (np.inf, _NEAR) if evidence.fourth is not None else (np.inf,):
+    for reach in (np.inf, _NEAR):  # the solution of a program far away may be a bad start: once more, from near
         for margin in _margins(evidence, higher):
             best = _farther(margin, best, np.minimum(reach * np.maximum(best, 1e-300), _SCALES * scale))
     return best.reshape(shape)

@@ -37,8 +37,8 @@ class Point(NamedTuple):
     nu: Array
     kappa: Array
     value: Array
-    mean: Array  # of the worst q
-    square: Array  # ... and of its square, as far as the second moment counts it
+    mean: Array  # of the worst q: minus the derivative in nu of all but the mean's terms
+    square: Array  # ... and of its square, as far as the second moment counts it: likewise in kappa
     curvature: tuple[Array, Array, Array]  # d2/dnu2, d2/dnu dkappa, d2/dkappa2
     prices: Array  # of the limits, shape (n, S)
     share: Array  # of the quartic term
@@ -178,11 +178,12 @@ def evaluate(p: Stretches, facts: Facts, ratio: LikelihoodRatio, nu: Array, kapp
         tilt = np.where(nu > 1, (nu - 1) * np.where(nu > 1, facts.rise, 0.0), 0.0)
         tilt = tilt + np.where(nu < 1, (1 - nu) * np.where(nu < 1, facts.fall, 0.0), 0.0)
         value = facts.mean + tilt + gain + moments + ratio.lost * facts.highest + slack
-        if facts.inside:
-            value = value + _elsewhere(p, facts, ratio, nu, kappa)
     mean = _sum(q1 + p.limits * f0) + p1 - facts.lowest * l0
     square = _sum(p.bend * (q2 * inverse + p.limits**2 * f0) - 2 * p.offset * mass) + p2 * inverse_low
     square = square + facts.lowest**2 * l0
+    if facts.inside:
+        more, by_nu, by_kappa = _elsewhere(p, facts, ratio, nu, kappa)
+        value, mean, square = value + more, mean - by_nu, square - 2 * by_kappa
     curvature = (
         _sum(z0 * inverse) + y0 * inverse_low,
         (_sum(q1) + p1) * inverse_low,
@@ -192,8 +193,10 @@ def evaluate(p: Stretches, facts: Facts, ratio: LikelihoodRatio, nu: Array, kapp
     return Point(nu, kappa, np.where(np.isnan(value), np.inf, value), mean, square, curvature, prices, p.share)
 
 
-def _elsewhere(p: Stretches, facts: Facts, ratio: LikelihoodRatio, nu: Array, kappa: Array) -> Array:
-    """What is to be added as draws outside of all regions may go with a small w instead of a large one.
+def _elsewhere(
+    p: Stretches, facts: Facts, ratio: LikelihoodRatio, nu: Array, kappa: Array
+) -> tuple[Array, Array, Array]:
+    """What is to be added as draws outside of all regions may go with a small w instead of a large one; derivatives.
 
     There U is R_last (w - nu) above nu, and at most lowest * nu below. What they gain over draws inside grows with w
     above nu; only where it begins below lowest * nu can it pay to be at the other end (theory 3).
@@ -204,7 +207,11 @@ def _elsewhere(p: Stretches, facts: Facts, ratio: LikelihoodRatio, nu: Array, ka
     limit, bent, offset = p.limits[:, last : last + 1], kappa * p.bend[:, last : last + 1], p.offset[:, last : last + 1]
     worst = np.minimum(pull / np.where(bent > 0, bent, 1e-300), limit)
     gained = facts.highest * pull - (worst * pull - 0.5 * bent * worst**2 + kappa * offset)
-    return np.asarray(facts.outside[:, -1:] * np.maximum(facts.lowest * nu - gained, 0.0))
+    more = facts.lowest * nu - gained
+    mass = np.where(more > 0, facts.outside[:, -1:], 0.0)
+    by_nu = facts.lowest + np.where(pull > 0, facts.highest - worst, 0.0)
+    by_kappa = offset - 0.5 * p.bend[:, last : last + 1] * worst**2
+    return mass * np.maximum(more, 0.0), mass * by_nu, mass * by_kappa
 
 
 def _sums(ends: Array, ratio: LikelihoodRatio) -> tuple[Array, Array, Array]:
