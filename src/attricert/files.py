@@ -1,15 +1,18 @@
-"""Writing files so that a reader sees the old one or the new one, never a part."""
+"""Writing files so that a reader sees the old one or the new one, never a part; reading what others have written."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["create", "sha256", "write_atomically"]
+from attricert.errors import IntegrityError
+
+__all__ = ["create", "read_regular", "sha256", "write_atomically"]
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -42,6 +45,29 @@ def _aside(path: Path, content: bytes) -> Iterator[str]:
         yield name
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def read_regular(path: Path, most: int | None = None) -> bytes:
+    """The content of a regular file: no link, pipe or device is opened or waited for.
+
+    Args:
+        path: the file; its last component must not be a link.
+        most: bytes that it may have.
+
+    Raises:
+        OSError: it cannot be opened.
+        IntegrityError: it is something else, or larger.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    if path.is_symlink():
+        raise IntegrityError(f"{path}: is a link, which is not followed")
+    with os.fdopen(os.open(path, flags), "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise IntegrityError(f"{path}: is not a regular file")
+        if most is not None and found.st_size > most:
+            raise IntegrityError(f"{path}: has {found.st_size} bytes, more than the {most} that are read")
+        return file.read()
 
 
 def sha256(content: bytes) -> str:

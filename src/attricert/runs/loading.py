@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +14,7 @@ from attricert import datasets, models
 from attricert.attributions import ATTRIBUTIONS, Attribution, model_in_eval
 from attricert.datasets import Dataset, Labelled
 from attricert.errors import ArgumentError
+from attricert.runs.code import factory, is_code
 
 __all__ = [
     "attribution_arguments",
@@ -25,15 +24,14 @@ __all__ = [
     "load_device",
     "load_items",
     "load_model",
-    "source_of",
 ]
 
 
 def load_model(name: str) -> nn.Module:
     """A zoo model, or what path.py:factory() returns."""
-    if not _is_code(name):
+    if not is_code(name):
         return models.load(name)
-    model = _factory("model", name)()
+    model = factory("model", name)()
     if not isinstance(model, nn.Module):
         raise ArgumentError("model", name, f"the factory must return a torch.nn.Module, not {type(model).__name__}")
     return model_in_eval(model)
@@ -41,7 +39,7 @@ def load_model(name: str) -> nn.Module:
 
 def attribution_arguments(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """All parameters of an attribution by name, those left out too; a user's own code has none."""
-    if not _is_code(name):
+    if not is_code(name):
         return ATTRIBUTIONS.arguments(name, parameters)
     known = ATTRIBUTIONS.parameters()
     if given := [f"--{key}" for key, value in parameters.items() if value not in (None, known[key].default)]:
@@ -51,9 +49,9 @@ def attribution_arguments(name: str, parameters: Mapping[str, Any]) -> dict[str,
 
 def load_attribution(name: str, model: nn.Module, parameters: Mapping[str, Any]) -> Attribution:
     """An attribution by name and parameters, or what path.py:factory(model) returns."""
-    if not _is_code(name):
+    if not is_code(name):
         return ATTRIBUTIONS.build(name, parameters, model)
-    attribution: Attribution = _factory("attribution", name)(model)
+    attribution: Attribution = factory("attribution", name)(model)
     return attribution
 
 
@@ -71,11 +69,6 @@ def load_items(spec: str, model: str) -> Dataset:
     """The same, read item by item."""
     expected = _input_shape(model)
     return datasets.items(spec, channels=expected[0] if expected else None)
-
-
-def source_of(name: str) -> bytes:
-    """The code of path.py:factory; empty for names of the library's own."""
-    return Path(name.rpartition(":")[0]).read_bytes() if _is_code(name) else b""
 
 
 def load_array(argument: str, path: str | None) -> npt.NDArray[Any] | None:
@@ -101,24 +94,4 @@ def load_device(name: str) -> torch.device:
 
 def _input_shape(model: str) -> tuple[int, ...] | None:
     """Of what a zoo model takes; None for others."""
-    return None if _is_code(model) else tuple(models.card(model).facts["input_shape"])
-
-
-def _is_code(name: str) -> bool:
-    return ".py:" in name
-
-
-def _factory(argument: str, name: str) -> Callable[..., Any]:
-    path, _, attribute = name.rpartition(":")
-    if not Path(path).is_file():
-        raise ArgumentError(argument, name, f"there is no file {path}")
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-    if spec is None or spec.loader is None:
-        raise ArgumentError(argument, name, "cannot be imported")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    factory = getattr(module, attribute, None)
-    if not callable(factory):
-        raise ArgumentError(argument, name, f"{path} has no function {attribute!r}")
-    result: Callable[..., Any] = factory
-    return result
+    return None if is_code(model) else tuple(models.card(model).facts["input_shape"])

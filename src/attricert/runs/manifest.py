@@ -15,8 +15,8 @@ from attricert._version import __version__
 from attricert.datasets import Dataset
 from attricert.errors import IntegrityError
 from attricert.files import sha256
+from attricert.runs.code import code_digest
 from attricert.runs.config import Config, LoadedConfig
-from attricert.runs.loading import source_of
 
 __all__ = ["Manifest", "model_digest"]
 
@@ -50,11 +50,11 @@ class Manifest:
     def of(cls, setting: LoadedConfig, items: Dataset) -> Manifest:
         """Take the fingerprints."""
         config = setting.config
-        parts = [source_of(config.model), source_of(config.attribution)]
+        digests = [code_digest(config.model), code_digest(config.attribution)]
         if setting.functionals is not None:
-            parts.append(f"{setting.functionals.dtype}{setting.functionals.shape}".encode())
-            parts.append(setting.functionals.tobytes())
-        code = sha256("".join(sha256(part) for part in parts).encode())
+            digests.append(sha256(f"{setting.functionals.dtype}{setting.functionals.shape}".encode()))
+            digests.append(sha256(setting.functionals.tobytes()))
+        code = sha256("".join(digests).encode())
         return cls(config, len(items), items.digest(), model_digest(setting.model), code)
 
     def with_seed(self, seed: int | None) -> Manifest:
