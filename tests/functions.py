@@ -7,6 +7,12 @@ import torch
 from scipy import special
 
 
+def on_lattice(points, deviation):
+    """What g is given in place of points, under noise of this standard deviation (theory 5)."""
+    step = 2.0 ** math.floor(math.log2(deviation / 256))
+    return torch.round(points / step) * step
+
+
 def rotor(k):
     """(cos k.x, sin k.x, 0, ...), of norm 1 everywhere."""
 

@@ -9,6 +9,7 @@ __all__ = [
     "ArgumentError",
     "AttributionWarning",
     "AttricertError",
+    "InPlaceWarning",
     "IntegrityError",
     "ModelModeWarning",
     "NotABoundWarning",
@@ -57,3 +58,7 @@ class ModelModeWarning(UserWarning):
 
 class AttributionWarning(UserWarning):
     """Some sampled attributions held NaN or inf; they count as zero."""
+
+
+class InPlaceWarning(AttributionWarning):
+    """An attribution or a classifier changes what it is given, in place."""

@@ -25,8 +25,8 @@ from attricert.noise import NOISES, Noise
 from attricert.options import Options
 from attricert.planning import FEWEST, Plan, noise_of, plan_scales, scales_to_try
 from attricert.progress import ProgressCallback, reporting
-from attricert.proving import Forecast, Goal, Prover, evidence, forecast
-from attricert.sampling import BatchSize, Sampler
+from attricert.proving import Forecast, Goal, Prover, evidence, forecast, functional_bounds
+from attricert.sampling import BatchSize, Sampler, check_precision, preflight
 from attricert.streams import Stream, fresh_seed
 
 __all__ = ["SmoothedAttribution", "plan"]
@@ -43,8 +43,9 @@ class SmoothedAttribution:
 
     Args:
         attribution: g, any callable ``g(inputs, target)`` with inputs of shape (n, ...) that gives attributions of
-            the inputs' shape, row by row and deterministically; see `attricert.wrap`.
-        noise: distribution of a, `UniformBall` or `Gaussian`. Noisy inputs are not clipped to the data range.
+            the inputs' shape, row by row and deterministically; see `attricert.wrap`. It is given copies.
+        noise: distribution of a, `UniformBall` or `Gaussian`. Noisy inputs are not clipped to the data range, but
+            rounded to a lattice far finer than the noise (theory 5): that is part of what is certified.
         bound: the structural l2 bound applied to each sampled attribution.
         classifier: gives scores of shape (n, classes); its prediction on the same draws is certified too. By default
             the attribution's own ``model``, where it has one and a target is given.
@@ -103,8 +104,9 @@ class SmoothedAttribution:
             Smoothed attributions of the inputs' shape and dtype, in units of the bounded attribution.
         """
         checks.count("n_samples", n_samples, 2 if self.antithetic else 1)
-        batch = samples(inputs, target, sample_ids)
+        batch = self._batch(inputs, target, sample_ids)
         sampler, run_seed = self._sampler(), _seed(seed)
+        preflight(sampler, *batch[0][:2])
         maps = []
         with reporting(progress, n_samples * len(inputs), "smoothing") as tick:
             for x, index, key in batch:
@@ -154,6 +156,7 @@ class SmoothedAttribution:
 
         Warns:
             AttributionWarning: some sampled attributions held NaN or inf.
+            InPlaceWarning: attribution or classifier changes its inputs in place.
         """
         options = Options(n_samples, alpha, seed, prove, guarantee, stop_at, confidence)
         return self.certify_with(
@@ -170,7 +173,7 @@ class SmoothedAttribution:
         sample_ids: Sequence[str] | None = None,
         progress: bool | ProgressCallback = False,
         on_draws: Callable[[int, Callable[[], Certificate]], None] | None = None,
-        ledger: Ledger | None = None,
+        like: Terms | None = None,
     ) -> Certificate:
         """As `certify`, with all options as one value.
 
@@ -183,20 +186,25 @@ class SmoothedAttribution:
             progress: as in `certify`.
             on_draws: told, as an input's draws come in, how many copies are done (the pilot's aside) and a function
                 that gives the certificate (of the cosine alone) that they would make.
-            ledger: shares of alpha, which also say what is proven; to prove again what somebody else has proven. Made
-                from the options if None.
+            like: terms whose ledger says what is proven, at which shares of alpha, and whose lattice (or lack of one)
+                is taken; to prove again what somebody else has proven. Made from the options if None.
         """
-        batch = samples(inputs, target, sample_ids)
+        batch = self._batch(inputs, target, sample_ids)
         vectors = None if functionals is None else functionals_of(functionals, inputs)
         classifier = self._classifier(target)
-        if ledger is None:
+        if like is None:
             proven = options.proven(classifier=classifier is not None)
             ledger = options.ledger(proven, inputs[0].numel(), 0 if vectors is None else len(vectors))
+        else:
+            ledger = like.ledger
         if options.confidence == "asymptotic" and vectors is not None:
             raise ArgumentError("functionals", tuple(vectors.shape), "confidence='asymptotic' is about the norm alone")
-        terms = self._terms(inputs, options, ledger)
+        terms = self._terms(inputs, options, ledger, exact=like is None or like.lattice is not None)
+        if vectors is not None:
+            functional_bounds(vectors, terms)
         goal = None if options.stop_at is None else Goal(terms, options.stop_at)
-        sampler = self._sampler(classifier if "prediction" in ledger else None)
+        sampler = self._sampler(classifier if "prediction" in ledger else None, exact=terms.lattice is not None)
+        preflight(sampler, *batch[0][:2])
         show = None if on_draws is None else lambda draws, found: on_draws(draws, lambda: Certificate(found()))
         prover = Prover(sampler, terms, options.n_samples, goal, vectors, show)
         with reporting(progress, options.n_samples * len(inputs), "certifying") as tick:
@@ -231,6 +239,7 @@ class SmoothedAttribution:
             One forecast an input, with ``max_eps(cosine, n_samples)`` and ``samples_needed(eps, cosine, ...)``.
         """
         checks.count("n_samples", n_samples, _FEWEST // 2)
+        batch = self._batch(inputs, target, None)
         # The options are those of the certificate to come, whose number of draws is what is asked of the forecast.
         options = Options(alpha=alpha, seed=seed, confidence=confidence)
         ledger = options.ledger(options.proven(classifier=self._classifier(target) is not None), inputs[0].numel(), 0)
@@ -238,7 +247,7 @@ class SmoothedAttribution:
         sampler = self._sampler()
         draws = n_samples // sampler.calls_per_draw
         with reporting(progress, n_samples * len(inputs), "forecasting") as tick:
-            return [forecast(sampler, terms, draws, *sample, tick) for sample in samples(inputs, target, None)]
+            return [forecast(sampler, terms, draws, *sample, tick) for sample in batch]
 
     def plan(
         self,
@@ -347,9 +356,16 @@ class SmoothedAttribution:
         with reporting(progress, n_samples * _SEARCH_STEPS * len(inputs), "searching") as tick:
             return np.array([search(*sample, tick) for sample in batch])
 
-    def _sampler(self, classifier: Classifier | None = None) -> Sampler:
+    def _batch(
+        self, inputs: Tensor, target: Targets | npt.ArrayLike, sample_ids: Sequence[str] | None
+    ) -> list[tuple[Tensor, Tensor | None, str]]:
+        batch = samples(inputs, target, sample_ids)
+        check_precision(inputs, self.noise)
+        return batch
+
+    def _sampler(self, classifier: Classifier | None = None, *, exact: bool = True) -> Sampler:
         batch = BatchSize(self.batch_size, self.memory_budget)
-        return Sampler(self.attribution, self.noise, self.bound, self.antithetic, classifier, batch)
+        return Sampler(self.attribution, self.noise, self.bound, self.antithetic, classifier, batch, exact)
 
     def _classifier(self, target: Targets | npt.ArrayLike) -> Classifier | None:
         if self.classifier is not None or target is None:
@@ -357,7 +373,7 @@ class SmoothedAttribution:
         own: Classifier | None = getattr(self.attribution, "model", None)
         return own
 
-    def _terms(self, inputs: Tensor, options: Options, ledger: Ledger) -> Terms:
+    def _terms(self, inputs: Tensor, options: Options, ledger: Ledger, *, exact: bool = True) -> Terms:
         return Terms(
             noise=self.noise,
             dimension=inputs[0].numel(),
@@ -371,6 +387,7 @@ class SmoothedAttribution:
             antithetic=self.antithetic,
             seed=fresh_seed() if options.seed is None else options.seed,
             ledger=ledger,
+            lattice=self.noise.lattice_step(inputs[0].numel()) if exact else None,
         )
 
 

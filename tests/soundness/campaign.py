@@ -20,10 +20,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from adversaries import blanking, broken_promises, false_claims, last_bits
 from functions import crescents, rotor_norm
 
 import attricert as ac
 from attricert import attacks
+from attricert.errors import InPlaceWarning
 from attricert.files import write_atomically
 
 INPUTS = 64  # of an analytic unit
@@ -204,7 +206,49 @@ def planted_spread(halve):
     return {"caught": caught["halved"], "sound_holds": not caught["sound"]}
 
 
+SEEDS = 1_000  # of the attack on the last bits of sums; a tenth of them elsewhere
+
+
+def planted_bits():
+    """Sums whose last bits tell x from x~; those that are rounded to a lattice do not (theory 5)."""
+    caught = false_claims(range(SEEDS // 10), last_bits, exact=False)
+    false = false_claims(range(SEEDS), last_bits, exact=True)
+    return {"caught": caught == SEEDS // 10, "sound_holds": false == 0, "false": false, "seeds": SEEDS}
+
+
+def planted_promise():
+    """That no entry is negative: broken too rarely to be seen. Of g claims are false, of |g| they hold."""
+    seen, false, of_g = broken_promises(range(SEEDS // 5))
+    return {"caught": of_g == SEEDS // 5 - seen, "sound_holds": false == 0, "false": false, "seeds": SEEDS // 5}
+
+
+def planted_in_place():
+    """A classifier that sees what an attribution has left of the inputs; and one that sees the inputs."""
+    false = Counter()
+    for seed in range(SEEDS // 10):
+        torch.manual_seed(seed)
+        model = torch.nn.Linear(8, 3)
+        x, g = torch.rand(1, 8), blanking(model, 8)
+
+        def spoiled(z, model=model):
+            with torch.no_grad():
+                return model(0 * z)
+
+        target = model(x).argmax(dim=1)
+        truth = int(model(x + 0.05 * torch.randn(4_000, 8)).argmax(dim=1).mode().values)
+        for name, classifier in (("spoiled", spoiled), ("copies", model)):
+            sm = ac.SmoothedAttribution(ac.wrap(g), ac.Gaussian(0.05), classifier=classifier)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", InPlaceWarning)
+                found = sm.certify(x, target, n_samples=200, seed=seed, prove=["prediction"])
+            false[name] += int(found.prediction[0] != truth and found.prediction_radius()[0] > 0)
+    return {"caught": false["spoiled"] > 0, "sound_holds": false["copies"] == 0, **false, "seeds": SEEDS // 10}
+
+
 PLANTED = {
+    "bits": planted_bits,
+    "in-place": planted_in_place,
+    "promise": planted_promise,
     "printed": planted_printed,
     "spread": lambda: planted_spread(half_spread),
     "cone": lambda: planted_spread(half_cone),

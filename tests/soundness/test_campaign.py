@@ -11,6 +11,7 @@ def _small(monkeypatch):
     monkeypatch.setattr(campaign, "INPUTS", 8)
     monkeypatch.setattr(campaign, "DIGITS", 1)
     monkeypatch.setattr(campaign, "BUDGET", 0.02)
+    monkeypatch.setattr(campaign, "SEEDS", 50)
 
 
 def test_nothing_is_crossed_and_planted_claims_are(tmp_path, capsys):
@@ -18,7 +19,7 @@ def test_nothing_is_crossed_and_planted_claims_are(tmp_path, capsys):
     assert campaign.main(arguments) == 0
     printed = capsys.readouterr().out
     assert "0 crossings" in printed
-    assert printed.count("caught; sound one holds: True") == 3
+    assert printed.count("caught; sound one holds: True") == 6
     results = [json.loads(path.read_text()) for path in tmp_path.glob("*-[0-9].json")]
     assert len(results) == 16
     assert sum(result["attacked"] for result in results) > 50
@@ -27,7 +28,7 @@ def test_nothing_is_crossed_and_planted_claims_are(tmp_path, capsys):
     assert campaign.main(arguments) == 0
     again = capsys.readouterr().out
     assert [line for line in again.splitlines() if line.startswith("steps-3: ")]
-    assert len(again.splitlines()) == 1 + 7
+    assert len(again.splitlines()) == 1 + 10
 
 
 def test_a_crossing_or_a_missed_plant_fails(tmp_path, monkeypatch):

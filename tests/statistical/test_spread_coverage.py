@@ -419,7 +419,7 @@ def test_all_entries_are_covered_at_once_from_end_to_end_and_plain_intervals_do_
             x = np.stack([x, again], axis=1).reshape(-1, at_once, 5)
         cut = pilot_draws * per_draw
         pilot = pilot_of(x[:cut].reshape(cut, -1), cut * 3 // 4)
-        state = EntriesProof.start(pilot, n, alpha, (-size, size), size.shape, vectors)
+        state = EntriesProof.start(pilot, n, alpha, 0.0, (-size, size), size.shape, vectors)
         for part in chunks(x[cut:].reshape(n * per_draw, -1), 70, per_draw):
             state = state.update(part)
         assert state.draws == n

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from functions import rotor
+from functions import on_lattice, rotor
 from scipy import stats
 from scipy.spatial import distance as scipy_distance
 
@@ -51,7 +51,7 @@ def slow(kind, g, x, sigma, key, seed, eps, n_pred, n_cert, n_candidates, delta,
 
     def outputs(stage, n):
         noise = Stream(seed, key, stage).rows(0, n, x.dtype, x.device).normal(x.numel())
-        return g(x + sigma * noise, None).numpy()
+        return g(on_lattice(x + sigma * noise, sigma), None).numpy()
 
     def share_within(center, radius, sample):
         return sum(slow_distance(kind, center, z) <= radius for z in sample) / len(sample)

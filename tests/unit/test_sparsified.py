@@ -5,6 +5,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 import torch
+from functions import on_lattice
 from scipy import stats
 
 import attricert as ac
@@ -59,7 +60,7 @@ def test_everything_against_plain_loops():
     found = smoothing.certify(x[None], k=2, eps=eps, seed=3, sample_ids=["a"])
     counts = [0] * 4
     for row in Stream(3, "a", "main").rows(0, n, x.dtype, x.device).normal(4):
-        sizes = [abs(v) for v in bent((x + sigma * row)[None], None)[0].tolist()]
+        sizes = [abs(v) for v in bent(on_lattice(x + sigma * row, sigma)[None], None)[0].tolist()]
         for i in sorted(range(4), key=lambda i: -sizes[i])[:2]:
             counts[i] += sizes[i] > 0
     np.testing.assert_array_equal(found.maps[0].numpy(), np.array(counts) / n)

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from attricert.attacks.surrogate import Softened
-from attricert.attributions import Attribution, Classifier, differentiable
+from attricert.attributions import Attribution, Classifier, attributions_of, differentiable
 from attricert.bounding import Bound
 from attricert.errors import ArgumentError
 from attricert.noise import Noise
@@ -151,7 +151,7 @@ class _PlainFixedMap(FixedNoiseMap):
 
     def maps(self, inputs: Maps, target: Tensor | None) -> Maps:
         parts = _parts(inputs, target)
-        return torch.cat([self.attribution(x, index).detach().double() for x, index in parts])
+        return torch.cat([attributions_of(self.attribution, x, index).double() for x, index in parts])
 
     def vjp(self, inputs: Maps, target: Tensor | None, weights: Maps, beta: float) -> Maps:
         slopes, done = [], 0
@@ -206,8 +206,8 @@ class _SmoothedFixedMap(FixedNoiseMap):
         parts = []
         for shift in torch.split(shifts, _BATCH):
             noisy = x.detach() + shift.reshape(-1, *x.shape)
-            attributions = self.attribution(noisy, _repeated(target, len(shift)))
-            parts.append(self.bound(attributions.detach().flatten(1).double()))
+            attributions = attributions_of(self.attribution, noisy, _repeated(target, len(shift)))
+            parts.append(self.bound(attributions.flatten(1).double()))
         return torch.cat(parts)
 
 

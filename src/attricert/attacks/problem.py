@@ -13,7 +13,7 @@ from torch import Tensor
 from attricert import checks
 from attricert.arguments import batch
 from attricert.attacks.attacked_map import AttackedMap, FixedNoiseMap, Maps, as_attacked_map
-from attricert.attributions import Classifier, Targets
+from attricert.attributions import Classifier, Targets, scores_of
 from attricert.errors import ArgumentError
 from attricert.streams import Stream, fresh_seed
 
@@ -148,8 +148,7 @@ def problem_of(
 
 
 def _labels(classifier: Classifier, points: Maps) -> Int[Tensor, " n"]:
-    with torch.no_grad():
-        return classifier(points).argmax(dim=1)
+    return scores_of(classifier, points).argmax(dim=1)
 
 
 def unit(maps: Maps) -> Maps:

@@ -5,9 +5,11 @@ from attricert.attributions.base import (
     Attribution,
     Classifier,
     Targets,
+    attributions_of,
     differentiable,
     is_nonnegative,
     model_in_eval,
+    scores_of,
     with_output,
 )
 from attricert.attributions.gradient import InputXGradient, Saliency
@@ -23,10 +25,12 @@ __all__ = [
     "Saliency",
     "Targets",
     "Wrapped",
+    "attributions_of",
     "differentiable",
     "integrate",
     "is_nonnegative",
     "model_in_eval",
+    "scores_of",
     "with_output",
     "wrap",
 ]

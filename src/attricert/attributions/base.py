@@ -18,10 +18,12 @@ __all__ = [
     "Attribution",
     "Classifier",
     "Targets",
+    "attributions_of",
     "differentiable",
     "input_gradient",
     "is_nonnegative",
     "model_in_eval",
+    "scores_of",
     "with_output",
 ]
 
@@ -53,7 +55,7 @@ ATTRIBUTIONS: Registry[Attribution] = Registry("attribution")
 def is_nonnegative(attribution: Attribution) -> bool:
     """Whether the attribution promises that no entry is ever negative (its attribute ``nonnegative``).
 
-    The sampler checks the promise on every draw.
+    The sampler checks the promise on every draw, and takes absolute values: those are what is certified.
     """
     return bool(getattr(attribution, "nonnegative", False))
 
@@ -70,17 +72,31 @@ def model_in_eval(model: nn.Module) -> nn.Module:
     return model
 
 
+def attributions_of(attribution: Attribution, inputs: Float[Tensor, "n *features"], target: Targets) -> Tensor:
+    """Attributions in memory of their own, of a copy of the inputs: whatever is done to that is nobody else's affair.
+
+    Library code calls attributions and classifiers through this and the next three functions only.
+    """
+    attributions = attribution(inputs.clone(), _copied(target))
+    # An attribution may keep the tensor that it returned, and write to it again.
+    return attributions.detach().clone()
+
+
+def scores_of(classifier: Classifier, inputs: Float[Tensor, "n *features"]) -> Tensor:
+    """A classifier's scores, of a copy of the inputs."""
+    with torch.no_grad():
+        return classifier(inputs.clone())
+
+
 def with_output(
     attribution: Attribution, classifier: Classifier, inputs: Float[Tensor, "n *features"], target: Targets
 ) -> tuple[Tensor, Tensor]:
     """Attributions, and the classifier's output: of the same forward pass where the attribution can give it."""
     both = getattr(attribution, "with_output", None)
     if both is not None and getattr(attribution, "model", None) is classifier:
-        attributions, output = both(inputs, target)
-        return attributions, output
-    attributions = attribution(inputs, target)
-    with torch.no_grad():
-        return attributions, classifier(inputs)
+        attributions, output = both(inputs.clone(), _copied(target))
+        return attributions.detach(), output
+    return attributions_of(attribution, inputs, target), scores_of(classifier, inputs)
 
 
 def differentiable(attribution: Attribution, inputs: Float[Tensor, "n *features"], target: Targets) -> Tensor | None:
@@ -92,8 +108,13 @@ def differentiable(attribution: Attribution, inputs: Float[Tensor, "n *features"
     if method is None:
         return None
     with torch.enable_grad():
-        attributions: Tensor = method(inputs, target)
+        # A copy within the graph: gradients reach the inputs, what is done in place does not.
+        attributions: Tensor = method(inputs.clone(), _copied(target))
     return attributions if attributions.requires_grad else None
+
+
+def _copied(target: Targets) -> Targets:
+    return target.clone() if isinstance(target, Tensor) else target
 
 
 def input_gradient(
@@ -105,7 +126,7 @@ def input_gradient(
     """
     with torch.enable_grad():
         leaf = inputs.detach().requires_grad_()
-        output = model(leaf)
+        output = model(leaf.clone())  # whose first operation may be in place
         gradient = torch.autograd.grad(target_output(output, target).sum(), leaf)[0]
     return gradient, output.detach()
 
@@ -114,7 +135,9 @@ def differentiable_gradient(
     model: nn.Module, inputs: Float[Tensor, "n *features"], target: Targets
 ) -> Float[Tensor, "n *features"]:
     """The same gradient with a graph of its own, for inputs that are part of a graph."""
-    gradient: Tensor = torch.autograd.grad(target_output(model(inputs), target).sum(), inputs, create_graph=True)[0]
+    gradient: Tensor = torch.autograd.grad(
+        target_output(model(inputs.clone()), target).sum(), inputs, create_graph=True
+    )[0]
     return gradient
 
 

@@ -262,7 +262,10 @@ def _top_variance(evidence: Evidence) -> Array:
 
 def _distance(evidence: Evidence, place: str, norm: Array, spread: Array) -> Array:
     t = evidence.terms
-    return mean_distance(t.observed_draws, t.share(place), t.max_norm, norm, spread)
+    # Draws as they are computed, which people see, have other moments by so much at the most (theory 5).
+    slipped = 2 * t.max_norm * t.slip
+    norm, spread = np.maximum(norm - slipped, 0.0), spread + 2 * t.max_norm * slipped
+    return mean_distance(t.observed_draws, t.share(place), t.max_norm, norm, spread) + slipped
 
 
 def _turn(displacement: Array, norm: Array) -> Array:

@@ -97,8 +97,10 @@ class Intervals:
 
     def _away(self, second: Array) -> Array:
         """Bernstein's inequality for an average of draws v.g that deviate by at most 2 bound from their mean."""
-        known = np.minimum(second, self.bound**2)
-        return bernstein(self.terms.observed_draws, self.terms.entry_share / 2, known, 2 * self.bound)
+        # Draws as they are computed have other moments by so much at the most (theory 5).
+        slipped = 2 * self.bound * self.terms.slip
+        known = np.minimum(second + 2 * self.bound * slipped, self.bound**2)
+        return bernstein(self.terms.observed_draws, self.terms.entry_share / 2, known, 2 * self.bound) + slipped
 
     def _clipped(self, low: Array, high: Array) -> tuple[Array, Array]:
         lowest = 0.0 if self.nonnegative else -self.bound

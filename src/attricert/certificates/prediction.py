@@ -28,7 +28,7 @@ def radius(terms: Terms, p_lower: Array, share: str = "prediction") -> Array:
     """
     # A third each for p_lower and for either vote.
     observed = terms.observed is not None
-    need = least_for_majority(terms.observed_draws, terms.share(share) / 3) if observed else 0.5
+    need = least_for_majority(terms.observed_draws, terms.share(share) / 3) + terms.slip if observed else 0.5
     shape = (len(p_lower), 1)
     facts = Facts.of_range(-p_lower, np.full(len(p_lower), -1.0), np.zeros(len(p_lower))).flat(shape)
 

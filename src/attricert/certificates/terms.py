@@ -35,6 +35,8 @@ class Terms:
         antithetic: whether draws came in pairs.
         seed: seed of the keyed streams.
         ledger: alpha's shares of all that is proven.
+        lattice: the spacing of the lattice to which noisy inputs are rounded before g sees them; None where they are
+            not, as in version 0.1: then the last bits of a sum can tell x from x~.
         version: library version.
     """
 
@@ -50,6 +52,7 @@ class Terms:
     antithetic: bool
     seed: int
     ledger: Ledger
+    lattice: float | None = None
     version: str = __version__
 
     def __post_init__(self) -> None:
@@ -68,6 +71,13 @@ class Terms:
         Each has a lower bound, an upper bound and a second moment; for observed averages one event more at either end.
         """
         return self.share("entries") / ((3 if self.observed is None else 5) * max(self.ledger.entries, 1))
+
+    @property
+    def slip(self) -> float:
+        """At least the probability that a draw, as computed, is not that of the real sum x + a (theory 5)."""
+        if self.lattice is None:
+            return 0.0
+        return (2 if self.antithetic else 1) * self.noise.slip(self.dimension)
 
     @property
     def guarantee(self) -> str:

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-import torch
 from jsonargparse import ArgumentParser
 
 from attricert import datasets, models
-from attricert.attributions import Saliency
+from attricert.attributions import Saliency, scores_of
 from attricert.bounding import Normalize
 from attricert.cli.arguments import add_options
 from attricert.cli.output import describe, show_json, show_rows, subjects
@@ -52,8 +51,7 @@ def run(**values: Any) -> int:
     options = Options(**values)
     model = models.load(_MODEL)
     data = datasets.load("mnist", split="sample").slice(0, _DIGITS)
-    with torch.no_grad():
-        predicted = model(data.images).argmax(dim=1)
+    predicted = scores_of(model, data.images).argmax(dim=1)
     saliency = Saliency(model)
     # Gaussian noise of the energy of a ball of this radius; entries clipped, so that single features can be certain.
     ball = UniformBall(_RADIUS)

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, final
 
-import torch
 from jsonargparse import ArgumentParser
 
 from attricert import checks
-from attricert.attributions import ATTRIBUTIONS
+from attricert.attributions import ATTRIBUTIONS, scores_of
 from attricert.certificates import Claim
 from attricert.cli.arguments import add_options
 from attricert.cli.output import show_json, show_table
@@ -80,8 +79,7 @@ def run(**values: Any) -> int:
     model = load_model(options.model)
     data = load_data(options.data, options.model)
     data = data.slice(0, min(options.inputs, len(data)))
-    with torch.no_grad():
-        target = model(data.images).argmax(dim=1)
+    target = scores_of(model, data.images).argmax(dim=1)
     found = plan(
         load_attribution(options.attribution, model, parameters),
         data.images,

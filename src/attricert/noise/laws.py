@@ -27,9 +27,24 @@ __all__ = ["NOISES", "Gaussian", "Noise", "UniformBall"]
 
 Array = npt.NDArray[np.float64]
 
+_FINENESS = 256  # lattice steps in a standard deviation, at least; at most twice as many
+_SLIP = 2.0**-34
+
 
 class Noise(ABC):
     """A rotation-invariant noise distribution on R^d, fixed up to one scale."""
+
+    def lattice_step(self, d: int) -> float:
+        """The spacing of the lattice to which x + a is rounded: a power of two, 1/512 to 1/256 of `deviation`."""
+        return 2.0 ** math.floor(math.log2(self.deviation(d) / _FINENESS))
+
+    def slip(self, d: int) -> float:
+        """At least the probability that x + a, computed in float64, is rounded otherwise than the real sum (theory 5).
+
+        Of `sample` this asks that each entry is computed to 2^-45 of the deviation on average, and that the law of an
+        entry (of a pair of entries, where errors depend on both) is about as smooth as a Gaussian's.
+        """
+        return _SLIP * d
 
     @property
     @abstractmethod

@@ -11,9 +11,11 @@ import numpy.typing as npt
 from jaxtyping import Float
 from torch import Tensor
 
+from attricert.bounding import LARGEST, SMALLEST
 from attricert.certificates import Terms
 from attricert.certificates.pieces import EntryBounds, FunctionalBounds, Piece
 from attricert.confidence import excess, stake
+from attricert.errors import ArgumentError
 from attricert.proving.pilot import Pilot
 from attricert.proving.proof import Beginning, Proof, proves
 from attricert.sampling import Columns, Draws
@@ -34,6 +36,8 @@ class EntriesProof(Proof):
         allowance: how far from the center a mean is looked for; what is farther is not claimed.
         bets: for the lower bound, the upper bound and the second moment.
         alpha: probability of failure of each event.
+        mean: m.
+        slip: the probability that a draw is not computed as it should be.
         draws: independent draws seen.
         columns: of v.g - v.m.
     """
@@ -46,6 +50,7 @@ class EntriesProof(Proof):
     bets: tuple[npt.NDArray[np.float64], ...]
     alpha: float
     mean: Float[Tensor, " d"]
+    slip: float
     draws: int = 0
     columns: Columns | None = None
 
@@ -55,6 +60,7 @@ class EntriesProof(Proof):
         pilot: Pilot,
         horizon: int,
         alpha: float,
+        slip: float,
         drawn: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
         shape: tuple[int, ...],
         vectors: Float[Tensor, "r d"] | None = None,
@@ -71,7 +77,7 @@ class EntriesProof(Proof):
             stake(variance, largest - center + allowance, horizon, alpha),
             stake(fourth, farthest, horizon, alpha),
         )
-        return cls(vectors, shape, center, drawn, allowance, bets, alpha, pilot.center)
+        return cls(vectors, shape, center, drawn, allowance, bets, alpha, pilot.center, slip)
 
     def update(self, draws: Draws) -> EntriesProof:
         """After these draws too."""
@@ -92,7 +98,11 @@ class EntriesProof(Proof):
         spread = second + excess(largest * second, largest, self.bets[2], n, alpha)
         smallest, greatest = self.drawn
         farthest = np.maximum(greatest - self.center, self.center - smallest) ** 2
-        ends = np.maximum(self.center + lower, smallest), np.minimum(self.center + upper, greatest)
+        spread, slipped = spread + self.slip * farthest, self.slip * (greatest - smallest)
+        ends = (
+            np.maximum(self.center + lower - slipped, smallest),
+            np.minimum(self.center + upper + slipped, greatest),
+        )
         low_map, high_map, squares, center = (
             value.reshape(self.shape) for value in (*ends, np.minimum(spread, farthest), self.center)
         )
@@ -112,14 +122,25 @@ def _begin(at: Beginning) -> list[Proof]:
     if t.ledger.entries > (0 if functionals is None else len(functionals)):
         every = np.full(t.dimension, t.max_entry)
         drawn = (np.zeros_like(every) if t.nonnegative else -every, every)
-        found.append(EntriesProof.start(at.pilot, at.draws, t.entry_share, drawn, at.shape))
+        found.append(EntriesProof.start(at.pilot, at.draws, t.entry_share, t.slip, drawn, at.shape))
     if functionals is not None:
         sizes, shape = functional_bounds(functionals, t), (len(functionals),)
-        found.append(EntriesProof.start(at.pilot, at.draws, t.entry_share, (-sizes, sizes), shape, functionals))
+        drawn = (-sizes, sizes)
+        found.append(EntriesProof.start(at.pilot, at.draws, t.entry_share, t.slip, drawn, shape, functionals))
     return found
 
 
 def functional_bounds(functionals: Float[Tensor, "r d"], terms: Terms) -> npt.NDArray[np.float64]:
-    """|v.g| is at most ||v||_2 M, and at most ||v||_1 times the bound of an entry; rounded up."""
+    """|v.g| is at most ||v||_2 M, and at most ||v||_1 times the bound of an entry; rounded up.
+
+    Raises:
+        ArgumentError: so small, or so large, that squares of moments would underflow or overflow.
+    """
     two, one = (functionals.norm(p=p, dim=1).cpu().numpy() for p in (2, 1))
-    return np.asarray(np.minimum(two * terms.max_norm, one * terms.max_entry) * (1 + 1e-12))
+    with np.errstate(over="ignore"):
+        sizes = np.asarray(np.minimum(two * terms.max_norm, one * terms.max_entry) * (1 + 1e-12))
+    outside = ~((sizes >= SMALLEST) & (sizes <= LARGEST))
+    if outside.any():
+        rule = f"weights must give values of size {SMALLEST:g} to {LARGEST:g}; rescale them"
+        raise ArgumentError("functionals", f"values up to {float(sizes[outside][0]):.3g}", rule)
+    return sizes

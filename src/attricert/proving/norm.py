@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
@@ -29,33 +29,36 @@ class NormProof(Proof):
         direction: u.
         below: lower bound on u.h.
         above: lower bound on -u.h, where an upper one is asked for.
+        slip: by how much E u.g may be less than for computed draws.
     """
 
     direction: Float[Tensor, " d"]
     below: LowerBound
     above: LowerBound | None
+    slip: float
 
     @classmethod
     def start(cls, pilot: Pilot, terms: Terms, problem: Problem, *, both: bool) -> NormProof:
         """No draws yet."""
         kind = CONFIDENCE_BOUNDS[terms.confidence]
-        return cls(pilot.direction, kind.start(problem), kind.start(problem.mirrored()) if both else None)
+        above = kind.start(problem.mirrored()) if both else None
+        return cls(pilot.direction, kind.start(problem), above, terms.slip * (problem.high - problem.low))
 
     def update(self, draws: Draws) -> NormProof:
         """After these draws too."""
         values = (draws.values @ self.direction).cpu().numpy()
         above = None if self.above is None else self.above.update(-values)
-        return NormProof(self.direction, self.below.update(values), above)
+        return replace(self, below=self.below.update(values), above=above)
 
     @property
     def lower(self) -> float:
         """Lower bound on ||h||."""
-        return max(self.below.lower(), 0.0) * (1 - ROUNDING)
+        return max(self.below.lower() - self.slip, 0.0) * (1 - ROUNDING)
 
     @property
     def upper(self) -> float:
         """Upper bound on u.h; inf where none was asked for."""
-        return float("inf") if self.above is None else -self.above.lower()
+        return float("inf") if self.above is None else -self.above.lower() + self.slip
 
     def pieces(self) -> Mapping[str, Piece]:
         """The norm."""

@@ -27,12 +27,14 @@ class PredictionProof(Proof):
     Args:
         label: the class.
         alpha: probability of failure.
+        slip: the probability that a draw is not computed as it should be.
         hits: draws of that class.
         draws: draws seen.
     """
 
     label: int
     alpha: float
+    slip: float
     hits: int = 0
     draws: int = 0
 
@@ -43,7 +45,7 @@ class PredictionProof(Proof):
             raise AttributeError("there was no classifier")
         votes = pilot.votes[pilot.votes >= 0]
         share = terms.share("prediction") / (1 if terms.observed is None else 3)
-        return cls(int(torch.mode(votes).values) if len(votes) else -1, share)
+        return cls(int(torch.mode(votes).values) if len(votes) else -1, share, terms.slip)
 
     def update(self, draws: Draws) -> PredictionProof:
         """After these draws too."""
@@ -53,7 +55,7 @@ class PredictionProof(Proof):
 
     def pieces(self) -> Mapping[str, Piece]:
         """The class and its probability."""
-        p_lower = lower_proportion(self.hits, self.draws, self.alpha)
+        p_lower = max(lower_proportion(self.hits, self.draws, self.alpha) - self.slip, 0.0)
         return {"prediction": Prediction(np.array(self.label), np.array(p_lower))}
 
 

@@ -57,6 +57,7 @@ class SpreadProof(Proof):
         along: for early stopping, a direction of large spread and a lower bound on the spread there.
         total: sum of the squares along it.
         cone: what is proven of regions, or None.
+        slip: the probability that a draw is not computed as it should be.
     """
 
     center: Float[Tensor, " d"]
@@ -69,6 +70,7 @@ class SpreadProof(Proof):
     along: tuple[Float[Tensor, " d"], LowerBound] | None = None
     total: float = 0.0
     cone: ConeProof | None = None
+    slip: float = 0.0
 
     @staticmethod
     def guess(pilot: Pilot) -> float:
@@ -92,7 +94,7 @@ class SpreadProof(Proof):
             else Gram(_CHUNK, pilot.direction, stretch, cone is not None)
         )
         along = (direction, lower) if both else None
-        return cls(pilot.center, farthest, alpha, bet, scatter, along=along, cone=cone)
+        return cls(pilot.center, farthest, alpha, bet, scatter, along=along, cone=cone, slip=terms.slip)
 
     def update(self, draws: Draws) -> SpreadProof:
         """After these draws too."""
@@ -118,9 +120,10 @@ class SpreadProof(Proof):
     @property
     def upper(self) -> float:
         """Upper bound on lambda, at all draw counts at once."""
-        top = self.scatter.top()
+        top, limit = self.scatter.top(), self.farthest**2
         # (v.q)^4 <= ||q||^2 (v.q)^2; matrices of fourth moments cost more time than draws that gain as much.
-        return upper_mean(top, self.largest * top, self.largest, self.bet, self.draws, self.alpha, self.farthest**2)
+        upper = upper_mean(top, self.largest * top, self.largest, self.bet, self.draws, self.alpha, limit)
+        return min(upper + self.slip * limit, limit)
 
     @property
     def seen(self) -> float:
@@ -205,12 +208,13 @@ class ConeProof:
 
     def pieces_of(self, top_variance: float, scatter: Scatter) -> Mapping[str, Piece]:
         """Cone, and fourth moment where asked for, given a bound on the top variance."""
-        r, n, terms = self.regions, self.moments.count, self.terms
+        r, n, terms, slip = self.regions, self.moments.count, self.terms, self.terms.slip
         # Only the direction of h - m counts, a fixed one: no supremum over directions is needed (theory 5).
         away = bernstein(n, terms.share("drift"), top_variance, 2 * terms.max_norm)
-        drift = (float((self.moments.mean - self.center).norm()) + float(away)) * (1 + ROUNDING)
+        slipped = 2 * terms.max_norm * slip
+        drift = (float((self.moments.mean - self.center).norm()) + float(away) + slipped) * (1 + ROUNDING)
         masses = [
-            upper_proportion(count, n, terms.share("regions") * part)
+            min(upper_proportion(count, n, terms.share("regions") * part) + slip, 1.0)
             for count, part in zip(self.outside, r.shares, strict=True)
         ]
         top, limit, largest = scatter.top_inside(), r.largest_square, self.largest
@@ -218,7 +222,8 @@ class ConeProof:
         fourth = None if self.fourth is None else self.fourth.top(top)
         if fourth is not None:
             squares = min(squares, fourth)
-        variance = upper_mean(top, max(squares, top**2), largest, self.bets[0], n, share, limit)
+        upper = upper_mean(top, max(squares, top**2), largest, self.bets[0], n, share, limit)
+        variance = min(upper + slip * limit, limit)
         cone = Cone(
             center=np.array(r.center),
             drift=np.array(drift),
@@ -233,5 +238,5 @@ class ConeProof:
             # (v.q)^8 is at most ||q||^2 (v.q)^6 and ||q||^4 (v.q)^4.
             squares = max(min(largest * self.fourth.top_sixth(), largest**2 * fourth), fourth**2)
             upper = upper_mean(fourth, squares, largest**2, self.bets[1], n, terms.share("fourth"), limit**2)
-            found["fourth"] = FourthMoment(np.array(upper))
+            found["fourth"] = FourthMoment(np.array(min(upper + slip * limit**2, limit**2)))
         return found

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from attricert import checks
-from attricert.attributions import ATTRIBUTIONS, Attribution
+from attricert.attributions import ATTRIBUTIONS, Attribution, scores_of
 from attricert.bounding import BOUNDS, Bound
 from attricert.certificates import Claim, Observed
 from attricert.errors import ArgumentError, UnknownNameError
@@ -219,8 +219,7 @@ class LoadedConfig:
 
     def scores(self, images: Tensor) -> Tensor:
         """The model's outputs, on the CPU."""
-        with torch.no_grad():
-            parts = [self.model(part.to(self.device)) for part in torch.split(images, 256)]
+        parts = [scores_of(self.model, part.to(self.device)) for part in torch.split(images, 256)]
         return torch.cat(parts).cpu()
 
     def smoothed(self, scores: Tensor) -> SmoothedAttribution:

@@ -148,9 +148,7 @@ def certify(
     with store.writing(shard.name), terminable():
         if retry_failed:
             store.drop_failed(shard.has)
-        known = terms(store)
-        ledger = None if known is None else known.ledger
-        job = Job(store.manifest.config, store.manifest.weights_sha256, max(asked.cosine, default=0.9), ledger)
+        job = Job(store.manifest.config, store.manifest.weights_sha256, max(asked.cosine, default=0.9), terms(store))
         return _finish(store, items, tuple(first.image.shape), executor, shard, job, on_progress)
 
 

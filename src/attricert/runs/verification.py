@@ -166,7 +166,7 @@ def _again(store: Store, sample: int, chance: random.Random, *, same: bool) -> I
     other = manifest if same else manifest.with_seed(chance.getrandbits(62))
     with limited_threads(manifest.config.threads):
         known = terms(store)
-        worker = Worker(Job(other.config, manifest.weights_sha256, 0.9, None if known is None else known.ledger))
+        worker = Worker(Job(other.config, manifest.weights_sha256, 0.9, known))
         for row in stream(store, chosen):
             for problem in _sampled_again(row, items, worker, same=same):
                 yield f"{row.facts['id']}: {problem}"

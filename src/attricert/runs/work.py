@@ -12,8 +12,8 @@ from typing import final
 import threadpoolctl
 import torch
 
-from attricert.certificates import Certificate, Ledger
-from attricert.errors import ArgumentError, AttributionWarning, IntegrityError, ModelModeWarning
+from attricert.certificates import Certificate, Terms
+from attricert.errors import ArgumentError, AttributionWarning, InPlaceWarning, IntegrityError, ModelModeWarning
 from attricert.options import Options
 from attricert.runs.config import Config, LoadedConfig
 from attricert.runs.manifest import model_digest
@@ -34,13 +34,13 @@ class Job:
         config: seed included.
         weights: fingerprint that the worker's own copy of the model must have.
         cosine: threshold whose certified eps is shown as draws come in.
-        ledger: what is proven, at which shares of alpha, where rows of this run are there to say so.
+        terms: of rows of this run, where there are any: what is proven, at which shares of alpha.
     """
 
     config: Config
     weights: str
     cosine: float
-    ledger: Ledger | None = None
+    terms: Terms | None = None
 
 
 @final
@@ -88,7 +88,7 @@ class Worker:
                     self._setting,
                     unit,
                     self._job.config.options(),
-                    self._job.ledger,
+                    self._job.terms,
                     self._throttled(unit, on_progress),
                 )
         except Exception as error:
@@ -114,6 +114,7 @@ def dry_run(setting: LoadedConfig, unit: Unit) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AttributionWarning)
+            warnings.simplefilter("always", InPlaceWarning)
             options = setting.config.options()
             options = replace(options, n_samples=min(options.n_samples, _DRY_RUN))
             _certified(setting, unit, options, None, None)
@@ -124,7 +125,7 @@ def dry_run(setting: LoadedConfig, unit: Unit) -> None:
 
 
 def _certified(
-    setting: LoadedConfig, unit: Unit, options: Options, ledger: Ledger | None, on_draws: DrawsCallback | None
+    setting: LoadedConfig, unit: Unit, options: Options, like: Terms | None, on_draws: DrawsCallback | None
 ) -> Row:
     c = setting.config
     images = unit.image[None].to(setting.device)
@@ -143,7 +144,7 @@ def _certified(
         functionals=setting.functionals,
         sample_ids=[unit.id],
         on_draws=on_draws,
-        ledger=ledger,
+        like=like,
     )
     return Row.certified(unit, int(predicted[0]), int(target[0]), certificate, keep=keep)
 

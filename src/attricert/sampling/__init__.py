@@ -3,7 +3,20 @@
 from attricert.sampling.batching import BatchSize
 from attricert.sampling.columns import Columns
 from attricert.sampling.fourth import CenteredFourth
+from attricert.sampling.lattice import check_precision
+from attricert.sampling.preflight import preflight
 from attricert.sampling.sampler import Draws, Sampler
 from attricert.sampling.scatter import Exact, Gram, Scatter
 
-__all__ = ["BatchSize", "CenteredFourth", "Columns", "Draws", "Exact", "Gram", "Sampler", "Scatter"]
+__all__ = [
+    "BatchSize",
+    "CenteredFourth",
+    "Columns",
+    "Draws",
+    "Exact",
+    "Gram",
+    "Sampler",
+    "Scatter",
+    "check_precision",
+    "preflight",
+]

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import final
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from attricert import datasets, models
+from attricert.attributions import scores_of
 from attricert.lab.experiments.bench import Measurement
 
 __all__ = ["Subject", "slices", "subject"]
@@ -38,8 +38,7 @@ def subject(job: Measurement) -> Subject:
     """Load what a measurement is of."""
     model, data = _model(job.model), datasets.parse(job.data)
     inputs = data.images[:1]
-    with torch.no_grad():
-        target = model(inputs).argmax(dim=1)
+    target = scores_of(model, inputs).argmax(dim=1)
     return Subject(model, inputs, target, data.ids[0])
 
 
