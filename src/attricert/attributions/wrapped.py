@@ -49,8 +49,8 @@ def wrap(attribution: Any, *, numpy: bool = False, nonnegative: bool = False) ->
             ``attribute(inputs, target=...)``, returning a tensor or an array of the inputs' shape. It must be
             deterministic, and treat each row of the batch by itself.
         numpy: hand over NumPy arrays instead of tensors.
-        nonnegative: promise that no entry is ever negative. Makes the certificate sharper by sqrt(2); the
-            promise is checked on every draw.
+        nonnegative: promise that no entry is ever negative. Makes the certificate sharper by sqrt(2); absolute values
+            are certified, and a negative entry that is seen is an error.
     """
     if hasattr(attribution, "attribute"):
         model = getattr(attribution, "forward_func", None)

@@ -28,7 +28,7 @@ __all__ = ["NOISES", "Gaussian", "Noise", "UniformBall"]
 Array = npt.NDArray[np.float64]
 
 _FINENESS = 256  # lattice steps in a standard deviation, at least; at most twice as many
-_SLIP = 2.0**-34
+_SLIP = 2.0**-32
 
 
 class Noise(ABC):
