@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import math
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -11,15 +10,16 @@ import numpy.typing as npt
 
 from attricert.errors import ArgumentError, UnknownNameError
 
-__all__ = ["count", "extra", "fraction", "known", "nonnegative_values", "open_fractions", "positive"]
+__all__ = ["count", "extra", "flag", "fraction", "known", "nonnegative_values", "open_fractions", "positive", "text"]
 
 _NUMBER = (int, float, np.integer, np.floating)
+_LARGEST = np.finfo(np.float64).max
 Rule = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.bool_]]
 
 
 def positive(name: str, value: object) -> float:
     """A finite number > 0."""
-    if isinstance(value, _NUMBER) and not isinstance(value, bool) and math.isfinite(value) and value > 0:
+    if isinstance(value, _NUMBER) and not isinstance(value, bool) and 0 < value <= _LARGEST:
         return float(value)
     raise ArgumentError(name, value, "must be a finite number > 0")
 
@@ -31,11 +31,31 @@ def fraction(name: str, value: object) -> float:
     raise ArgumentError(name, value, "must be > 0 and < 1")
 
 
-def count(name: str, value: object, at_least: int) -> int:
-    """An integer not below ``at_least``."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < at_least:
-        raise ArgumentError(name, value, f"must be an integer >= {at_least}")
-    return int(value)
+def count(name: str, value: object, at_least: int, at_most: int | None = None) -> int:
+    """An integer not below ``at_least``, nor above ``at_most``."""
+    if (
+        isinstance(value, (int, np.integer))
+        and not isinstance(value, bool)
+        and at_least <= value
+        and (at_most is None or value <= at_most)
+    ):
+        return int(value)
+    most = "" if at_most is None else f" and <= {at_most}"
+    raise ArgumentError(name, value, f"must be an integer >= {at_least}{most}")
+
+
+def flag(name: str, value: object) -> bool:
+    """True or False."""
+    if not isinstance(value, bool):
+        raise ArgumentError(name, value, "must be True or False")
+    return value
+
+
+def text(name: str, value: object) -> str:
+    """A string."""
+    if not isinstance(value, str):
+        raise ArgumentError(name, value, "must be text")
+    return value
 
 
 def known(name: str, value: str, options: Iterable[str]) -> str:
