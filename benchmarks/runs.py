@@ -16,7 +16,7 @@ from unittest import mock
 from attricert import runs
 from attricert.runs.results import gather
 from attricert.runs.rows import Row
-from attricert.runs.store import Part
+from attricert.runs.parts import Part
 
 CONFIG = runs.Config(
     "mnist-standard", "mnist:sample[0:100]", noise="gaussian", parameters={"sigma": 0.125}, n_samples=10_000, seed=0
@@ -66,7 +66,7 @@ def offline() -> float:
             numbers = range(start, min(start + 64, ROWS))
             norms = {i: facts["norm.lower"] * (0.5 + i / 2 / ROWS) for i in numbers}
             rows = [Row({**facts, "id": str(i), "position": i, "norm.lower": norm}) for i, norm in norms.items()]
-            Part(many.folder / "parts" / f"0000-of-0001-{start // 64:06d}.parquet").write(rows, many.manifest.digest)
+            Part(many.folder / "parts" / f"0000-of-0001-{start // 64:06d}.parquet", many.manifest).write(rows)
         begun = time.perf_counter()
         runs.certificates(many, runs.Asked((0.01, 0.02), (0.9,)))
         return time.perf_counter() - begun

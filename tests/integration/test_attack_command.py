@@ -68,7 +68,7 @@ def test_a_false_claim_fails_with_exit_1(capsys):
         }
         for row in part.rows()
     ]
-    part.write([Row(facts) for facts in forged], store.manifest.digest)
+    part.write([Row(facts) for facts in forged])
     assert main([*ATTACK, "--eps", "0.8"]) == 1
     assert capsys.readouterr().out.count("CLAIM FAILED: mnist:test:") == 2
     assert all(row["crossed"] for row in pq.read_table("run/attack.parquet").to_pylist())

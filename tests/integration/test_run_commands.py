@@ -14,6 +14,7 @@ import attricert as ac
 from attricert import runs
 from attricert.cli.display import displaying
 from attricert.cli.main import main
+from attricert.runs.results import gather
 from attricert.runs.rows import Row
 from attricert.runs.work import Progress
 
@@ -134,15 +135,16 @@ def forge(run, change, honest_digest):
     rows = part.rows()
     if honest_digest:
         facts = {name: value for name, value in rows[0].facts.items() if name != "digest"}
-        part.write([Row({**facts, **change}, rows[0].arrays), *rows[1:]], store.manifest.digest)
+        part.write([Row({**facts, **change}, rows[0].arrays), *rows[1:]])
     else:
-        table = part.table().to_pylist()
-        table[0].update(change)
-        pq.write_table(pa.Table.from_pylist(table, schema=part.table().schema), part.path)
+        table = pq.read_table(part.path)
+        facts = table.to_pylist()
+        facts[0].update(change)
+        pq.write_table(pa.Table.from_pylist(facts, schema=table.schema), part.path)
 
 
 def terms_of(run):
-    return runs.Store.open(run).table()["terms"][0].as_py()
+    return gather(runs.Store.open(run))[0].facts["terms"]
 
 
 def edit(path, change):
@@ -331,7 +333,7 @@ def test_a_run_of_version_0_1_is_verified(old, capsys):
 def test_a_run_of_version_0_1_is_gone_on_with(old, capsys):
     before = runs.load("run")
     (part,) = old.parts()
-    part.write(part.rows()[1:], old.manifest.digest)
+    part.write(part.rows()[1:])
     assert main(["certify", "--out", "run"]) == 0
     assert sorted(("statement" in row.facts) for part in old.parts() for row in part.rows()) == [False, True]
     after = runs.load("run")
