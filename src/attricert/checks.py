@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Iterable
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 import numpy as np
 import numpy.typing as npt
 
 from attricert.errors import ArgumentError, UnknownNameError
 
-__all__ = ["count", "extra", "flag", "fraction", "known", "nonnegative_values", "open_fractions", "positive", "text"]
+__all__ = [
+    "count",
+    "extra",
+    "flag",
+    "fraction",
+    "known",
+    "nonnegative_values",
+    "open_fractions",
+    "positive",
+    "text",
+    "typed",
+]
 
 _NUMBER = (int, float, np.integer, np.floating)
 _LARGEST = np.finfo(np.float64).max
@@ -42,6 +55,23 @@ def count(name: str, value: object, at_least: int, at_most: int | None = None) -
         return int(value)
     most = "" if at_most is None else f" and <= {at_most}"
     raise ArgumentError(name, value, f"must be an integer >= {at_least}{most}")
+
+
+def typed(name: str, value: object, hint: Any) -> None:
+    """A value of a plain type, as annotations say it: bool, int, float, str, None, unions and tuples of these."""
+    if not _fits(value, hint):
+        raise ArgumentError(name, value, f"must be {getattr(hint, '__name__', None) or hint}")
+
+
+def _fits(value: object, hint: Any) -> bool:
+    if get_origin(hint) in (Union, UnionType):
+        return any(_fits(value, part) for part in get_args(hint))
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    if get_origin(hint) is tuple:
+        return isinstance(value, (list, tuple)) and all(_fits(one, get_args(hint)[0]) for one in value)
+    kinds: dict[Any, tuple[type, ...]] = {int: (int, np.integer), float: _NUMBER, str: (str,), NoneType: (NoneType,)}
+    return isinstance(value, bool) == (hint is bool) and (hint is bool or isinstance(value, kinds[hint]))
 
 
 def flag(name: str, value: object) -> bool:
