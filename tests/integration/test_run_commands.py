@@ -199,7 +199,11 @@ TAMPERING = {
         "mnist:test:0: its digest is not",
     ),
     "maps": (maps_edit, "digests of rows", "mnist:test:0: its digest is not"),
-    "results": (results_edit, "certificates from evidence", "results.parquet, mnist:test:2: max_eps_cosine_0.9 do not follow"),
+    "results": (
+        results_edit,
+        "certificates from evidence",
+        "results.parquet, mnist:test:2: max_eps_cosine_0.9 do not follow",
+    ),
     "missing result": (drop_row, "certificates from evidence", "results.parquet has 3 rows, the evidence 4"),
     "missing row": (
         lambda run: rewrite(run, lambda rows: rows[1:]),

@@ -77,6 +77,8 @@ class Part:
         arrays = {f"{row.facts['position']}.{name}": array for row in rows for name, array in row.arrays.items()}
         if arrays:
             write_atomically(self.maps, save({key: np.ascontiguousarray(value) for key, value in arrays.items()}))
+        else:
+            self.maps.unlink(missing_ok=True)  # of a part that was never finished
         # A row that was stored before keeps its digest: whoever changed it must not get it renewed by a copy.
         facts = [{"digest": row.digest(self.manifest.digest), **row.facts} for row in rows]
         table = pa.Table.from_pylist(facts, schema=schema_of(rows))
