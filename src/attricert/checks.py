@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 _NUMBER = (int, float, np.integer, np.floating)
-_LARGEST = np.finfo(np.float64).max
+_LARGEST = float(np.finfo(np.float64).max)
 Rule = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.bool_]]
 
 

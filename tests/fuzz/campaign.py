@@ -432,7 +432,8 @@ def read(chance, kind, run, folder, original, clean, forging):
 def campaign(files, seed, progress=lambda *_: None):
     """So many files; what became of them, by kind."""
     counts = Counter()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
         (Path(folder) / "clean").mkdir()
         materials, certificates = make(Path(folder) / "clean")
         here = os.getcwd()

@@ -199,7 +199,7 @@ class Cone(Piece):
     )
     center: Array = column(NUMBER, 0)
     drift: Array = column(NUMBER, 0)
-    stretch: Array = column(NUMBER, 1)
+    stretch: Array = column(NUMBER, 1, 1e6)
     variance: Array = column(NUMBER, 0)
     along: Array = column(NUMBERS, 0)
     across: Array = column(NUMBERS, 0)
@@ -256,7 +256,7 @@ class FunctionalBounds(Piece):
     high: Array = column(NUMBERS)
     second: Array = column(NUMBERS, 0)
     center: Array = column(NUMBERS, optional=True)
-    bound: Array = column(SHARED, 0)
+    bound: Array = column(SHARED, 0, 1e150)
 
 
 @final
