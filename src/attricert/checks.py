@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import math
 from collections.abc import Callable, Iterable
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -26,14 +28,16 @@ __all__ = [
 ]
 
 _NUMBER = (int, float, np.integer, np.floating)
-_LARGEST = float(np.finfo(np.float64).max)
 Rule = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.bool_]]
 
 
 def positive(name: str, value: object) -> float:
     """A finite number > 0."""
-    if isinstance(value, _NUMBER) and not isinstance(value, bool) and 0 < value <= _LARGEST:
-        return float(value)
+    if isinstance(value, _NUMBER) and not isinstance(value, bool):
+        with contextlib.suppress(OverflowError):  # an integer beyond all floats
+            number = float(value)
+            if math.isfinite(number) and number > 0:
+                return number
     raise ArgumentError(name, value, "must be a finite number > 0")
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "read_regular",
     "read_tensors",
     "refuse_link",
+    "refuse_special",
     "sha256",
     "write_atomically",
 ]
@@ -80,7 +81,7 @@ def read_regular(path: Path, most: int | None = None) -> bytes:
         OSError: it cannot be opened.
         IntegrityError: it is something else, or larger.
     """
-    refuse_link(path)
+    refuse_special(path)
     with os.fdopen(os.open(path, os.O_RDONLY | _CAREFUL), "rb") as file:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode):
@@ -97,7 +98,7 @@ def append_regular(path: Path, content: bytes) -> None:
         OSError: it cannot be opened.
         IntegrityError: it is something else.
     """
-    refuse_link(path)
+    refuse_special(path)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _CAREFUL, 0o644), "ab") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise IntegrityError(f"{path}: is not a regular file")
@@ -112,6 +113,17 @@ def refuse_link(path: Path) -> None:
     """
     if path.is_symlink():
         raise IntegrityError(f"{path}: is a link, which is not followed")
+
+
+def refuse_special(path: Path) -> None:
+    """What is there and no file.
+
+    Raises:
+        IntegrityError: it is a link, a folder, a pipe, a device.
+    """
+    refuse_link(path)
+    if path.exists() and not path.is_file():
+        raise IntegrityError(f"{path}: is not a regular file")
 
 
 # Where the system has them: a link that takes the path's place fails, and a pipe does not wait.

@@ -103,5 +103,5 @@ def evidence(statement: str, arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[Te
     found = {NAMES[name]: array for name, array in arrays.items() if name in NAMES}
     for name in UNKNOWN:
         if (like := found.get(f"{name.partition('.')[0]}.low")) is not None:
-            found[name] = np.full_like(like, np.nan)
+            found[name] = np.full(like.shape, np.nan)
     return terms(statement, 0 if bound is None else bound.size), found

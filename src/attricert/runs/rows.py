@@ -220,7 +220,9 @@ def check_facts(facts: Mapping[str, Any], inputs: int, path: str) -> None:
 def _terms_text(facts: Mapping[str, Sequence[Any]]) -> str:
     """The text of the terms of certified rows, at least one, from columns."""
     texts = set(facts["statement" if "statement" in facts else "terms"])
-    if len(texts) != 1 or None in texts:
+    if None in texts:
+        raise IntegrityError("terms: a row has none")
+    if len(texts) != 1:
         raise IntegrityError(f"rows have {len(texts)} different terms; those of a run have the same")
     return str(texts.pop())
 

@@ -20,7 +20,7 @@ import yaml
 
 from attricert.datasets import Dataset
 from attricert.errors import ArgumentError, IntegrityError
-from attricert.files import append_regular, create, read_regular, refuse_link, write_atomically
+from attricert.files import append_regular, create, read_regular, refuse_link, refuse_special, write_atomically
 from attricert.runs.asked import Asked
 from attricert.runs.config import Config
 from attricert.runs.loading import load_items
@@ -149,7 +149,7 @@ class Store:
     def writing(self, shard: str) -> Iterator[None]:
         """Keep other processes from working on the same shard of this run."""
         path = self.folder / f"{_LOCK}{shard}"
-        _refuse_special(path)
+        refuse_special(path)
         lock = filelock.FileLock(path, timeout=0)
         try:
             with lock:
@@ -161,7 +161,7 @@ class Store:
         """Shards that a process on this machine is working on."""
         found = []
         for path in sorted(self.folder.glob(f"{_LOCK}*")):
-            _refuse_special(path)
+            refuse_special(path)
             try:
                 with filelock.FileLock(path, timeout=0):
                     pass
@@ -203,16 +203,9 @@ class Store:
         for path in [*named, *self.folder.glob(f"{_LOCK}*"), *(one for place in inside for one in place.iterdir())]:
             try:
                 if path.is_symlink() or not path.is_dir():
-                    _refuse_special(path)
+                    refuse_special(path)
             except IntegrityError as error:
                 yield str(error)
-
-
-def _refuse_special(path: Path) -> None:
-    """Refuse what is there and no file of its own."""
-    refuse_link(path)
-    if path.exists() and not path.is_file():
-        raise IntegrityError(f"{path}: is not a regular file")
 
 
 def _text(content: bytes, path: Path) -> str:
