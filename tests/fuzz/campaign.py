@@ -96,7 +96,10 @@ def impossible(e):
             c = e.cone
             along, across, outside = (a[i].tolist() for a in (c.along, c.across, c.outside))
             need("lengths", len(along) == len(across) == len(outside) > 0)
-            need("center", 0 <= c.center[i] <= m * (1 + room) and 1 <= c.stretch[i] < 1e300 and 0 <= c.drift[i] < 1e300)
+            need(
+                "center",
+                0 <= c.center[i] <= m * (1 + room) and 1 <= c.stretch[i] < 1e300 and 0 <= c.drift[i] <= 2e4 * m,
+            )
             need("along", along == sorted(along, reverse=True) and min(along) >= 0 and max(along) <= m * (1 + room))
             need("across", across == sorted(across) and min(across) >= 0 and max(across) <= m * (1 + room))
             need("outside", all(0 <= x <= 1 for x in outside) and max(np.diff(outside), default=-1) <= room)

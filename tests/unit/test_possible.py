@@ -60,7 +60,7 @@ FORGED = {
     "top_variance.upper": [[1.97], [-1e-9], [np.nan], [[0.2]]],
     "top_variance.max_deviation": [[0.9], [2.1], [np.inf]],
     "cone.center": [[1.1], [-0.1]],
-    "cone.drift": [[-1e-9], [np.nan]],
+    "cone.drift": [[-1e-9], [np.nan], [1e5]],
     "cone.stretch": [[0.5], [np.inf]],
     "cone.variance": [[1.7], [np.nan]],
     "cone.along": [[[0.1, 0.3]], [[1.2, 0.1]], [[0.3, -0.1]], [[0.3]], [[0.3, 0.2, 0.1]]],

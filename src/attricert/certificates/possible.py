@@ -38,6 +38,7 @@ OUTCOMES = ("", "proven", "refuted", "open")
 """Of an early stop; empty where there was none."""
 
 _ROOM = 1 + 1e-9  # relative; for the rounding of draws, of their sums and of the bounds
+_DRIFT = 1e4  # of M; 2 M and Bernstein's width, which alpha and few draws make large, but not so large
 _AXES = {NUMBER: 1, COUNT: 1, NUMBERS: 2, SHARED: 1}
 
 Array = npt.NDArray[Any]
@@ -143,6 +144,7 @@ def _cone(c: Cone, t: Terms, fourth: FourthMoment | None) -> Iterator[Rule]:
     yield "cone.center", c.center, c.center <= m * _ROOM, f"at most {m!r}"
     yield "cone.along", c.along, c.along <= m * _ROOM, f"at most {m!r}"
     yield "cone.across", c.across, c.across <= m * _ROOM, f"at most {m!r}"
+    yield "cone.drift", c.drift, c.drift <= _DRIFT * m, f"at most {_DRIFT * m!r}"
     for name, steps, slack in (
         ("cone.along", -np.diff(c.along), room),
         ("cone.across", np.diff(c.across), room),

@@ -92,9 +92,9 @@ def _grouped(rows: Iterable[Row], entries: bool) -> Iterator[list[Row]]:
     yield from groups.values()
 
 
-def terms(store: Store, problems: list[str] | None = None) -> Terms | None:
+def terms(store: Store) -> Terms | None:
     """The terms of the run's claims; None while nothing is certified."""
-    first = next((row for row in stream(store, problems=problems) if row.facts["status"] == CERTIFIED), None)
+    first = next((row for row in stream(store) if row.facts["status"] == CERTIFIED), None)
     return None if first is None else evidence_of_rows([first]).terms
 
 

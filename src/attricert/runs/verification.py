@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from attricert._version import __version__
-from attricert.certificates import Evidence
+from attricert.certificates import Evidence, Terms
 from attricert.certificates.legacy import UNKNOWN
 from attricert.certificates.pieces import Cone
 from attricert.datasets import Dataset
@@ -27,7 +27,7 @@ from attricert.runs.config import Config, LoadedConfig
 from attricert.runs.loading import load_array
 from attricert.runs.manifest import code_fingerprint, model_digest
 from attricert.runs.parts import read_table
-from attricert.runs.results import certificates, stream, terms
+from attricert.runs.results import certificates, stream
 from attricert.runs.rows import CERTIFIED, Row, Unit, evidence_of_rows
 from attricert.runs.store import CONFIG, RESULTS, Store
 from attricert.runs.work import Job, Worker, limited_threads
@@ -125,6 +125,8 @@ class _Checking:
         self._store, self._sample, self._chance, self._trusted = store, sample, chance, trust_code
         self._rows: dict[int, Mapping[str, Any]] = {}
         self._damage: list[str] = []
+        self._terms: Terms | None = None
+        self._legacy = False
         self._same_code = False
 
     def run(self, on_message: Callable[[str], None]) -> Iterator[Check]:
@@ -161,6 +163,9 @@ class _Checking:
     def _digests(self) -> Iterator[str]:
         for row in stream(self._store, problems=self._damage):
             self._rows[row.facts["position"]] = {name: row.facts.get(name) for name in ("id", "status", "input")}
+            self._legacy |= row.legacy
+            if self._terms is None and row.facts["status"] == CERTIFIED:
+                self._terms = evidence_of_rows([row]).terms
         yield from self._damage
 
     def _complete(self) -> Iterator[str]:
@@ -173,16 +178,16 @@ class _Checking:
         if not os.path.lexists(path):
             return
         table = read_table(path, self._store.manifest.inputs)
-        if len(set(table.column_names)) < len(table.column_names) or "id" not in table.column_names:
+        fields = [(field.name, field.type) for field in table.schema]
+        if len(dict(fields)) < len(fields) or ("id", pa.string()) not in fields:
             yield f"{path}: does not have the columns of results"
             return
         again = {row["id"]: row for row in certificates(self._store, _asked(table, path), problems=[])}
         if len(again) != len(table) and not self._damage:
             yield f"{RESULTS} has {len(table)} rows, the evidence {len(again)}"
             return
-        old = any(row.legacy for row in stream(self._store, problems=[]))
-        known = terms(self._store, problems=[])
-        unread = (COSINE, MAX_EPS, "joint_") if known is not None and "moments" in known.ledger else ()
+        old, ledger = self._legacy, None if self._terms is None else self._terms.ledger
+        unread = (COSINE, MAX_EPS, "joint_") if ledger is not None and "moments" in ledger else ()
         for theirs in table.to_pylist():
             mine = again.get(theirs["id"], {})
             if not mine and self._damage:
@@ -243,8 +248,7 @@ class _Checking:
         chosen = set(self._chance.sample(positions, min(self._sample, len(positions))))
         other = manifest if same else manifest.with_seed(self._chance.getrandbits(62))
         with limited_threads(manifest.config.threads):
-            known = terms(self._store, problems=[])
-            ledger = None if known is None else known.ledger
+            ledger = None if self._terms is None else self._terms.ledger
             worker = Worker(Job(other.config, manifest.weights_sha256, manifest.code_sha256, 0.9, ledger))
             for row in stream(self._store, chosen, problems=[]):
                 for problem in _sampled_again(row, items, worker, same=same):
