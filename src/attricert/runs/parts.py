@@ -59,7 +59,7 @@ class Part:
             facts = self._facts()
             arrays = self._arrays(facts)
         except (IntegrityError, OSError) as error:
-            return [], [str(error) if str(self.path.parent.parent) in str(error) else f"{self.path}: {error}"]
+            return [], [str(error)]
         wanted = [f for f in facts if positions is None or f["position"] in positions]
         rows, problems = [], []
         for row in (Row(f, arrays.get(f["position"], {})) for f in wanted):
