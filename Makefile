@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test lint format bench soundness coverage faults reproduce train clean
+.PHONY: help demo test lint format bench soundness coverage faults fuzz reproduce train clean
 help:            ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
 
@@ -41,6 +41,9 @@ coverage: $(READY)   ## all claims of an input at once, in 2,000 trials; some mi
 faults: $(READY) ## kill workers of a real run, and the run itself, at random; in runs/faults/
 	rm -rf runs/faults
 	$(BIN)/python tests/faults/campaign.py runs/faults
+
+fuzz: $(READY)   ## damage and forge 10,000 files of every format; some minutes
+	PYTHONPATH=tests $(BIN)/python tests/fuzz/campaign.py
 
 reproduce: $(READY)  ## a small part of each of the paper's tables, in runs/reproduce-quick/; full: attricert reproduce all
 	$(BIN)/attricert reproduce all --quick --workers 2

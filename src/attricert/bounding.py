@@ -11,13 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from attricert import checks
-from attricert.errors import ArgumentError
 from attricert.registry import Registry
 
-__all__ = ["BOUNDS", "LARGEST", "SMALLEST", "Bound", "Clip", "Normalize"]
-
-SMALLEST, LARGEST = 1e-60, 1e60
-"""Of what is bounded: its fourth powers and squares of squares stay within float64."""
+__all__ = ["BOUNDS", "Bound", "Clip", "Normalize"]
 
 # Below TINY the square of an entry underflows and a computed norm may be too small; above HUGE it overflows.
 _TINY, _HUGE = 1e-140, 1e140
@@ -38,10 +34,9 @@ class Bound(ABC):
     max_entry: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("max_norm", "max_entry"):
-            value = getattr(self, name)
-            if value is not None and not SMALLEST <= checks.positive(name, value) <= LARGEST:
-                raise ArgumentError(name, value, f"must be from {SMALLEST:g} to {LARGEST:g}; rescale the attribution")
+        checks.size("max_norm", self.max_norm)
+        if self.max_entry is not None:
+            checks.size("max_entry", self.max_entry)
 
     @property
     def entry_bound(self) -> float:

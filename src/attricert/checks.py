@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import math
 from collections.abc import Callable, Iterable
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 import numpy as np
 import numpy.typing as npt
 
 from attricert.errors import ArgumentError, UnknownNameError
 
-__all__ = ["count", "extra", "fraction", "known", "nonnegative_values", "open_fractions", "positive"]
+__all__ = [
+    "LARGEST",
+    "SMALLEST",
+    "count",
+    "extra",
+    "flag",
+    "fraction",
+    "known",
+    "nonnegative_values",
+    "open_fractions",
+    "positive",
+    "size",
+    "text",
+    "typed",
+]
+
+SMALLEST, LARGEST = 1e-60, 1e60
+"""Of what is bounded: squares of squares stay within float64."""
 
 _NUMBER = (int, float, np.integer, np.floating)
 Rule = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.bool_]]
@@ -19,9 +39,19 @@ Rule = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.bool_]]
 
 def positive(name: str, value: object) -> float:
     """A finite number > 0."""
-    if isinstance(value, _NUMBER) and not isinstance(value, bool) and math.isfinite(value) and value > 0:
-        return float(value)
+    if isinstance(value, _NUMBER) and not isinstance(value, bool):
+        with contextlib.suppress(OverflowError):  # an integer beyond all floats
+            number = float(value)
+            if math.isfinite(number) and number > 0:
+                return number
     raise ArgumentError(name, value, "must be a finite number > 0")
+
+
+def size(name: str, value: object) -> float:
+    """A number from 1e-60 to 1e60."""
+    if SMALLEST <= positive(name, value) <= LARGEST:
+        return float(value)  # type: ignore[arg-type]
+    raise ArgumentError(name, value, f"must be from {SMALLEST:g} to {LARGEST:g}; rescale the attribution")
 
 
 def fraction(name: str, value: object) -> float:
@@ -31,11 +61,48 @@ def fraction(name: str, value: object) -> float:
     raise ArgumentError(name, value, "must be > 0 and < 1")
 
 
-def count(name: str, value: object, at_least: int) -> int:
-    """An integer not below ``at_least``."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < at_least:
-        raise ArgumentError(name, value, f"must be an integer >= {at_least}")
-    return int(value)
+def count(name: str, value: object, at_least: int, at_most: int | None = None) -> int:
+    """An integer not below ``at_least``, nor above ``at_most``."""
+    if (
+        isinstance(value, (int, np.integer))
+        and not isinstance(value, bool)
+        and at_least <= value
+        and (at_most is None or value <= at_most)
+    ):
+        return int(value)
+    most = "" if at_most is None else f" and <= {at_most}"
+    raise ArgumentError(name, value, f"must be an integer >= {at_least}{most}")
+
+
+def typed(name: str, value: object, hint: Any) -> None:
+    """A value of a plain type, as annotations say it: bool, int, float, str, None, unions and tuples of these."""
+    if not _fits(value, hint):
+        raise ArgumentError(name, value, f"must be {getattr(hint, '__name__', None) or hint}")
+
+
+def _fits(value: object, hint: Any) -> bool:
+    if get_origin(hint) in (Union, UnionType):
+        return any(_fits(value, part) for part in get_args(hint))
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    if get_origin(hint) is tuple:
+        return isinstance(value, (list, tuple)) and all(_fits(one, get_args(hint)[0]) for one in value)
+    kinds: dict[Any, tuple[type, ...]] = {int: (int, np.integer), float: _NUMBER, str: (str,), NoneType: (NoneType,)}
+    return isinstance(value, bool) == (hint is bool) and (hint is bool or isinstance(value, kinds[hint]))
+
+
+def flag(name: str, value: object) -> bool:
+    """True or False."""
+    if not isinstance(value, bool):
+        raise ArgumentError(name, value, "must be True or False")
+    return value
+
+
+def text(name: str, value: object) -> str:
+    """A string."""
+    if not isinstance(value, str):
+        raise ArgumentError(name, value, "must be text")
+    return value
 
 
 def known(name: str, value: str, options: Iterable[str]) -> str:

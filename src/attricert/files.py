@@ -1,18 +1,41 @@
-"""Writing files so that a reader sees the old one or the new one, never a part; reading what others have written."""
+"""Writing files so that a reader sees the old one or the new one, never a part; reading what others have written.
+
+What others have written may be anything: links, pipes and devices are not opened, sizes are limited, JSON is taken
+strictly, and whatever is wrong with a file is an IntegrityError that names it.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load
 
 from attricert.errors import IntegrityError
 
-__all__ = ["create", "read_regular", "sha256", "write_atomically"]
+__all__ = [
+    "append_regular",
+    "create",
+    "parse_json",
+    "read_regular",
+    "read_tensors",
+    "refuse_link",
+    "refuse_special",
+    "sha256",
+    "write_atomically",
+]
+
+_HEADER = 16 * 2**20  # bytes of a safetensors header that are read
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -58,16 +81,101 @@ def read_regular(path: Path, most: int | None = None) -> bytes:
         OSError: it cannot be opened.
         IntegrityError: it is something else, or larger.
     """
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    if path.is_symlink():
-        raise IntegrityError(f"{path}: is a link, which is not followed")
-    with os.fdopen(os.open(path, flags), "rb") as file:
+    refuse_special(path)
+    with os.fdopen(os.open(path, os.O_RDONLY | _CAREFUL), "rb") as file:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode):
             raise IntegrityError(f"{path}: is not a regular file")
         if most is not None and found.st_size > most:
             raise IntegrityError(f"{path}: has {found.st_size} bytes, more than the {most} that are read")
         return file.read()
+
+
+def append_regular(path: Path, content: bytes) -> None:
+    """Append to a regular file, made if it is not there; nothing else is opened.
+
+    Raises:
+        OSError: it cannot be opened.
+        IntegrityError: it is something else.
+    """
+    refuse_special(path)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _CAREFUL, 0o644), "ab") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise IntegrityError(f"{path}: is not a regular file")
+        file.write(content)
+
+
+def refuse_link(path: Path) -> None:
+    """What is a link may lead anywhere.
+
+    Raises:
+        IntegrityError: it is one.
+    """
+    if path.is_symlink():
+        raise IntegrityError(f"{path}: is a link, which is not followed")
+
+
+def refuse_special(path: Path) -> None:
+    """What is there and no file.
+
+    Raises:
+        IntegrityError: it is a link, a folder, a pipe, a device.
+    """
+    refuse_link(path)
+    if path.exists() and not path.is_file():
+        raise IntegrityError(f"{path}: is not a regular file")
+
+
+# Where the system has them: a link that takes the path's place fails, and a pipe does not wait.
+_CAREFUL = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY", "O_CLOEXEC"))
+
+
+def parse_json(text: str) -> Any:
+    """What JSON says, taken strictly: no key twice, no NaN or infinity, not too deep.
+
+    Raises:
+        ValueError: it says nothing, or not strictly.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_no_key_twice, parse_constant=_no_constant)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _no_key_twice(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key comes twice")
+    return found
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a number")
+
+
+def read_tensors(path: Path, most: int | None = None) -> tuple[dict[str, str], dict[str, npt.NDArray[Any]]]:
+    """The metadata and the arrays of a safetensors file, the order of which is that of their names.
+
+    Args:
+        path: a regular file.
+        most: bytes that it may have.
+
+    Raises:
+        OSError: it cannot be opened.
+        IntegrityError: it is something else.
+    """
+    content = read_regular(path, most)
+    try:
+        size = int.from_bytes(content[:8], "little")
+        if size > min(_HEADER, len(content) - 8):
+            raise ValueError(f"a header of {size} bytes")
+        metadata = parse_json(content[8 : 8 + size].decode()).get("__metadata__", {})
+        arrays = load(content)
+        if not all(isinstance(value, str) for value in metadata.values()):
+            raise ValueError("metadata must be text")
+    except (SafetensorError, ValueError, TypeError, KeyError, AttributeError, MemoryError) as error:
+        raise IntegrityError(f"{path}: not a readable safetensors file ({error})") from None
+    return metadata, {name: np.asarray(arrays[name]) for name in sorted(arrays)}
 
 
 def sha256(content: bytes) -> str:

@@ -58,7 +58,7 @@ class Options:
     confidence: str = "betting"
 
     def __post_init__(self) -> None:
-        checks.count("n_samples", self.n_samples, _FEWEST)
+        checks.count("n_samples", self.n_samples, _FEWEST, 2**53)
         checks.fraction("alpha", self.alpha)
         if self.seed is not None:
             checks.count("seed", self.seed, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import NoneType, UnionType
@@ -173,11 +174,13 @@ def choice(registry: Registry[Any], default: str, *, parameters: bool = True) ->
 
 def descriptions(kind: type) -> dict[str, str]:
     """What a class's docstring says of its arguments, those of its bases included."""
-    found: dict[str, str] = {}
-    for base in reversed(kind.__mro__):
-        for parameter in docstring_parser.parse(base.__doc__ or "").params:
-            found[parameter.arg_name] = " ".join((parameter.description or "").split())
-    return found
+    return {name: text for base in reversed(kind.__mro__) for name, text in _arguments(base.__doc__ or "").items()}
+
+
+@functools.cache
+def _arguments(docstring: str) -> dict[str, str]:
+    found = docstring_parser.parse(docstring).params
+    return {parameter.arg_name: " ".join((parameter.description or "").split()) for parameter in found}
 
 
 def _plain(hint: Any) -> bool:

@@ -92,7 +92,7 @@ def ids(folder: Path) -> list[str]:
     """Inputs in the parts, as often as they are there."""
     if not (folder / "manifest.json").exists():
         return []
-    return [name for part in runs.Store.open(folder).parts() for name in part.table(["id"])["id"].to_pylist()]
+    return [row.facts["id"] for part in runs.Store.open(folder).parts() for row in part.rows()]
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -77,7 +77,7 @@ def test_corrupt_and_foreign_files_are_refused(certificate, tmp_path):
     path = tmp_path / "c.safetensors"
     certificate.save(path)
     path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(ac.IntegrityError, match=r"c\.safetensors: .*incomplete"):
+    with pytest.raises(ac.IntegrityError, match=r"c\.safetensors: not a readable safetensors file"):
         ac.Certificate.load(path)
     save_file({"norm": np.ones(2)}, path)
     with pytest.raises(ac.IntegrityError, match="format None"):

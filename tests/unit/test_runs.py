@@ -20,9 +20,10 @@ from PIL import Image
 import attricert as ac
 from attricert import runs
 from attricert.report.results import COLUMNS, columns_as_markdown
-from attricert.runs import running, store, work
+from attricert.runs import parts, running, work
 from attricert.runs.executors import Executor
 from attricert.runs.interrupts import deferred_interrupts
+from attricert.runs.manifest import code_fingerprint
 from attricert.runs.results import gather
 from attricert.runs.rows import SCHEMA, Row, Unit, evidence_of
 from attricert.runs.work import Job, Worker
@@ -49,7 +50,7 @@ def digests(run):
 
 
 def ids(run):
-    return [name for part in run.parts() for name in part.table()["id"].to_pylist()]
+    return [row.facts["id"] for part in run.parts() for row in part.rows()]
 
 
 def test_a_run_says_what_certify_says(whole, digits, model):
@@ -139,8 +140,10 @@ def test_a_run_of_something_else_is_refused_with_the_difference(whole, tmp_path,
 
 
 def test_a_worker_with_other_weights_is_refused(whole):
+    with pytest.raises(ac.IntegrityError, match="a worker's copy of the code has"):
+        Worker(Job(CONFIG, whole.manifest.weights_sha256, "0" * 64, 0.9))
     with pytest.raises(ac.IntegrityError, match="a worker's copy has SHA-256"):
-        Worker(Job(CONFIG, "0" * 64, 0.9))
+        Worker(Job(CONFIG, "0" * 64, code_fingerprint(CONFIG, None), 0.9))
 
 
 def test_one_process_at_a_time(whole):
@@ -289,7 +292,7 @@ def test_bad_arguments_are_found_before_anything_is_written(tmp_path):
 @pytest.mark.parametrize("times", [2, 1000])
 def test_a_full_disk(tmp_path, monkeypatch, whole, times):
     """Rows wait for room; where there is none to the end, what could not be written is said, and done again later."""
-    real, left, notes = store.write_atomically, [times], []
+    real, left, notes = parts.write_atomically, [times], []
 
     def full(path, content):
         if path.suffix == ".parquet" and left[0]:
@@ -297,7 +300,7 @@ def test_a_full_disk(tmp_path, monkeypatch, whole, times):
             raise OSError(28, "No space left on device")
         real(path, content)
 
-    monkeypatch.setattr(store, "write_atomically", full)
+    monkeypatch.setattr(parts, "write_atomically", full)
     monkeypatch.setattr(running, "_SECONDS", 0.0)
     if times == 2:
         run = runs.certify(CONFIG, tmp_path, on_progress=lambda state: notes.append(state.note))
@@ -319,7 +322,7 @@ def test_a_part_is_there_whole_or_not_at_all(tmp_path, monkeypatch, whole, victi
     class KilledError(BaseException):
         pass
 
-    real = store.write_atomically
+    real = parts.write_atomically
 
     def killed(path, content):
         if path.suffix != victim:
@@ -328,12 +331,12 @@ def test_a_part_is_there_whole_or_not_at_all(tmp_path, monkeypatch, whole, victi
             real(path, content)
         raise KilledError
 
-    monkeypatch.setattr(store, "write_atomically", killed)
+    monkeypatch.setattr(parts, "write_atomically", killed)
     with pytest.raises(KilledError):
         runs.certify(CONFIG, tmp_path)
     counted = ids(runs.Store.open(tmp_path))
     assert len(counted) == (6 if (victim, moment) == (".parquet", "after") else 0)
-    monkeypatch.setattr(store, "write_atomically", real)
+    monkeypatch.setattr(parts, "write_atomically", real)
     found = runs.certify(CONFIG, tmp_path)
     assert sorted(ids(found)) == sorted(ids(whole))
     assert digests(found) == digests(whole)
@@ -449,8 +452,10 @@ def test_tens_of_thousands_of_rows_in_seconds(whole, tmp_path):
     """From evidence alone; the clock of a busy machine is not a test, so the bound is generous."""
     import time
 
-    row = gather(whole)[0].facts
-    big = runs.Store.create(tmp_path, dataclasses.replace(whole.manifest, inputs=40_000), {}, any_seed=False)
+    row = {name: value for name, value in gather(whole)[0].facts.items() if name != "digest"}
+    small = dataclasses.replace(whole.manifest.config, maps="drop")
+    manifest = dataclasses.replace(whole.manifest, config=small, inputs=40_000)
+    big = runs.Store.create(tmp_path, manifest, {}, any_seed=False)
     for start in range(0, 40_000, 10_000):
         rows = [
             Row({**row, "id": str(i), "position": i, "norm.lower": row["norm.lower"] * (0.5 + i / 80_000)})
@@ -480,7 +485,7 @@ def test_bad_parts_and_manifests_are_refused(tmp_path, whole):
         runs.load(tmp_path)
     (tmp_path / "parts").mkdir()
     (tmp_path / "parts" / "0000-of-0001-000000.parquet").write_bytes(b"PAR1")
-    with pytest.raises(ac.IntegrityError, match="not a readable part"):
+    with pytest.raises(ac.IntegrityError, match="not a readable Parquet file"):
         runs.load(tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(ac.ArgumentError, match="must be a folder"):

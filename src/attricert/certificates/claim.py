@@ -52,4 +52,4 @@ class Observed:
     n_samples: int
 
     def __post_init__(self) -> None:
-        checks.count("n_samples", self.n_samples, 1)
+        checks.count("n_samples", self.n_samples, 1, 2**53)

@@ -11,7 +11,6 @@ from typing import Any, final, get_args, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from attricert.certificates import legacy
@@ -28,9 +27,10 @@ from attricert.certificates.pieces import (
     Sampling,
     TopVariance,
 )
+from attricert.certificates.possible import check_possible
 from attricert.certificates.terms import Terms
 from attricert.errors import ArgumentError, IntegrityError
-from attricert.files import write_atomically
+from attricert.files import parse_json, read_tensors, write_atomically
 
 __all__ = ["Evidence", "piece_classes"]
 
@@ -71,17 +71,7 @@ class Evidence:
     prediction: Prediction | None = None
 
     def __post_init__(self) -> None:
-        for name, piece in self.pieces().items():
-            for field, array in piece.arrays().items():
-                rule = piece.kinds()[field]["kind"]
-                if rule != "shared" and (array.ndim == 0 or len(array) != len(self.outcome)):
-                    text = f"must have a row for each of {len(self.outcome)} inputs"
-                    raise IntegrityError(f"{name}.{field} of shape {array.shape}: {text}")
-        if bool((self.norm.lower > self.terms.max_norm).any()):
-            worst = float(self.norm.lower.max())
-            raise IntegrityError(
-                f"norm.lower={worst!r}: must be at most the attribution's bound, {self.terms.max_norm!r}"
-            )
+        check_possible(self)
 
     def __repr__(self) -> str:
         """In a line: how many inputs, of what, and what was proven."""
@@ -149,19 +139,20 @@ class Evidence:
         if not Path(path).is_file():
             raise ArgumentError("path", str(path), "must be a file that save has written")
         try:
-            with safe_open(path, framework="numpy") as file:
-                metadata = file.metadata() or {}
-                names = file.keys()
-                arrays = {name: file.get_tensor(name) for name in names}
-            kind = metadata.get("format")
-            if kind == legacy.FORMAT:
-                terms, arrays = legacy.evidence(metadata["statement"], arrays)
-            elif kind == _FORMAT:
-                terms = Terms.from_json(metadata["terms"])
-            else:
+            metadata, arrays = read_tensors(Path(path).resolve())  # a link that the caller names is the caller's
+            kind = metadata.pop("format", None)
+            known = {legacy.FORMAT: "statement", _FORMAT: "terms"}
+            if kind not in known or set(metadata) != {known[kind], "outcome"}:
                 raise IntegrityError(f"not a saved certificate (format {kind!r})")
-            return cls.of(terms, json.loads(metadata["outcome"]), arrays)
-        except (SafetensorError, IntegrityError, KeyError, ValueError, TypeError, RecursionError) as error:
+            text, outcome = metadata[known[kind]], parse_json(metadata["outcome"])
+            if not isinstance(outcome, list):
+                raise IntegrityError("outcome: must be a list")
+            if kind == legacy.FORMAT:
+                terms, arrays = legacy.evidence(text, arrays)
+            else:
+                terms = Terms.from_json(text)
+            return cls.of(terms, outcome, arrays)
+        except (IntegrityError, ValueError, OSError) as error:
             raise IntegrityError(f"{path}: {error}") from None
 
 

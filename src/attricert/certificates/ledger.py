@@ -6,8 +6,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
+from attricert import checks
 from attricert.certificates.pieces import Piece
-from attricert.errors import IntegrityError
+from attricert.errors import ArgumentError, IntegrityError
 
 __all__ = ["LEGACY_WEIGHTS", "WEIGHTS", "Ledger"]
 
@@ -53,6 +54,14 @@ class Ledger:
     shares: tuple[tuple[str, float], ...]
     entries: int = 0
 
+    def __post_init__(self) -> None:
+        for name, share in self.shares:
+            checks.known("ledger", name, {*WEIGHTS, *LEGACY_WEIGHTS})
+            checks.fraction(f"ledger {name}", share)
+        if len(dict(self.shares)) < len(self.shares) or "norm" not in self:
+            raise ArgumentError("ledger", list(self.names), "must have a share of the norm, and none twice")
+        checks.count("ledger entries", self.entries, 1 if "entries" in self else 0, None if "entries" in self else 0)
+
     @classmethod
     def of(
         cls, alpha: float, names: Collection[str], entries: int = 0, weights: Mapping[str, float] | None = None
@@ -65,6 +74,7 @@ class Ledger:
             entries: see above.
             weights: by name; those of this version by default.
         """
+        checks.fraction("alpha", alpha)
         if weights is None:
             weights = WEIGHTS if "regions" in names else {**WEIGHTS, **_ALONE}
         whole = sum(weights[name] for name in names)
@@ -98,10 +108,8 @@ class Ledger:
             IntegrityError: they are not a ledger.
         """
         try:
-            shares = tuple((str(name), float(share)) for name, share in values["shares"].items())
-            ledger = cls(shares, int(values["entries"]))
-        except (TypeError, KeyError, ValueError, AttributeError) as error:
+            if set(values) != {"shares", "entries"}:
+                raise ValueError("it has other fields")
+            return cls(tuple(values["shares"].items()), values["entries"])
+        except (TypeError, ValueError, AttributeError) as error:
             raise IntegrityError(f"ledger={values!r}: not shares of alpha by name ({error})") from None
-        if not all(0 < share < 1 for _, share in ledger.shares) or ledger.entries < 0:
-            raise IntegrityError(f"ledger={values!r}: shares must be > 0 and < 1, entries >= 0")
-        return ledger

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +12,8 @@ from attricert import checks
 from attricert.certificates.claim import Observed
 from attricert.certificates.ledger import LEGACY_WEIGHTS, Ledger
 from attricert.certificates.terms import Terms
-from attricert.errors import ArgumentError, IntegrityError
+from attricert.errors import IntegrityError
+from attricert.files import parse_json
 from attricert.noise import Gaussian, Noise, UniformBall
 
 __all__ = ["FORMAT", "NAMES", "UNKNOWN", "evidence", "terms"]
@@ -39,7 +39,10 @@ NAMES: Mapping[str, str] = {
     "label": "prediction.label",
     "label_mass": "prediction.p_lower",
 }
-"""Its names of arrays, and today's. Higher moments (``moments``, ``tail``) are not read: see CHANGELOG."""
+"""Its names of arrays, and today's."""
+
+UNREAD = ("moments", "tail")
+"""Its higher moments: see CHANGELOG."""
 
 UNKNOWN = ("entries.center", "functionals.center")
 """What it did not keep; NaN where it is read."""
@@ -52,6 +55,10 @@ _PARTS = {
     "label": "prediction",
 }
 _NOISES = {"UniformBall": UniformBall, "Gaussian": Gaussian}
+_FIELDS = (
+    *("noise", "dimension", "bound", "entry_bound", "bound_name", "nonnegative", "alpha", "guarantee"),
+    *("observed_samples", "confidence", "antithetic", "seed", "parts", "moments", "version"),
+)
 
 
 def terms(text: str, functionals: int) -> Terms:
@@ -61,8 +68,10 @@ def terms(text: str, functionals: int) -> Terms:
         IntegrityError: it is none.
     """
     try:
-        s = json.loads(text)
-        checks.fraction("alpha", s["alpha"])  # before it is shared
+        s = parse_json(text)
+        if set(s) != set(_FIELDS):
+            raise ValueError(f"with {', '.join(sorted(s))}")
+        checks.count("dimension", s["dimension"], 1)
         noise: Noise = _NOISES[s["noise"]["name"]](s["noise"]["scale"])
         is_observed = {"population": False, "observed": True}[s["guarantee"]]
         entries = s["dimension"] + functionals if "features" in s["parts"] else 0
@@ -82,15 +91,17 @@ def terms(text: str, functionals: int) -> Terms:
             ledger=Ledger.of(s["alpha"], names, entries, LEGACY_WEIGHTS),
             version=s["version"],
         )
-    except (ArgumentError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise IntegrityError(f"not the statement of a certificate ({error})") from None
 
 
 def evidence(statement: str, arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[Terms, dict[str, npt.NDArray[Any]]]:
     """Terms, and arrays under today's names."""
+    if foreign := set(arrays) - {*NAMES, *UNREAD}:
+        raise IntegrityError(f"evidence has {', '.join(sorted(foreign))}: not what is proven here")
     bound = arrays.get("functional_bound")
     found = {NAMES[name]: array for name, array in arrays.items() if name in NAMES}
     for name in UNKNOWN:
         if (like := found.get(f"{name.partition('.')[0]}.low")) is not None:
-            found[name] = np.full_like(like, np.nan)
-    return terms(statement, 0 if bound is None else len(bound)), found
+            found[name] = np.full(like.shape, np.nan)
+    return terms(statement, 0 if bound is None else bound.size), found

@@ -41,7 +41,7 @@ NUMBER, COUNT, NUMBERS, MAP, SHARED = "number", "count", "numbers", "map", "shar
 def column(kind: str, low: float = -np.inf, high: float = np.inf, *, optional: bool = False) -> Any:
     """A field of this kind: one number or count an input, several numbers, one an entry of the map, or shared ones.
 
-    Values outside [low, high] are no evidence; NaN is none either, unless it stands for what was not kept.
+    Values outside [low, high] are no evidence, nor is what is not finite; but NaN may stand for what was not kept.
     """
     return dataclasses.field(metadata={"kind": kind, "low": low, "high": high, "optional": optional})
 
@@ -70,14 +70,27 @@ class Piece:
     provable: ClassVar[Provable | None] = None
     """None: it cannot be asked for, but comes with others."""
 
+    share: ClassVar[str | None] = None
+    """Of alpha, where it cannot be asked for and yet rests on one."""
+
     def __post_init__(self) -> None:
         for name, array in self.arrays().items():
             array.flags.writeable = False
             rule = self.kinds()[name]
-            inside = (array >= rule["low"]) & (array <= rule["high"]) | (rule["optional"] & np.isnan(array))
+            where, whole = f"{type(self).__name__}.{name}", rule["kind"] == COUNT
+            if array.dtype.kind != ("i" if whole else "f"):
+                text = f"must be {'whole' if whole else 'floating-point'} numbers"
+                raise IntegrityError(f"{where} of dtype {array.dtype}: {text}")
+            inside = np.isfinite(array) & (array >= rule["low"]) & (array <= rule["high"])
+            inside |= rule["optional"] & np.isnan(array)
             if not bool(inside.all()):
-                text = f"must be from {rule['low']:g} to {rule['high']:g}"
-                raise IntegrityError(f"{type(self).__name__}.{name}={array[~inside].flat[0]!r}: {text}")
+                text = f"must be from {rule['low']:g} to {rule['high']:g}, and finite"
+                raise IntegrityError(f"{where}={array[~inside].flat[0]!r}: {text}")
+
+    @classmethod
+    def charged(cls) -> tuple[str, ...]:
+        """The shares of alpha that it rests on."""
+        return (*(cls.provable.shares if cls.provable else ()), *((cls.share,) if cls.share else ()))
 
     @classmethod
     def kinds(cls) -> dict[str, Any]:
@@ -117,7 +130,7 @@ class Sampling(Piece):
         nonfinite: sampled attributions with NaN or inf, counted as zero (main stream).
     """
 
-    n_samples: Counts = column(COUNT, 0)
+    n_samples: Counts = column(COUNT, 1)
     n_pilot: Counts = column(COUNT, 0)
     zeros: Counts = column(COUNT, 0)
     nonfinite: Counts = column(COUNT, 0)
@@ -132,6 +145,7 @@ class Norm(Piece):
         lower: c, a lower confidence bound on u.h, u the pilot's direction, and so on ||h||; 0 where nothing is known.
     """
 
+    share: ClassVar[str | None] = "norm"
     lower: Array = column(NUMBER, 0)
 
 
@@ -185,7 +199,7 @@ class Cone(Piece):
     )
     center: Array = column(NUMBER, 0)
     drift: Array = column(NUMBER, 0)
-    stretch: Array = column(NUMBER, 1)
+    stretch: Array = column(NUMBER, 1, 1e6)
     variance: Array = column(NUMBER, 0)
     along: Array = column(NUMBERS, 0)
     across: Array = column(NUMBERS, 0)
@@ -237,11 +251,12 @@ class FunctionalBounds(Piece):
         bound: structural bounds of |v.g|, shape (functionals,), the same for all inputs.
     """
 
+    share: ClassVar[str | None] = "entries"
     low: Array = column(NUMBERS)
     high: Array = column(NUMBERS)
     second: Array = column(NUMBERS, 0)
     center: Array = column(NUMBERS, optional=True)
-    bound: Array = column(SHARED, 0)
+    bound: Array = column(SHARED, 0, 1e150)
 
 
 @final
@@ -256,4 +271,4 @@ class Prediction(Piece):
 
     provable: ClassVar[Provable | None] = Provable({"prediction": 0.05}, by_default=True)
     label: Counts = column(COUNT, -1)
-    p_lower: Array = column(NUMBER, 0, 1)
+    p_lower: Array = column(NUMBER, 0, np.nextafter(1, 0))

@@ -11,10 +11,14 @@ from attricert import checks
 from attricert._version import __version__
 from attricert.certificates.claim import Observed
 from attricert.certificates.ledger import Ledger
+from attricert.confidence import CONFIDENCE_BOUNDS
 from attricert.errors import ArgumentError, IntegrityError
+from attricert.files import parse_json
 from attricert.noise import NOISES, Noise
 
 __all__ = ["Terms"]
+
+_ROUNDING = 1e-9  # relative; of the sum of shares
 
 
 @final
@@ -57,6 +61,24 @@ class Terms:
 
     def __post_init__(self) -> None:
         checks.fraction("alpha", self.alpha)
+        checks.count("dimension", self.dimension, 1, 2**53)
+        if checks.size("max_entry", self.max_entry) > checks.size("max_norm", self.max_norm):
+            raise ArgumentError("max_entry", self.max_entry, f"must be at most max_norm, {self.max_norm!r}")
+        for name in ("bound", "confidence", "version"):
+            checks.text(name, getattr(self, name))
+        for name in ("nonnegative", "antithetic"):
+            checks.flag(name, getattr(self, name))
+        checks.known("confidence", self.confidence, (*CONFIDENCE_BOUNDS, "asymptotic"))
+        checks.count("seed", self.seed, 0)
+        if self.lattice is not None:
+            checks.positive("lattice", self.lattice)
+            if self.lattice != (step := self.noise.lattice_step(self.dimension)):
+                raise ArgumentError("lattice", self.lattice, f"must be that of {self.noise}, {step!r}")
+        if self.ledger.total > self.alpha * (1 + _ROUNDING):
+            raise ArgumentError("ledger", dict(self.ledger.shares), f"must sum to alpha at the most, {self.alpha!r}")
+        averages = [name for name in ("here", "there") if name in self.ledger]
+        if len(averages) != (0 if self.observed is None else 2):
+            raise ArgumentError("ledger", list(self.ledger.names), "must have here and there for averages alone")
         if self.observed is not None and self.antithetic:
             checks.count("observed n_samples", self.observed.n_samples, 2)
 
@@ -109,14 +131,14 @@ class Terms:
             IntegrityError: these are no terms, or of a noise that nobody has registered.
         """
         try:
-            values = json.loads(text)
-            noise = dict(values.pop("noise"))
-            observed = values.pop("observed")
+            values = parse_json(text)
+            noise, observed = dict(values.pop("noise")), values.pop("observed")
             return cls(
                 noise=NOISES.build(noise.pop("name"), noise),
                 observed=None if observed is None else Observed(observed),
                 ledger=Ledger.from_dict(values.pop("ledger")),
+                version=values.pop("version"),
                 **values,
             )
-        except (ArgumentError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise IntegrityError(f"not the terms of a certificate ({error})") from None

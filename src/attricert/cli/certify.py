@@ -107,7 +107,7 @@ def _resolved(given: Mapping[str, Any], options: Options, asked: Mapping[str, An
     if len(missing) == 1 or options.out is None or not Path(options.out).exists():
         raise ArgumentError(missing[0], None, "is needed, unless --out alone names a run to go on with")
     store = runs.Store.open(Path(options.out))
-    return store.manifest.config.updated(given), runs.Asked.of({**store.settings(), **asked})
+    return store.manifest.config.updated(given), store.asked(**asked)
 
 
 def _executor(options: Options) -> runs.Executor:

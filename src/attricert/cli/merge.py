@@ -44,7 +44,7 @@ def run(**values: Any) -> int:
     options = Options(**values)
     store = runs.Store.open(Path(options.run))
     runs.merge(store, [Path(source) for source in options.sources])
-    asked = runs.Asked.of(store.settings())
+    asked = store.asked()
     rows = runs.certificates(store, asked)
     missing = store.manifest.inputs - len(rows)
     if missing and not options.partial:

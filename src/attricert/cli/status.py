@@ -12,6 +12,7 @@ from jsonargparse import ArgumentParser
 from attricert import runs
 from attricert.cli.arguments import add_options
 from attricert.cli.output import show_json
+from attricert.runs.results import stream
 from attricert.runs.rows import CERTIFIED, FAILED
 
 __all__ = ["Options", "configure", "run"]
@@ -40,15 +41,15 @@ def run(**values: Any) -> int:
     """Count and print."""
     options = Options(**values)
     store = runs.Store.open(Path(options.run))
-    table, total = store.table(["position", "status", "reason"]), store.manifest.inputs
-    counts = Counter(table["status"].to_pylist())
-    facts = {name: counts[name] for name in (CERTIFIED, FAILED)} | {"missing": total - len(table)}
+    rows, total = [(row.facts["status"], row.facts["reason"]) for row in stream(store)], store.manifest.inputs
+    counts = Counter(status for status, _ in rows)
+    facts = {name: counts[name] for name in (CERTIFIED, FAILED)} | {"missing": total - len(rows)}
     if options.json:
         show_json({"inputs": total, **facts, "working": store.working()})
         return 0
     config = store.manifest.config
     print(f"{config.model}, {config.data}: {total} inputs, " + ", ".join(f"{v} {k}" for k, v in facts.items()))
     print(f"at work: {', '.join(store.working()) or 'nobody'}")
-    for reason, count in Counter(reason for reason in table["reason"].to_pylist() if reason).most_common():
+    for reason, count in Counter(reason for _, reason in rows if reason).most_common():
         print(f"failed on {count}: {reason}")
     return 0

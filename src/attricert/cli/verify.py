@@ -1,4 +1,4 @@
-"""Check a run: fingerprints, digests, certificates, and some inputs sampled again; exit code 1 on any mismatch."""
+"""Check a run: evidence, data, code, and some inputs sampled again; exit code 1 on any mismatch."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from attricert.cli.output import show_json
 __all__ = ["Options", "configure", "run"]
 
 _SHOWN = 10  # problems of a kind
+_WORDS = {"passed": "ok", "mismatch": "MISMATCH", "unchecked": "UNCHECKED", "skipped": "skipped"}
 
 
 @final
@@ -28,12 +29,14 @@ class Options:
         run: folder that attricert certify --out has written.
         sample: inputs to sample again, chosen at random.
         seed: of that choice and of the other draws; by default a fresh secret one.
+        trust_code: run the user's own code (path.py:factory) that the run names, if its fingerprint is right.
         json: print JSON.
     """
 
     run: str
     sample: int = 20
     seed: int | None = None
+    trust_code: bool = False
     json: bool = False
 
 
@@ -43,19 +46,24 @@ def configure(parser: ArgumentParser) -> None:
 
 
 def run(**values: Any) -> int:
-    """Check, print; 1 if anything is wrong."""
+    """Check, print; 1 if anything is wrong, or could not be checked though it was asked for."""
     options = Options(**values)
     checks.count("sample", options.sample, 0)
     say = (lambda _: None) if options.json else lambda text: print(f"attricert: {text} ...", file=sys.stderr)
-    found = runs.verify(Path(options.run), sample=options.sample, seed=options.seed, on_message=say)
-    passed = all(check.passed for check in found)
+    found = runs.verify(
+        Path(options.run), sample=options.sample, seed=options.seed, trust_code=options.trust_code, on_message=say
+    )
+    passed = all(check.state in ("passed", "skipped") for check in found)
     if options.json:
-        show_json({"passed": passed, "checks": [dataclasses.asdict(check) for check in found]})
+        checked = [{**dataclasses.asdict(check), "state": check.state} for check in found]
+        show_json({"passed": passed, "checks": checked})
         return 0 if passed else 1
     for check in found:
-        print(f"{'ok      ' if check.passed else 'MISMATCH'}  {check.what}")
+        print(f"{_WORDS[check.state]:9}  {check.what}")
         for problem in check.problems[:_SHOWN]:
-            print(f"          {problem}")
+            print(f"{'':9}  {problem}")
         if len(check.problems) > _SHOWN:
-            print(f"          ... and {len(check.problems) - _SHOWN} more")
+            print(f"{'':9}  ... and {len(check.problems) - _SHOWN} more")
+        if reason := check.unchecked or check.skipped:
+            print(f"{'':9}  not checked: {reason}")
     return 0 if passed else 1

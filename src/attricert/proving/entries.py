@@ -11,9 +11,9 @@ import numpy.typing as npt
 from jaxtyping import Float
 from torch import Tensor
 
-from attricert.bounding import LARGEST, SMALLEST
 from attricert.certificates import Terms
 from attricert.certificates.pieces import EntryBounds, FunctionalBounds, Piece
+from attricert.checks import LARGEST, SMALLEST
 from attricert.confidence import excess, stake
 from attricert.errors import ArgumentError
 from attricert.proving.pilot import Pilot

@@ -82,7 +82,7 @@ class Forecast:
         farthest = t.max_norm + center
         norm_piece = Norm(_one(min(max(norm, 0.0), t.max_norm)))
         none = np.zeros(1, dtype=np.int64)
-        sampling = Sampling(none, none.copy(), none.copy(), none.copy())
+        sampling = Sampling(np.full(1, main), none, none, none)
         if "top_variance" not in t.ledger:
             return Certificate(Evidence(t, sampling, norm_piece, ("",)))
         spread = TopVariance(_one(self._raised(main, "top_variance", farthest**2)), _one(farthest))

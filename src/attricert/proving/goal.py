@@ -53,7 +53,7 @@ class Goal:
         return int(min(max(draws, _FEWEST), guess.horizon))
 
     def _evidence(self, norm: float, top_variance: float | None, farthest: float) -> Evidence:
-        none = np.zeros(1, dtype=np.int64)
+        one, none = np.ones(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
         spread = None if top_variance is None else TopVariance(np.array([top_variance]), np.array([farthest]))
         bounded = Norm(np.array([min(max(norm, 0.0), self.terms.max_norm)]))
-        return Evidence(self.terms, Sampling(none, none.copy(), none.copy(), none.copy()), bounded, ("",), None, spread)
+        return Evidence(self.terms, Sampling(one, none, none, none), bounded, ("",), None, spread)

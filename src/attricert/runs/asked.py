@@ -35,8 +35,18 @@ class Asked:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Asked:
-        """From plain values, as `to_dict` gives them; others are left out."""
-        lists = {name: tuple(float(v) for v in values[name]) for name in ("eps", "cosine") if name in values}
+        """From plain values, as `to_dict` gives them; others are left out.
+
+        Raises:
+            ArgumentError: they are no sizes or thresholds.
+        """
+        lists = {}
+        for name in ("eps", "cosine"):
+            try:
+                if name in values:
+                    lists[name] = tuple(float(value) for value in values[name])
+            except (TypeError, ValueError, OverflowError):
+                raise ArgumentError(name, values[name], "must be a list of numbers") from None
         return cls(**lists, top_k=values.get("top_k"))
 
     def to_dict(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Any, final, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ from attricert.smoothed import SmoothedAttribution
 __all__ = ["Config", "LoadedConfig"]
 
 _MAPS = ("keep", "drop")
+_THREADS = 4096
 _ACCELERATOR_BATCH = 256  # not chosen from what memory is free, so that all workers compute the same sums
 
 
@@ -90,13 +91,18 @@ class Config:
     batch_size: int | None = None
 
     def __post_init__(self) -> None:
+        hints = get_type_hints(Config)
+        for name in (f.name for f in dataclasses.fields(self) if f.name != "parameters"):
+            checks.typed(name, getattr(self, name), hints[name])
         checks.known("method", self.method, ("sound", "printed"))
         checks.known("maps", self.maps, _MAPS)
-        checks.count("threads", self.threads, 1)
-        known = {name for registry in _KINDS.values() for name in registry.parameters()}
-        for name in self.parameters:
+        checks.count("threads", self.threads, 1, _THREADS)
+        known = {name: parameter for registry in _KINDS.values() for name, parameter in registry.parameters().items()}
+        for name, value in self.parameters.items():
             if name not in known:
                 raise UnknownNameError("parameters", name, known)
+            if value is not None:
+                checks.typed(name, value, known[name].type)
         arguments = (
             attribution_arguments(self.attribution, _own(ATTRIBUTIONS, self.parameters)),
             NOISES.arguments(self.noise, _own(NOISES, self.parameters)),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,8 @@ from torch import nn
 from attricert import datasets, models
 from attricert.attributions import ATTRIBUTIONS, Attribution, model_in_eval
 from attricert.datasets import Dataset, Labelled
-from attricert.errors import ArgumentError
+from attricert.errors import ArgumentError, IntegrityError
+from attricert.files import read_regular
 from attricert.runs.code import factory, is_code
 
 __all__ = [
@@ -76,8 +79,10 @@ def load_array(argument: str, path: str | None) -> npt.NDArray[Any] | None:
     if path is None:
         return None
     try:
-        array: npt.NDArray[Any] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+        array = np.load(io.BytesIO(read_regular(Path(path).resolve())), allow_pickle=False)
+        if not isinstance(array, np.ndarray):
+            raise ValueError("several arrays")
+    except (OSError, EOFError, ValueError, MemoryError, IntegrityError) as error:
         raise ArgumentError(argument, path, f"must be a readable .npy file ({error})") from None
     return array
 

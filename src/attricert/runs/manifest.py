@@ -5,22 +5,28 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, final
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
+from attricert import checks
 from attricert._version import __version__
 from attricert.datasets import Dataset
 from attricert.errors import IntegrityError
-from attricert.files import sha256
+from attricert.files import parse_json, sha256
 from attricert.runs.code import code_digest
 from attricert.runs.config import Config, LoadedConfig
 
-__all__ = ["Manifest", "model_digest"]
+__all__ = ["Manifest", "code_fingerprint", "model_digest"]
 
 _FORMAT = "attricert-run-1"
+_DIGEST, _MOST = re.compile("[0-9a-f]{64}"), 10**9  # inputs
 
 
 @final
@@ -49,17 +55,17 @@ class Manifest:
     @classmethod
     def of(cls, setting: LoadedConfig, items: Dataset) -> Manifest:
         """Take the fingerprints."""
-        config = setting.config
-        digests = [code_digest(config.model), code_digest(config.attribution)]
-        if setting.functionals is not None:
-            digests.append(sha256(f"{setting.functionals.dtype}{setting.functionals.shape}".encode()))
-            digests.append(sha256(setting.functionals.tobytes()))
-        code = sha256("".join(digests).encode())
-        return cls(config, len(items), items.digest(), model_digest(setting.model), code)
+        code = code_fingerprint(setting.config, setting.functionals)
+        return cls(setting.config, len(items), items.digest(), model_digest(setting.model), code)
 
     def with_seed(self, seed: int | None) -> Manifest:
         """The same with another seed."""
         return dataclasses.replace(self, config=dataclasses.replace(self.config, seed=seed))
+
+    def with_code(self, config: Config, code: str) -> Manifest:
+        """The same of other code, and a config whose seed may be left out."""
+        seed = self.config.seed if config.seed is None else config.seed
+        return dataclasses.replace(self, config=config, code_sha256=code).with_seed(seed)
 
     def differences(self, other: Manifest) -> list[str]:
         """What another one has differently, as ``n_samples: 300 -> 500``; a setting left out has its default."""
@@ -88,16 +94,41 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str, path: str) -> Manifest:
-        """From text; the path is for messages."""
+        """From text; the path is for messages.
+
+        Raises:
+            IntegrityError: it is none.
+        """
         try:
-            values = json.loads(text)
+            values = parse_json(text)
             if values.pop("format") != _FORMAT:
                 raise ValueError("unknown format")
-            manifest = cls(config=Config.of(values.pop("config")), **values)
+            config, version = values.pop("config"), values.pop("version")
+            if not isinstance(config, Mapping):
+                raise ValueError("config is no mapping")
+            manifest = cls(config=Config.of(config), version=checks.text("version", version), **values)
+            checks.count("inputs", manifest.inputs, 1, _MOST)
+            checks.count("seed", manifest.config.seed, 0)
+            for name in ("data_sha256", "weights_sha256", "code_sha256"):
+                if not _DIGEST.fullmatch(values[name]):
+                    raise ValueError(f"{name}: must be 64 hexadecimal digits")
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise IntegrityError(f"{path}: not the manifest of a run ({error})") from None
         object.__setattr__(manifest, "text", text)
         return manifest
+
+
+def code_fingerprint(config: Config, functionals: npt.NDArray[np.generic] | None) -> str:
+    """Of a user's own model and attribution, none of which is run, and of the functionals.
+
+    Raises:
+        ArgumentError: the code cannot be read.
+    """
+    digests = [code_digest(config.model, "model"), code_digest(config.attribution, "attribution")]
+    if functionals is not None:
+        digests.append(sha256(f"{functionals.dtype}{functionals.shape}".encode()))
+        digests.append(sha256(functionals.tobytes()))
+    return sha256("".join(digests).encode())
 
 
 def model_digest(model: nn.Module) -> str:

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from attricert.certificates import Certificate, PaperCertificate, Terms
 from attricert.errors import ArgumentError, IntegrityError
 from attricert.files import write_atomically
 from attricert.report import ABSTENTION, MAX_EPS, rows_of, to_parquet
 from attricert.runs.asked import Asked
-from attricert.runs.rows import CERTIFIED, Row, evidence_of, evidence_of_rows, terms_of
-from attricert.runs.store import RESULTS, Part, Store
+from attricert.runs.rows import CERTIFIED, Row, evidence_of_rows
+from attricert.runs.store import RESULTS, Store
 
 __all__ = [
     "Summary",
@@ -55,59 +54,48 @@ def certified(store: Store) -> tuple[list[Row], Certificate]:
     return rows, Certificate(evidence_of_rows(rows))
 
 
-def certificates(store: Store, asked: Asked, *, entries: bool = True) -> list[dict[str, Any]]:
+def certificates(
+    store: Store, asked: Asked, *, entries: bool = True, problems: list[str] | None = None
+) -> list[dict[str, Any]]:
     """One row an input, in the order of the data, as `attricert.report.rows_of` has them; failed ones too.
 
     Args:
         store: the run.
         asked: at which sizes and thresholds.
         entries: also what is said of single entries, where maps were kept; takes far longer.
+        problems: as `stream`.
     """
     found: dict[int, dict[str, Any]] = {}
-    for table, arrays in _chunks(store, entries):
-        good = np.array([status == CERTIFIED for status in table["status"].to_pylist()])
-        for row in table.select([*_ABOUT, "position"]).filter(~good).to_pylist():
-            found[row.pop("position")] = row
-        if good.any():
-            facts = table.filter(good).to_pydict()
-            kept = [row for row, is_good in zip(arrays, good, strict=True) if is_good] if arrays else []
-            evidence = evidence_of(facts, kept)
-            about = {name: facts[name] for name in _ABOUT}
+    for rows in _grouped(stream(store, problems=problems), entries):
+        good = [row for row in rows if row.facts["status"] == CERTIFIED]
+        for row in rows:
+            found[row.facts["position"]] = {name: row.facts.get(name) for name in _ABOUT}
+        if good:
+            evidence = evidence_of_rows(good)
+            about = {name: [row.facts[name] for row in good] for name in _ABOUT}
             claims = PaperCertificate(evidence) if store.manifest.config.method == "printed" else Certificate(evidence)
-            rows = rows_of(claims, about, asked.eps, asked.cosine, asked.top(evidence.terms.dimension))
-            found.update(zip(facts["position"], rows, strict=True))
+            results = rows_of(claims, about, asked.eps, asked.cosine, asked.top(evidence.terms.dimension))
+            found.update(zip((row.facts["position"] for row in good), results, strict=True))
     return [found[position] for position in sorted(found)]
 
 
-def _chunks(store: Store, entries: bool) -> Iterator[tuple[pa.Table, list[Mapping[str, npt.NDArray[Any]]]]]:
-    """All rows of one version at once where numbers suffice, else as many parts as fit memory."""
-    groups: dict[bool, list[Part]] = {}
-    for part in store.parts():
-        groups.setdefault(part.legacy, []).append(part)
-    for parts in groups.values():
-        if not (entries and any(part.maps.exists() for part in parts)):
-            yield pa.concat_tables([part.table() for part in parts]), []
-            continue
-        while parts:
-            some, size = [parts.pop(0)], 0
-            while parts and (size := size + _size(some[-1])) < _CHUNK_BYTES:
-                some.append(parts.pop(0))
-            rows = [row for part in some for row in part.rows()]
-            yield pa.concat_tables([part.table() for part in some]), [row.arrays for row in rows]
-
-
-def _size(part: Part) -> int:
-    return part.maps.stat().st_size if part.maps.exists() else 0
+def _grouped(rows: Iterable[Row], entries: bool) -> Iterator[list[Row]]:
+    """All rows of one version at once where numbers suffice, else as many as fit memory."""
+    groups: dict[bool, list[Row]] = {}
+    size = 0
+    for row in rows:
+        groups.setdefault(row.legacy, []).append(row if entries else Row(row.facts))
+        size += sum(array.nbytes for array in row.arrays.values()) if entries else 0
+        if size >= _CHUNK_BYTES:
+            yield from groups.values()
+            groups, size = {}, 0
+    yield from groups.values()
 
 
 def terms(store: Store) -> Terms | None:
     """The terms of the run's claims; None while nothing is certified."""
-    for part in store.parts():
-        table = part.table()
-        good = [status == CERTIFIED for status in table["status"].to_pylist()]
-        if any(good):
-            return terms_of(table.filter(np.array(good)).slice(0, 1).to_pydict())
-    return None
+    first = next((row for row in stream(store) if row.facts["status"] == CERTIFIED), None)
+    return None if first is None else evidence_of_rows([first]).terms
 
 
 def write_results(store: Store, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -120,34 +108,46 @@ def merge(store: Store, sources: Sequence[Path]) -> None:
 
     Raises:
         ArgumentError: another folder holds something else, or somebody is working on such a shard here.
+        IntegrityError: rows, here or there, are not as they were written.
     """
+    known = {row.facts["position"] for row in stream(store)}
     for folder in sources:
         other = Store.open(folder)
         if changed := store.manifest.differences(other.manifest):
             raise ArgumentError("merge", str(folder), f"is a run of something else ({'; '.join(changed)})")
-        known = set(store.table(["position"])["position"].to_pylist())
+        if other.manifest.digest != store.manifest.digest:  # which rows carry in theirs
+            raise ArgumentError("merge", str(folder), "has a manifest that is written otherwise; merge into that run")
         for part in other.parts():
             rows = [row for row in part.rows() if row.facts["position"] not in known]
             if rows:
-                shard = part.path.stem.rpartition("-")[0]
-                with store.writing(shard):
-                    store.append(rows, shard)
+                with store.writing(part.shard):
+                    store.append(rows, part.shard)
                 known |= {row.facts["position"] for row in rows}
 
 
-def stream(store: Store, positions: Collection[int] | None = None) -> Iterator[Row]:
-    """Rows, all or those at the positions, each input once; part by part, so that not all need to fit memory.
+def stream(store: Store, positions: Collection[int] | None = None, problems: list[str] | None = None) -> Iterator[Row]:
+    """Rows, each input once, as they were written; part by part, so that not all need to fit memory.
+
+    Args:
+        store: the run.
+        positions: of the rows; all if None.
+        problems: where to say what is wrong with rows, which are then left out.
 
     Raises:
-        IntegrityError: an input has rows that differ.
+        IntegrityError: a row is not as it was written, or an input has rows that differ, and no list was given.
     """
     found: dict[int, str] = {}
-    for row in (row for part in store.parts() for row in part.rows(positions)):
-        position, digest = row.facts["position"], row.facts["digest"]
-        if position not in found:
-            yield row
-        if found.setdefault(position, digest) != digest:
-            raise IntegrityError(f"{store.folder}: {row.facts['id']} has two different rows")
+    for part in store.parts():
+        rows, wrong = part.read(positions)
+        fresh = [row for row in rows if row.facts["position"] not in found]
+        for row in rows:
+            if found.setdefault(row.facts["position"], row.facts["digest"]) != row.facts["digest"]:
+                wrong.append(f"{part.path}: {row.facts['id']} has two different rows")
+        if wrong and problems is None:
+            raise IntegrityError(wrong[0])
+        if problems is not None:
+            problems += wrong
+        yield from fresh
 
 
 def gather(store: Store) -> list[Row]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, final
@@ -20,7 +21,19 @@ from attricert.certificates.pieces import COUNT, MAP, NUMBER, NUMBERS, SHARED
 from attricert.errors import IntegrityError
 from attricert.streams import sample_key
 
-__all__ = ["CERTIFIED", "FAILED", "SCHEMA", "Row", "Unit", "evidence_of", "evidence_of_rows", "schema_of", "terms_of"]
+__all__ = [
+    "CERTIFIED",
+    "FAILED",
+    "SCHEMA",
+    "Row",
+    "Unit",
+    "check_facts",
+    "evidence_of",
+    "evidence_of_rows",
+    "is_schema",
+    "map_names",
+    "schema_of",
+]
 
 CERTIFIED, FAILED = "certified", "failed"
 
@@ -77,6 +90,11 @@ LEGACY_SCHEMA = pa.schema(
         ("digest", pa.string()),
     ]
 )
+
+
+_NEEDED = {name.partition(".")[0] for name, _ in _ABOUT} | {"sampling", "norm", "terms", "statement", "digest"}
+_CLASSES = ("label", "prediction", "target")
+_DIGEST, _KEY = re.compile("[0-9a-f]{64}"), re.compile("[0-9a-f]{32}")
 
 
 @final
@@ -140,6 +158,11 @@ class Row:
         facts = {"id": name, "position": position, "status": FAILED, "reason": " ".join(reason.split())[:500]}
         return cls(facts)
 
+    @property
+    def legacy(self) -> bool:
+        """Whether version 0.1 has written it."""
+        return "statement" in self.facts
+
     def digest(self, run: str) -> str:
         """SHA-256 over everything, and the run it belongs to."""
         facts = {name: value for name, value in self.facts.items() if value is not None and name != "digest"}
@@ -152,24 +175,56 @@ class Row:
 
 def schema_of(rows: Sequence[Row]) -> pa.Schema:
     """That of the version that made the rows."""
-    return LEGACY_SCHEMA if any("statement" in row.facts for row in rows) else SCHEMA
+    return LEGACY_SCHEMA if any(row.legacy for row in rows) else SCHEMA
 
 
-def terms_of(facts: Mapping[str, Sequence[Any]]) -> Terms:
-    """The terms of certified rows, at least one, from columns.
+def is_schema(schema: pa.Schema) -> bool:
+    """Whether it is that of rows: of this version, but for pieces that it may not have known yet, or of 0.1."""
+    if len(set(schema.names)) < len(schema.names):
+        return False
+    known = LEGACY_SCHEMA if "statement" in schema.names else SCHEMA
+    if any(name not in known.names or schema.field(name).type != known.field(name).type for name in schema.names):
+        return False
+    absent = {name.partition(".")[0] for name in known.names if name not in schema.names}
+    return not absent & {*_NEEDED, *(name.partition(".")[0] for name in schema.names)}
+
+
+def map_names(facts: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Names that arrays of these rows can have."""
+    now = {name for name, kind in KINDS.items() if kind == MAP}
+    return {old for old, name in NAMES.items() if name in now} if "statement" in facts[0] else now
+
+
+def check_facts(facts: Mapping[str, Any], inputs: int, path: str) -> None:
+    """That a row says what rows say, whatever its evidence is.
 
     Raises:
-        IntegrityError: the rows are not of one run.
+        IntegrityError: it does not.
     """
-    legacy = "statement" in facts
-    texts = {text for text in facts["statement" if legacy else "terms"] if text is not None}
+    status, digest = facts["status"], facts["digest"]
+    where = f"{path}: row {facts['id']!r} at position {facts['position']!r}"
+    if not facts["id"] or facts["position"] is None or not 0 <= facts["position"] < inputs:
+        raise IntegrityError(f"{where}: must have a name, and be one of {inputs} inputs")
+    if status not in (CERTIFIED, FAILED) or digest is None or not _DIGEST.fullmatch(digest):
+        raise IntegrityError(f"{where}: must be {CERTIFIED} or {FAILED}, and have a digest")
+    needed = {name for name, _ in _ABOUT} if status == CERTIFIED else {"id", "position", "status", "reason"}
+    if lacking := sorted(name for name in needed if facts[name] is None):
+        raise IntegrityError(f"{where}: lacks {', '.join(lacking)}")
+    if status == FAILED:
+        if more := sorted(name for name in set(facts) - needed - {"digest"} if facts[name] is not None):
+            raise IntegrityError(f"{where}: has {', '.join(more)}, though it has failed")
+    elif not _KEY.fullmatch(facts["input"]) or min(facts[n] + (n == "label") for n in _CLASSES) < 0:
+        raise IntegrityError(f"{where}: must have the digest of an input, and classes")
+
+
+def _terms_text(facts: Mapping[str, Sequence[Any]]) -> str:
+    """The text of the terms of certified rows, at least one, from columns."""
+    texts = set(facts["statement" if "statement" in facts else "terms"])
+    if None in texts:
+        raise IntegrityError("terms: a row has none")
     if len(texts) != 1:
         raise IntegrityError(f"rows have {len(texts)} different terms; those of a run have the same")
-    if not legacy:
-        return Terms.from_json(texts.pop())
-    shared = _column(facts, "functional_bound")
-    arrays = {} if shared is None else {"functional_bound": np.array(shared[0])}
-    return legacy_evidence(texts.pop(), arrays)[0]
+    return str(texts.pop())
 
 
 def evidence_of(facts: Mapping[str, Sequence[Any]], arrays: Sequence[Mapping[str, Array]]) -> Evidence:
@@ -182,20 +237,23 @@ def evidence_of(facts: Mapping[str, Sequence[Any]], arrays: Sequence[Mapping[str
     Raises:
         IntegrityError: the rows are not of one run, or hold what cannot be evidence.
     """
-    terms = terms_of(facts)
+    text = _terms_text(facts)
+    if len({frozenset(row) for row in arrays}) > 1:
+        raise IntegrityError("some rows have maps that others lack")
     stacked = {name: _stack([row[name] for row in arrays], name) for name in (arrays[0] if arrays else ())}
     if "statement" in facts:
         columns = {name: _column(facts, _LEGACY_COLUMNS.get(name, name)) for name in NAMES}
         found = {name: _stack(values, name) for name, values in columns.items() if values is not None}
         if "functional_bound" in found:
-            found["functional_bound"] = found["functional_bound"][0]
-        terms, all_arrays = legacy_evidence(facts["statement"][0], {**found, **stacked})
+            found["functional_bound"] = _shared(found["functional_bound"], "functional_bound")
+        terms, all_arrays = legacy_evidence(text, {**found, **stacked})
     else:
-        all_arrays = dict(stacked)
+        terms, all_arrays = Terms.from_json(text), dict(stacked)
         for name, kind in KINDS.items():
             values = _column(facts, name)
             if kind != MAP and values is not None:
-                all_arrays[name] = np.array(values[0], float) if kind == SHARED else _stack(values, name)
+                array = _stack(values, name)
+                all_arrays[name] = _shared(array, name) if kind == SHARED else array
     return Evidence.of(terms, tuple(facts["outcome"]), all_arrays)
 
 
@@ -207,7 +265,7 @@ def evidence_of_rows(rows: Sequence[Row]) -> Evidence:
     """
     kinds: dict[bool, list[int]] = {}
     for i, row in enumerate(rows):
-        kinds.setdefault("statement" in row.facts, []).append(i)
+        kinds.setdefault(row.legacy, []).append(i)
     parts = []
     for indices in kinds.values():
         some = [rows[i] for i in indices]
@@ -235,7 +293,18 @@ def evidence_of_rows(rows: Sequence[Row]) -> Evidence:
 def _column(facts: Mapping[str, Sequence[Any]], name: str) -> Sequence[Any] | None:
     """None where nothing was proven."""
     values = facts.get(name)
-    return None if values is None or values[0] is None else values
+    if values is None or all(value is None for value in values):
+        return None
+    if any(value is None for value in values):
+        raise IntegrityError(f"{name}: some rows have it, others lack it")
+    return values
+
+
+def _shared(rows: Array, name: str) -> Array:
+    """What all rows have alike."""
+    if not (rows == rows[0]).all():
+        raise IntegrityError(f"{name}: must be the same in all rows")
+    return np.asarray(rows[0])
 
 
 def _stack(values: Sequence[Any], name: str) -> Array:

@@ -17,9 +17,9 @@ from attricert.runs.asked import Asked
 from attricert.runs.config import Config, LoadedConfig
 from attricert.runs.executors import Executor, Inline
 from attricert.runs.interrupts import deferred_interrupts, terminable
-from attricert.runs.loading import load_items
-from attricert.runs.manifest import Manifest
-from attricert.runs.results import terms
+from attricert.runs.loading import load_array, load_items
+from attricert.runs.manifest import Manifest, code_fingerprint
+from attricert.runs.results import stream, terms
 from attricert.runs.rows import FAILED, Row, Unit
 from attricert.runs.store import Store
 from attricert.runs.work import Job, Progress, dry_run, limited_threads
@@ -134,6 +134,7 @@ def certify(
         KeyboardInterrupt: Ctrl-C or SIGTERM; all finished rows are stored.
     """
     executor, shard, asked = executor or Inline(), shard or Shard(), asked or Asked()
+    Store.refuse_other(folder, config, code_fingerprint(config, load_array("functionals", config.functionals)))
     with limited_threads(config.threads):
         setting = LoadedConfig.load(config)
         items = load_items(config.data, config.model)
@@ -148,7 +149,8 @@ def certify(
     with store.writing(shard.name), terminable():
         if retry_failed:
             store.drop_failed(shard.has)
-        job = Job(store.manifest.config, store.manifest.weights_sha256, max(asked.cosine, default=0.9), terms(store))
+        m = store.manifest
+        job = Job(m.config, m.weights_sha256, m.code_sha256, max(asked.cosine, default=0.9), terms(store))
         return _finish(store, items, tuple(first.image.shape), executor, shard, job, on_progress)
 
 
@@ -161,7 +163,7 @@ def _finish(
     job: Job,
     on_progress: StateCallback,
 ) -> Store:
-    known = set(store.table(["position"])["position"].to_pylist())
+    known = {row.facts["position"] for row in stream(store)}
     mine = [position for position in range(len(items)) if shard.has(position)]
     todo = [position for position in mine if position not in known]
     done = len(mine) - len(todo)

@@ -10,96 +10,29 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
 import filelock
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 import yaml
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from attricert.datasets import Dataset
 from attricert.errors import ArgumentError, IntegrityError
-from attricert.files import create, write_atomically
+from attricert.files import append_regular, create, read_regular, refuse_link, refuse_special, write_atomically
+from attricert.runs.asked import Asked
+from attricert.runs.config import Config
 from attricert.runs.loading import load_items
 from attricert.runs.manifest import Manifest
-from attricert.runs.rows import FAILED, SCHEMA, Row, schema_of
+from attricert.runs.parts import Part
+from attricert.runs.rows import FAILED, Row
 
-__all__ = ["CONFIG", "RESULTS", "Part", "Store"]
+__all__ = ["CONFIG", "RESULTS", "Store"]
 
 CONFIG, RESULTS = "config.yaml", "results.parquet"
 _MANIFEST, _PARTS, _MAPS, _LOG, _LOCK = "manifest.json", "parts", "maps", "log.jsonl", ".lock-"
-
-
-@final
-@dataclass(frozen=True)
-class Part:
-    """Some rows on disk.
-
-    Args:
-        path: the Parquet file.
-    """
-
-    path: Path
-
-    def table(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """The rows."""
-        try:
-            return pq.read_table(self.path, columns=None if columns is None else list(columns))
-        except (pa.ArrowException, OSError) as error:
-            raise IntegrityError(f"{self.path}: not a readable part of a run ({error})") from None
-
-    def arrays(self, positions: Sequence[int]) -> list[dict[str, npt.NDArray[Any]]]:
-        """Each row's arrays; empty where none were kept."""
-        found: dict[int, dict[str, npt.NDArray[Any]]] = {position: {} for position in positions}
-        if self.maps.exists():
-            try:
-                with safe_open(self.maps, framework="numpy") as file:
-                    names = file.keys()
-                    for key in names:
-                        position, _, name = key.partition(".")
-                        if int(position) in found:
-                            found[int(position)][name] = file.get_tensor(key)
-            except (SafetensorError, ValueError, OSError) as error:
-                raise IntegrityError(f"{self.maps}: not readable maps of a run ({error})") from None
-        return list(found.values())
-
-    def rows(self, positions: Collection[int] | None = None) -> list[Row]:
-        """Rows with their arrays: all, or those at the positions."""
-        facts = [row for row in self.table().to_pylist() if positions is None or row["position"] in positions]
-        arrays = self.arrays([row["position"] for row in facts])
-        return [Row(row, maps) for row, maps in zip(facts, arrays, strict=True)]
-
-    def write(self, rows: Sequence[Row], run: str) -> None:
-        """Maps first: the Parquet file is what makes them count."""
-        arrays = {f"{row.facts['position']}.{name}": array for row in rows for name, array in row.arrays.items()}
-        if arrays:
-            write_atomically(self.maps, save({key: np.ascontiguousarray(value) for key, value in arrays.items()}))
-        # A row that was stored before keeps its digest: whoever changed it must not get it renewed by a copy.
-        facts = [{"digest": row.digest(run), **row.facts} for row in rows]
-        table = pa.Table.from_pylist(facts, schema=schema_of(rows))
-        sink = pa.BufferOutputStream()
-        pq.write_table(table, sink)
-        write_atomically(self.path, bytes(sink.getvalue()))
-
-    @property
-    def legacy(self) -> bool:
-        """Whether version 0.1 has written it."""
-        try:
-            return "statement" in pq.read_schema(self.path).names
-        except (pa.ArrowException, OSError) as error:
-            raise IntegrityError(f"{self.path}: not a readable part of a run ({error})") from None
-
-    @property
-    def maps(self) -> Path:
-        """The file of arrays, if any were kept."""
-        return self.path.parent.parent / _MAPS / f"{self.path.stem}.safetensors"
+_BYTES = 2**20  # of manifest and config that are read
 
 
 @final
@@ -117,13 +50,32 @@ class Store:
 
     @classmethod
     def open(cls, folder: Path) -> Store:
-        """A run that exists."""
+        """A run that exists.
+
+        Raises:
+            ArgumentError: there is none.
+            IntegrityError: its manifest is damaged, or none.
+        """
         path = folder / _MANIFEST
         try:
-            text = path.read_text(encoding="utf-8")
+            content = read_regular(path, _BYTES)
         except OSError:
             raise ArgumentError("run", str(folder), "must be a folder made by attricert certify --out") from None
-        return cls(folder, Manifest.from_json(text, str(path)))
+        return cls(folder, Manifest.from_json(_text(content, path), str(path)))
+
+    @classmethod
+    def refuse_other(cls, folder: Path, config: Config, code: str) -> None:
+        """Refuse a run of other code that is there, before any of it is run.
+
+        Args:
+            folder: where a run may be.
+            config: what is to be done.
+            code: fingerprint of its code.
+        """
+        if (folder / _MANIFEST).exists():
+            there = cls.open(folder).manifest
+            if there.code_sha256 != code:
+                cls(folder, there)._refuse(there.with_code(config, code))
 
     @classmethod
     def create(cls, folder: Path, manifest: Manifest, asked: Mapping[str, Any], any_seed: bool) -> Store:
@@ -144,25 +96,50 @@ class Store:
         store = cls.open(folder)
         if any_seed:
             manifest = manifest.with_seed(store.manifest.config.seed)
-        if changed := store.manifest.differences(manifest):
-            rule = (
-                f"holds a run of something else ({'; '.join(changed)}); choose another folder, or resume it as it was"
-            )
-            raise ArgumentError("out", str(folder), rule)
+        store._refuse(manifest)
         if created or not (folder / CONFIG).exists():
             text = yaml.safe_dump({**store.manifest.config.to_dict(), **asked}, sort_keys=False)
             write_atomically(folder / CONFIG, f"# attricert {manifest.version}\n{text}".encode())
         return store
 
+    def _refuse(self, manifest: Manifest) -> None:
+        """Refuse to go on with something else."""
+        if changed := self.manifest.differences(manifest):
+            rule = (
+                f"holds a run of something else ({'; '.join(changed)}); choose another folder, or resume it as it was"
+            )
+            raise ArgumentError("out", str(self.folder), rule)
+
     def settings(self) -> dict[str, Any]:
-        """The settings in ``config.yaml``."""
+        """The settings in ``config.yaml``.
+
+        Raises:
+            IntegrityError: they cannot be read, or are none.
+        """
+        path = self.folder / CONFIG
         try:
-            values = yaml.safe_load((self.folder / CONFIG).read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
-            raise IntegrityError(f"{self.folder / CONFIG}: cannot be read ({error})") from None
-        if not isinstance(values, dict):
-            raise IntegrityError(f"{self.folder / CONFIG}: not a mapping of settings")
+            text = _text(read_regular(path, _BYTES), path)
+            if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
+                raise ValueError("it has aliases")
+            values = yaml.safe_load(text)
+        except (OSError, yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+            raise IntegrityError(f"{path}: cannot be read ({error})") from None
+        if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
+            raise IntegrityError(f"{path}: not a mapping of settings")
         return values
+
+    def asked(self, **others: Any) -> Asked:
+        """What is asked in ``config.yaml``, but for what is given here.
+
+        Raises:
+            IntegrityError: as `settings`.
+        """
+        settings = self.settings()
+        try:
+            Asked.of(settings)
+        except ArgumentError as error:
+            raise IntegrityError(f"{self.folder / CONFIG}: {error}") from None
+        return Asked.of({**settings, **others})
 
     def items(self) -> Dataset:
         """The data that it is of."""
@@ -171,7 +148,9 @@ class Store:
     @contextlib.contextmanager
     def writing(self, shard: str) -> Iterator[None]:
         """Keep other processes from working on the same shard of this run."""
-        lock = filelock.FileLock(self.folder / f"{_LOCK}{shard}", timeout=0)
+        path = self.folder / f"{_LOCK}{shard}"
+        refuse_special(path)
+        lock = filelock.FileLock(path, timeout=0)
         try:
             with lock:
                 yield
@@ -182,6 +161,7 @@ class Store:
         """Shards that a process on this machine is working on."""
         found = []
         for path in sorted(self.folder.glob(f"{_LOCK}*")):
+            refuse_special(path)
             try:
                 with filelock.FileLock(path, timeout=0):
                     pass
@@ -191,37 +171,45 @@ class Store:
 
     def parts(self) -> list[Part]:
         """In order of name."""
-        return [Part(path) for path in sorted((self.folder / _PARTS).glob("*.parquet"))]
+        refuse_link(self.folder / _PARTS)
+        return [Part(path, self.manifest) for path in sorted((self.folder / _PARTS).glob("*.parquet"))]
 
     def append(self, rows: Sequence[Row], shard: str) -> None:
         """One part more; there is one writer a shard."""
-        taken = [int(part.path.stem.rpartition("-")[2]) for part in self.parts() if self._shard_of(part) == shard]
+        taken = [part.number for part in self.parts() if part.shard == shard]
         path = self.folder / _PARTS / f"{shard}-{max(taken, default=-1) + 1:06d}.parquet"
-        Part(path).write(rows, self.manifest.digest)
-
-    def table(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """All rows, in order of position."""
-        tables = [part.table(columns) for part in self.parts()]
-        return (
-            pa.concat_tables(tables, promote_options="default").sort_by("position") if tables else SCHEMA.empty_table()
-        )
+        Part(path, self.manifest).write(rows)
 
     def drop_failed(self, mine: Callable[[int], bool]) -> None:
         """Forget inputs that failed, so that they are tried again: those at positions that are mine."""
         for part in self.parts():
-            facts = part.table(["position", "status"]).to_pylist()
-            again = {row["position"] for row in facts if row["status"] == FAILED and mine(row["position"])}
-            if len(again) == len(facts):
+            rows = part.rows()
+            kept = [row for row in rows if row.facts["status"] != FAILED or not mine(row.facts["position"])]
+            if not kept:
                 part.path.unlink(missing_ok=True)
-            elif again:
-                part.write([row for row in part.rows() if row.facts["position"] not in again], self.manifest.digest)
+            elif len(kept) < len(rows):
+                part.write(kept)
 
     def log(self, event: str, facts: Mapping[str, Any]) -> None:
-        """A line for people; nothing depends on it."""
+        """A line for people; nothing depends on it, and nothing is written where the log is no file of the folder."""
         line = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "event": event, **facts}
-        with contextlib.suppress(OSError), (self.folder / _LOG).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        with contextlib.suppress(OSError, IntegrityError):
+            append_regular(self.folder / _LOG, f"{json.dumps(line)}\n".encode())
 
-    @staticmethod
-    def _shard_of(part: Part) -> str:
-        return part.path.stem.rpartition("-")[0]
+    def special(self) -> Iterator[str]:
+        """What of the folder is a link, or neither file nor folder: nobody reads or writes it."""
+        named = [self.folder / name for name in (_MANIFEST, CONFIG, _PARTS, _MAPS, RESULTS, _LOG)]
+        inside = [path for path in named if path.name in (_PARTS, _MAPS) and not path.is_symlink() and path.is_dir()]
+        for path in [*named, *self.folder.glob(f"{_LOCK}*"), *(one for place in inside for one in place.iterdir())]:
+            try:
+                if path.is_symlink() or not path.is_dir():
+                    refuse_special(path)
+            except IntegrityError as error:
+                yield str(error)
+
+
+def _text(content: bytes, path: Path) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise IntegrityError(f"{path}: is not UTF-8 ({error})") from None

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
-import pyarrow.parquet as pq
+import pyarrow as pa
 
-from attricert.certificates import Evidence
+from attricert._version import __version__
+from attricert.certificates import Evidence, Terms
 from attricert.certificates.legacy import UNKNOWN
 from attricert.certificates.pieces import Cone
 from attricert.datasets import Dataset
-from attricert.errors import AttricertError
+from attricert.errors import ArgumentError, AttricertError, IntegrityError, UnavailableError
 from attricert.report import COSINE, MAX_EPS
 from attricert.runs.asked import Asked
+from attricert.runs.code import code_digest, is_code
 from attricert.runs.config import Config, LoadedConfig
-from attricert.runs.manifest import Manifest
-from attricert.runs.results import certificates, stream, terms
-from attricert.runs.rows import CERTIFIED, Row, Unit, evidence_of
+from attricert.runs.loading import load_array
+from attricert.runs.manifest import code_fingerprint, model_digest
+from attricert.runs.parts import read_table
+from attricert.runs.results import certificates, stream
+from attricert.runs.rows import CERTIFIED, Row, Unit, evidence_of_rows
 from attricert.runs.store import CONFIG, RESULTS, Store
 from attricert.runs.work import Job, Worker, limited_threads
-from attricert.streams import fresh_seed
+from attricert.streams import fresh_seed, sample_key
 
 __all__ = ["Check", "verify"]
 
@@ -41,135 +46,262 @@ _AGAIN = 1e-4  # relative; the same draws on another kind of machine
 @final
 @dataclass(frozen=True)
 class Check:
-    """One thing that was checked.
+    """One thing that was to be checked.
 
     Args:
         what: the thing.
         problems: what is wrong with it; empty if nothing is.
+        unchecked: why it could not be checked; empty if it was.
+        skipped: why it was left out, as was asked for; empty if it was not.
     """
 
     what: str
     problems: tuple[str, ...] = ()
+    unchecked: str = ""
+    skipped: str = ""
+
+    @property
+    def state(self) -> str:
+        """``"passed"``, ``"mismatch"``, ``"unchecked"`` or ``"skipped"``."""
+        if self.problems:
+            return "mismatch"
+        return "unchecked" if self.unchecked else "skipped" if self.skipped else "passed"
 
     @property
     def passed(self) -> bool:
-        """Whether nothing is wrong."""
-        return not self.problems
+        """Whether it was checked, and nothing is wrong."""
+        return self.state == "passed"
 
 
 def verify(
-    folder: Path, *, sample: int = 20, seed: int | None = None, on_message: Callable[[str], None] = lambda _: None
+    folder: Path,
+    *,
+    sample: int = 20,
+    seed: int | None = None,
+    trust_code: bool = False,
+    on_message: Callable[[str], None] = lambda _: None,
 ) -> list[Check]:
-    """Check a run.
+    """Check a run; whatever is wrong with one thing, the others are checked too.
 
-    In order: config and manifest agree; model, code, data have the manifest's fingerprints; every row has its digest,
-    and is there once; ``results.parquet`` follows from the evidence; some inputs, sampled again with the run's seed,
-    give the same evidence, and with another seed evidence that agrees with it within Monte-Carlo error.
+    First the evidence alone: no file is a link, config and manifest agree, every row has its digest and can be, every
+    input has a row, ``results.parquet`` follows from the rows. Then what needs the data: its fingerprint, and the name
+    and the image of every row. Then what needs the code: its fingerprint, taken without running it, the model's
+    weights, and some inputs sampled again: with the run's seed they give the same evidence, and with another seed
+    evidence that agrees with it within Monte-Carlo error.
 
     Args:
         folder: the run.
         sample: how many certified inputs to sample again, chosen at random.
         seed: of that choice and of the other draws; None takes a fresh secret one.
+        trust_code: run the user's own code (path.py:factory) that the manifest names, if its fingerprint is right.
         on_message: told what is being done.
+
+    Raises:
+        ArgumentError: there is no run.
     """
-    store = Store.open(folder)
-    chance = random.Random(fresh_seed() if seed is None else seed)
-    checks: list[Check] = []
-
-    def check(what: str, problems: Callable[[], Iterator[str]]) -> None:
-        on_message(what)
-        try:
-            found = tuple(problems())
-        except AttricertError as error:
-            found = (str(error),)
-        checks.append(Check(what, found))
-
-    check("config", lambda: _config(store))
-    check("fingerprints of model, code and data", lambda: _fingerprints(store))
-    check(
-        f"digests of rows ({len(store.table(['position']))} of {store.manifest.inputs} inputs)", lambda: _digests(store)
+    try:
+        store = Store.open(folder)
+    except IntegrityError as error:
+        rest = Check("rows, data, code and model", unchecked="the manifest cannot be read")
+        return [Check("manifest", (str(error),)), rest]
+    return list(
+        _Checking(store, sample, random.Random(fresh_seed() if seed is None else seed), trust_code).run(on_message)
     )
-    check("certificates from evidence", lambda: _results(store))
-    again = min(sample, len(store.table(["position"])))
-    check(f"{again} inputs sampled again, same seed", lambda: _again(store, again, chance, same=True))
-    check(f"{again} inputs sampled again, other seeds", lambda: _again(store, again, chance, same=False))
-    return checks
 
 
-def _config(store: Store) -> Iterator[str]:
-    settings = {name: value for name, value in store.settings().items() if name not in Asked().to_dict()}
-    written = Config.of({"model": "", "data": "", **settings}).to_dict()
-    for name, value in store.manifest.config.to_dict().items():
-        if written.get(name) != value:
-            yield f"{CONFIG} has {name}: {written.get(name)!r}, the manifest {value!r}"
+class _SkippedError(Exception):
+    """Something is left out, as was asked for."""
 
 
-def _fingerprints(store: Store) -> Iterator[str]:
-    now = Manifest.of(LoadedConfig.load(store.manifest.config), store.items())
-    yield from store.manifest.differences(now)
+class _UncheckedError(Exception):
+    """Something cannot be checked here."""
 
 
-def _digests(store: Store) -> Iterator[str]:
-    run = store.manifest.digest
-    ids = store.items().ids
-    for row in stream(store):
-        position, name = row.facts["position"], row.facts["id"]
-        if row.digest(run) != row.facts["digest"]:
-            yield f"{name}: its row, or the manifest, is not as it was written"
-        elif not 0 <= position < len(ids) or ids[position] != name:
-            yield f"{name}: is not input {position} of the data"
+@final
+class _Checking:
+    """What is known while a run is checked."""
+
+    def __init__(self, store: Store, sample: int, chance: random.Random, trust_code: bool) -> None:
+        self._store, self._sample, self._chance, self._trusted = store, sample, chance, trust_code
+        self._rows: dict[int, Mapping[str, Any]] = {}
+        self._damage: list[str] = []
+        self._terms: Terms | None = None
+        self._legacy = False
+        self._same_code = False
+
+    def run(self, on_message: Callable[[str], None]) -> Iterator[Check]:
+        """One check after another."""
+        here: list[tuple[str, Callable[[], Iterator[str]]]] = [
+            ("files of the folder", self._store.special),
+            ("config", self._config),
+            ("digests of rows", self._digests),
+            ("every input has a row", self._complete),
+            ("certificates from evidence", self._results),
+        ]
+        elsewhere: list[tuple[str, Callable[[], Iterator[str]]]] = [
+            ("data", self._data),
+            ("code", self._code),
+            ("model", self._model),
+            (f"{self._sample} inputs sampled again, same seed", lambda: self._again(same=True)),
+            (f"{self._sample} inputs sampled again, other seeds", lambda: self._again(same=False)),
+        ]
+        for what, problems in here:
+            on_message(what)
+            yield _check(what, problems, ())
+        for what, problems in elsewhere:
+            on_message(what)
+            yield _check(what, problems, (_UncheckedError, ArgumentError, UnavailableError, OSError))
+
+    def _config(self) -> Iterator[str]:
+        self._store.asked()
+        settings = {name: value for name, value in self._store.settings().items() if name not in Asked().to_dict()}
+        written = Config.of({"model": "", "data": "", **settings}).to_dict()
+        for name, value in self._store.manifest.config.to_dict().items():
+            if written.get(name) != value:
+                yield f"{CONFIG} has {name}: {written.get(name)!r}, the manifest {value!r}"
+
+    def _digests(self) -> Iterator[str]:
+        for row in stream(self._store, problems=self._damage):
+            self._rows[row.facts["position"]] = {name: row.facts.get(name) for name in ("id", "status", "input")}
+            self._legacy |= row.legacy
+            if self._terms is None and row.facts["status"] == CERTIFIED:
+                self._terms = evidence_of_rows([row]).terms
+        yield from self._damage
+
+    def _complete(self) -> Iterator[str]:
+        inputs = self._store.manifest.inputs
+        if missing := inputs - len(self._rows):
+            yield f"{missing} of {inputs} inputs have no row" + (", or none that can be read" if self._damage else "")
+
+    def _results(self) -> Iterator[str]:
+        path = self._store.folder / RESULTS
+        if not os.path.lexists(path):
+            return
+        table = read_table(path, self._store.manifest.inputs)
+        fields = [(field.name, field.type) for field in table.schema]
+        if len(dict(fields)) < len(fields) or ("id", pa.string()) not in fields:
+            yield f"{path}: does not have the columns of results"
+            return
+        again = {row["id"]: row for row in certificates(self._store, _asked(table, path), problems=[])}
+        if len(again) != len(table) and not self._damage:
+            yield f"{RESULTS} has {len(table)} rows, the evidence {len(again)}"
+            return
+        old, ledger = self._legacy, None if self._terms is None else self._terms.ledger
+        unread = (COSINE, MAX_EPS, "joint_") if ledger is not None and "moments" in ledger else ()
+        for theirs in table.to_pylist():
+            mine = again.get(theirs["id"], {})
+            if not mine and self._damage:
+                continue
+            judged = {**dict.fromkeys(mine), **theirs}
+            if old:
+                # Version 0.1 had other names for some columns, and other words; the numbers that are shared must agree.
+                shared = {name: value for name, value in theirs.items() if name in mine and not isinstance(value, str)}
+                # Its higher moments are not read (CHANGELOG): what may rest on them cannot be judged.
+                judged = {name: value for name, value in shared.items() if not name.startswith(unread)}
+            rtol = _OLD if old else _SAME
+            wrong = [name for name, value in judged.items() if not _same(value, mine.get(name), rtol)]
+            if wrong:
+                yield f"{RESULTS}, {theirs['id']}: {', '.join(wrong)} do not follow from the evidence"
+
+    def _data(self) -> Iterator[str]:
+        manifest, items = self._store.manifest, self._store.items()
+        if len(items) != manifest.inputs:
+            yield f"inputs: {manifest.inputs!r} -> {len(items)!r}"
+        if (now := items.digest()) != manifest.data_sha256:
+            yield f"data_sha256: {manifest.data_sha256!r} -> {now!r}"
+        ids = items.ids
+        for position, row in sorted(self._rows.items()):
+            if position >= len(ids) or ids[position] != row["id"]:
+                yield f"{row['id']}: is not input {position} of the data"
+            elif row["status"] == CERTIFIED:
+                yield from (f"{row['id']}: {problem}" for problem in _image(items, position, row["input"]))
+
+    def _code(self) -> Iterator[str]:
+        manifest = self._store.manifest
+        if manifest.version != __version__:
+            yield f"version: {manifest.version!r} -> {__version__!r}"
+        now = code_fingerprint(manifest.config, load_array("functionals", manifest.config.functionals))
+        self._same_code = now == manifest.code_sha256
+        if not self._same_code:
+            yield f"code_sha256: {manifest.code_sha256!r} -> {now!r}"
+
+    def _model(self) -> Iterator[str]:
+        self._may_run()
+        manifest = self._store.manifest
+        if (now := model_digest(LoadedConfig.load(manifest.config).model)) != manifest.weights_sha256:
+            yield f"weights_sha256: {manifest.weights_sha256!r} -> {now!r}"
+
+    def _may_run(self) -> None:
+        """Whether the code that is named may be run."""
+        config = self._store.manifest.config
+        own = [name for name in (config.model, config.attribution) if is_code(name)]
+        if own and not self._trusted:
+            files = ", ".join(f"{name}, SHA-256 {code_digest(name)}" for name in dict.fromkeys(own))
+            raise _SkippedError(f"needs --trust-code ({files})")
+        if own and not self._same_code:
+            raise _UncheckedError("the code is not the run's")
+
+    def _again(self, *, same: bool) -> Iterator[str]:
+        self._may_run()
+        manifest, items = self._store.manifest, self._store.items()
+        positions = sorted(set(self._rows) & set(range(len(items))))
+        chosen = set(self._chance.sample(positions, min(self._sample, len(positions))))
+        other = manifest if same else manifest.with_seed(self._chance.getrandbits(62))
+        with limited_threads(manifest.config.threads):
+            worker = Worker(Job(other.config, manifest.weights_sha256, manifest.code_sha256, 0.9, self._terms))
+            for row in stream(self._store, chosen, problems=[]):
+                for problem in _sampled_again(row, items, worker, same=same):
+                    yield f"{row.facts['id']}: {problem}"
 
 
-def _results(store: Store) -> Iterator[str]:
-    path = store.folder / RESULTS
-    if not path.exists():
+def _check(what: str, problems: Callable[[], Iterator[str]], unavailable: tuple[type[Exception], ...]) -> Check:
+    found: list[str] = []
+    try:
+        for problem in problems():
+            found.append(problem)
+    except _SkippedError as error:
+        return Check(what, tuple(found), skipped=str(error))
+    except unavailable as error:
+        return Check(what, tuple(found), unchecked=str(error))
+    except AttricertError as error:
+        found.append(str(error))
+    except Exception as error:  # of what a forged config names, or a user's model: it ends this check, not the others
+        found.append(f"{type(error).__name__}: {error}")
+    return Check(what, tuple(found))
+
+
+def _asked(table: pa.Table, path: Path) -> Asked:
+    """What results were computed for, from the names of their columns."""
+    try:
+        eps, cosine = (
+            [float(name[len(start) :]) for name in table.column_names if name.startswith(start)]
+            for start in (COSINE, MAX_EPS)
+        )
+        tops = {int(found[1]) for name in table.column_names if (found := re.match(r"top_(\d+)_", name))}
+        return Asked(tuple(eps), tuple(cosine), next(iter(tops), None))
+    except ValueError as error:
+        raise IntegrityError(f"{path}: does not have the columns of results ({error})") from None
+
+
+def _image(items: Dataset, position: int, digest: str) -> Iterator[str]:
+    try:
+        image, _ = items[position]
+    except AttricertError as error:
+        yield f"cannot be read ({error})"
         return
-    table = pq.read_table(path)
-    eps, cosine = (
-        [float(name[len(start) :]) for name in table.column_names if name.startswith(start)]
-        for start in (COSINE, MAX_EPS)
-    )
-    tops = {int(found[1]) for name in table.column_names if (found := re.match(r"top_(\d+)_", name))}
-    again = certificates(store, Asked(tuple(eps), tuple(cosine), next(iter(tops), None)))
-    if len(again) != len(table):
-        yield f"{RESULTS} has {len(table)} rows, the evidence {len(again)}"
-        return
-    old = any(part.legacy for part in store.parts())
-    known = terms(store)
-    unread = (COSINE, MAX_EPS, "joint_") if known is not None and "moments" in known.ledger else ()
-    for mine, theirs in zip(again, table.to_pylist(), strict=True):
-        judged = theirs
-        if old:
-            # Version 0.1 had other names for some columns, and other words; the numbers that are shared must agree.
-            shared = {name: value for name, value in theirs.items() if name in mine and not isinstance(value, str)}
-            # Its higher moments are not read (CHANGELOG): what may rest on them cannot be judged.
-            judged = {name: value for name, value in shared.items() if not name.startswith(unread)}
-        rtol = _OLD if old else _SAME
-        wrong = [name for name, value in judged.items() if not _same(value, mine.get(name), rtol)]
-        if wrong:
-            yield f"{RESULTS}, {theirs['id']}: {', '.join(wrong)} do not follow from the evidence"
+    if sample_key(image) != digest:
+        yield "is another image"
 
 
 def _same(one: Any, other: Any, rtol: float) -> bool:
     """Equal but for the last digits."""
     if one is None or other is None or isinstance(one, str):
         return bool(one == other)
-    if np.shape(one) != np.shape(other):
+    try:
+        a, b = np.asarray(one, float), np.asarray(other, float)
+    except (TypeError, ValueError):
         return False
-    return np.allclose(np.asarray(one, float), np.asarray(other, float), rtol=rtol, atol=1e-12, equal_nan=True)
-
-
-def _again(store: Store, sample: int, chance: random.Random, *, same: bool) -> Iterator[str]:
-    manifest, items = store.manifest, store.items()
-    positions = sorted(set(store.table(["position"])["position"].to_pylist()) & set(range(len(items))))
-    chosen = set(chance.sample(positions, min(sample, len(positions))))
-    other = manifest if same else manifest.with_seed(chance.getrandbits(62))
-    with limited_threads(manifest.config.threads):
-        known = terms(store)
-        worker = Worker(Job(other.config, manifest.weights_sha256, 0.9, known))
-        for row in stream(store, chosen):
-            for problem in _sampled_again(row, items, worker, same=same):
-                yield f"{row.facts['id']}: {problem}"
+    return a.shape == b.shape and np.allclose(a, b, rtol=rtol, atol=1e-12, equal_nan=True)
 
 
 def _sampled_again(row: Row, items: Dataset, worker: Worker, *, same: bool) -> Iterator[str]:
@@ -197,11 +329,11 @@ def _equal(then: Row, now: Row) -> Iterator[str]:
     for name in ("prediction", "target", "outcome"):
         if then.facts.get(name) != now.facts.get(name):
             yield f"{name} is {then.facts.get(name)!r}, sampled again {now.facts.get(name)!r}"
-    one, two = _evidence(then), _evidence(now)
+    one, two = evidence_of_rows([then]), evidence_of_rows([now])
     if one.terms != dataclasses.replace(two.terms, version=one.terms.version):
         yield f"terms are {one.terms}, sampled again {two.terms}"
     again = two.arrays()
-    kept = {name: array for name, array in one.arrays().items() if not ("statement" in then.facts and name in UNKNOWN)}
+    kept = {name: array for name, array in one.arrays().items() if not (then.legacy and name in UNKNOWN)}
     for name, array in kept.items():
         if name not in again or not _close(array, again[name]):
             found = again.get(name, "nothing")
@@ -227,7 +359,7 @@ def _agree(then: Row, now: Row) -> Iterator[str]:
     for name in ("prediction", "target"):
         if then.facts[name] != now.facts[name]:
             yield f"{name} is {then.facts[name]}, sampled again {now.facts[name]}"
-    one, two = _evidence(then), _evidence(now)
+    one, two = evidence_of_rows([then]), evidence_of_rows([now])
     n = float(min(one.sampling.n_samples[0], two.sampling.n_samples[0])) / (2 if one.terms.antithetic else 1)
     error = np.sqrt(2 * _variance(two) / n)  # from what was sampled now: the other is what is being judged
     c, again = float(one.norm.lower[0]), float(two.norm.lower[0])
@@ -268,7 +400,3 @@ def _variance(evidence: Evidence) -> float:
     """At least that of u.g: at most lambda, and E (u.g)^2 - (u.h)^2 is at most M^2 - c^2."""
     rest = evidence.terms.max_norm**2 - float(evidence.norm.lower[0]) ** 2
     return rest if evidence.top_variance is None else min(rest, float(evidence.top_variance.upper[0]))
-
-
-def _evidence(row: Row) -> Evidence:
-    return evidence_of({name: [value] for name, value in row.facts.items()}, [row.arrays])

@@ -16,7 +16,8 @@ from attricert.certificates import Certificate, Terms
 from attricert.errors import ArgumentError, AttributionWarning, InPlaceWarning, IntegrityError, ModelModeWarning
 from attricert.options import Options
 from attricert.runs.config import Config, LoadedConfig
-from attricert.runs.manifest import model_digest
+from attricert.runs.loading import load_array
+from attricert.runs.manifest import code_fingerprint, model_digest
 from attricert.runs.rows import Row, Unit
 
 __all__ = ["InputCallback", "Job", "Progress", "Worker", "dry_run", "limited_threads"]
@@ -33,12 +34,14 @@ class Job:
     Args:
         config: seed included.
         weights: fingerprint that the worker's own copy of the model must have.
+        code: and its copy of the user's own code, before it is run.
         cosine: threshold whose certified eps is shown as draws come in.
         terms: of rows of this run, where there are any: what is proven, at which shares of alpha.
     """
 
     config: Config
     weights: str
+    code: str
     cosine: float
     terms: Terms | None = None
 
@@ -71,6 +74,11 @@ class Worker:
 
     def __init__(self, job: Job, device: str | None = None) -> None:
         self._job = job
+        code = code_fingerprint(job.config, load_array("functionals", job.config.functionals))
+        if code != job.code:
+            raise IntegrityError(
+                f"{job.config.model}: a worker's copy of the code has {code}, the run's has {job.code}"
+            )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ModelModeWarning)  # who started the run has been told
             self._setting = LoadedConfig.load(job.config, device)
