@@ -35,10 +35,11 @@ class Bound(ABC):
     max_entry: float | None = None
 
     def __post_init__(self) -> None:
-        if not 1e-60 <= checks.positive("max_norm", self.max_norm) <= 1e60:
+        max_norm = checks.positive("max_norm", self.max_norm)
+        if not 1e-60 <= max_norm <= 1e60:
             raise ArgumentError("max_norm", self.max_norm, "must be from 1e-60 to 1e60; rescale the attribution")
-        if self.max_entry is not None:
-            checks.positive("max_entry", self.max_entry)
+        max_entry = None if self.max_entry is None else checks.positive("max_entry", self.max_entry)
+        checks.keep(self, max_norm=max_norm, max_entry=max_entry)
 
     @property
     def entry_bound(self) -> float:

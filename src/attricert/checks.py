@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib.util
 import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from attricert.errors import ArgumentError, UnknownNameError
 
-__all__ = ["count", "extra", "fraction", "known", "nonnegative_values", "open_fractions", "positive"]
+__all__ = ["count", "extra", "fraction", "keep", "known", "nonnegative_values", "open_fractions", "plain", "positive"]
 
 _NUMBER = (int, float, np.integer, np.floating)
 Rule = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.bool_]]
@@ -43,7 +44,20 @@ def known(name: str, value: str, options: Iterable[str]) -> str:
     options = list(options)
     if value not in options:
         raise UnknownNameError(name, str(value), options)
-    return value
+    return str(value)
+
+
+def plain(value: Any) -> Any:
+    """A NumPy scalar as Python's own number, which files can hold; also within tuples and lists. Others as they are."""
+    if isinstance(value, (tuple, list)):
+        return type(value)(plain(part) for part in value)
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def keep(owner: object, **values: object) -> None:
+    """In the constructor of a frozen dataclass: its fields are what the checks gave."""
+    for name, value in values.items():
+        object.__setattr__(owner, name, value)
 
 
 def extra(module: str, name: str) -> None:

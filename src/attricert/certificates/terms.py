@@ -53,7 +53,7 @@ class Terms:
     version: str = __version__
 
     def __post_init__(self) -> None:
-        checks.fraction("alpha", self.alpha)
+        checks.keep(self, alpha=checks.fraction("alpha", self.alpha))
         if self.observed is not None and self.antithetic:
             checks.count("observed n_samples", self.observed.n_samples, 2)
 

@@ -24,6 +24,7 @@ import yaml
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from attricert import yaml_text
 from attricert.datasets import Dataset
 from attricert.errors import ArgumentError, IntegrityError
 from attricert.files import create, write_atomically
@@ -156,13 +157,7 @@ class Store:
 
     def settings(self) -> dict[str, Any]:
         """The settings in ``config.yaml``."""
-        try:
-            values = yaml.safe_load((self.folder / CONFIG).read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
-            raise IntegrityError(f"{self.folder / CONFIG}: cannot be read ({error})") from None
-        if not isinstance(values, dict):
-            raise IntegrityError(f"{self.folder / CONFIG}: not a mapping of settings")
-        return values
+        return yaml_text.read(self.folder / CONFIG)
 
     def items(self) -> Dataset:
         """The data that it is of."""
