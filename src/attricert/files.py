@@ -81,13 +81,17 @@ def read_regular(path: Path, most: int | None = None) -> bytes:
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     if path.is_symlink():
         raise IntegrityError(f"{path}: is a link, which is not followed")
-    with os.fdopen(os.open(path, flags), "rb") as file:
-        found = os.fstat(file.fileno())
+    handle = os.open(path, flags)
+    try:
+        found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
             raise IntegrityError(f"{path}: is not a regular file")
         if most is not None and found.st_size > most:
             raise IntegrityError(f"{path}: has {found.st_size} bytes, more than the {most} that are read")
-        return file.read()
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(handle)
 
 
 def sha256(content: bytes) -> str:
