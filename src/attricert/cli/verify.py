@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -12,7 +11,8 @@ from jsonargparse import ArgumentParser
 
 from attricert import checks, runs
 from attricert.cli.arguments import add_options
-from attricert.cli.output import show_json
+from attricert.cli.containing import contained
+from attricert.cli.output import say, show, show_json
 
 __all__ = ["Options", "configure", "run"]
 
@@ -28,12 +28,15 @@ class Options:
         run: folder that attricert certify --out has written.
         sample: inputs to sample again, chosen at random.
         seed: of that choice and of the other draws; by default a fresh secret one.
+        trust_code: run code that the folder names, after showing its path and SHA-256, if it is what the run was made
+            with; without, and for such runs, the evidence alone is checked.
         json: print JSON.
     """
 
     run: str
     sample: int = 20
     seed: int | None = None
+    trust_code: bool = False
     json: bool = False
 
 
@@ -46,16 +49,22 @@ def run(**values: Any) -> int:
     """Check, print; 1 if anything is wrong."""
     options = Options(**values)
     checks.count("sample", options.sample, 0)
-    say = (lambda _: None) if options.json else lambda text: print(f"attricert: {text} ...", file=sys.stderr)
-    found = runs.verify(Path(options.run), sample=options.sample, seed=options.seed, on_message=say)
+    with contained():
+        found = runs.verify(
+            Path(options.run),
+            sample=options.sample,
+            seed=options.seed,
+            trust_code=options.trust_code,
+            on_message=(lambda _: None) if options.json else lambda text: say(f"{text} ..."),
+        )
     passed = all(check.passed for check in found)
     if options.json:
         show_json({"passed": passed, "checks": [dataclasses.asdict(check) for check in found]})
         return 0 if passed else 1
     for check in found:
-        print(f"{'ok      ' if check.passed else 'MISMATCH'}  {check.what}")
+        show(f"{'ok      ' if check.passed else 'MISMATCH'}  {check.what}")
         for problem in check.problems[:_SHOWN]:
-            print(f"          {problem}")
+            show(f"          {problem}")
         if len(check.problems) > _SHOWN:
-            print(f"          ... and {len(check.problems) - _SHOWN} more")
+            show(f"          ... and {len(check.problems) - _SHOWN} more")
     return 0 if passed else 1

@@ -8,6 +8,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, final
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -18,7 +20,7 @@ from attricert.files import sha256
 from attricert.runs.code import code_digest
 from attricert.runs.config import Config, LoadedConfig
 
-__all__ = ["Manifest", "model_digest"]
+__all__ = ["Manifest", "code_fingerprint", "model_digest"]
 
 _FORMAT = "attricert-run-1"
 
@@ -49,13 +51,8 @@ class Manifest:
     @classmethod
     def of(cls, setting: LoadedConfig, items: Dataset) -> Manifest:
         """Take the fingerprints."""
-        config = setting.config
-        digests = [code_digest(config.model), code_digest(config.attribution)]
-        if setting.functionals is not None:
-            digests.append(sha256(f"{setting.functionals.dtype}{setting.functionals.shape}".encode()))
-            digests.append(sha256(setting.functionals.tobytes()))
-        code = sha256("".join(digests).encode())
-        return cls(config, len(items), items.digest(), model_digest(setting.model), code)
+        code = code_fingerprint(setting.config, setting.functionals)
+        return cls(setting.config, len(items), items.digest(), model_digest(setting.model), code)
 
     def with_seed(self, seed: int | None) -> Manifest:
         """The same with another seed."""
@@ -98,6 +95,15 @@ class Manifest:
             raise IntegrityError(f"{path}: not the manifest of a run ({error})") from None
         object.__setattr__(manifest, "text", text)
         return manifest
+
+
+def code_fingerprint(config: Config, functionals: npt.NDArray[np.generic] | None) -> str:
+    """SHA-256 of a user's own code, which is read and not run, and of the functionals."""
+    digests = [code_digest(config.model), code_digest(config.attribution)]
+    if functionals is not None:
+        digests.append(sha256(f"{functionals.dtype}{functionals.shape}".encode()))
+        digests.append(sha256(functionals.tobytes()))
+    return sha256("".join(digests).encode())
 
 
 def model_digest(model: nn.Module) -> str:

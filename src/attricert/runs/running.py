@@ -12,7 +12,7 @@ from typing import Any, final
 
 from attricert import checks
 from attricert.datasets import Dataset
-from attricert.errors import ArgumentError, AttricertError
+from attricert.errors import ArgumentError, AttricertError, IntegrityError
 from attricert.runs.asked import Asked
 from attricert.runs.config import Config, LoadedConfig
 from attricert.runs.executors import Executor, Inline
@@ -22,7 +22,8 @@ from attricert.runs.manifest import Manifest
 from attricert.runs.results import terms
 from attricert.runs.rows import FAILED, Row, Unit
 from attricert.runs.store import Store
-from attricert.runs.work import Job, Progress, dry_run, limited_threads
+from attricert.runs.trust import refuse_other_code
+from attricert.runs.work import Job, Note, Progress, dry_run, limited_threads
 from attricert.streams import fresh_seed
 
 __all__ = ["Shard", "State", "StateCallback", "certify"]
@@ -134,6 +135,7 @@ def certify(
         KeyboardInterrupt: Ctrl-C or SIGTERM; all finished rows are stored.
     """
     executor, shard, asked = executor or Inline(), shard or Shard(), asked or Asked()
+    refuse_other_code(config, folder)  # before any code that it names is run
     with limited_threads(config.threads):
         setting = LoadedConfig.load(config)
         items = load_items(config.data, config.model)
@@ -193,6 +195,9 @@ def _finish(
             writer.add(unreadable)
             writer.flush(last=True)
             store.log("stopped", {"shard": shard.name, "done": tracker.state.done, "of": len(mine)})
+    if gone := set(mine) - set(store.table(["position"])["position"].to_pylist()):
+        text = f"{len(gone)} of {len(mine)} rows are not there, though all were written; the same command goes on"
+        raise IntegrityError(f"{store.folder}: {text}")
     return store
 
 
@@ -220,8 +225,11 @@ class _Tracker:
         self.state, self._on_progress, self._start = state, on_progress, time.monotonic()
         self._update()
 
-    def progressed(self, progress: Progress) -> None:
-        """An input is on its way."""
+    def progressed(self, progress: Progress | Note) -> None:
+        """An input is on its way, or something is to be known."""
+        if isinstance(progress, Note):
+            self.note(progress.text)
+            return
         self._update(running={**self.state.running, progress.id: progress})
 
     def finished(self, row: Row) -> None:

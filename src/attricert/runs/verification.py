@@ -20,11 +20,13 @@ from attricert.datasets import Dataset
 from attricert.errors import AttricertError
 from attricert.report import COSINE, MAX_EPS
 from attricert.runs.asked import Asked
+from attricert.runs.code import is_code
 from attricert.runs.config import Config, LoadedConfig
 from attricert.runs.manifest import Manifest
 from attricert.runs.results import certificates, stream, terms
 from attricert.runs.rows import CERTIFIED, Row, Unit, evidence_of
 from attricert.runs.store import CONFIG, RESULTS, Store
+from attricert.runs.trust import code_files, refuse_other_code
 from attricert.runs.work import Job, Worker, limited_threads
 from attricert.streams import fresh_seed
 
@@ -58,7 +60,12 @@ class Check:
 
 
 def verify(
-    folder: Path, *, sample: int = 20, seed: int | None = None, on_message: Callable[[str], None] = lambda _: None
+    folder: Path,
+    *,
+    sample: int = 20,
+    seed: int | None = None,
+    trust_code: bool = False,
+    on_message: Callable[[str], None] = lambda _: None,
 ) -> list[Check]:
     """Check a run.
 
@@ -70,6 +77,8 @@ def verify(
         folder: the run.
         sample: how many certified inputs to sample again, chosen at random.
         seed: of that choice and of the other draws; None takes a fresh secret one.
+        trust_code: run the code that the folder names, if its digest is the manifest's; without, the evidence alone is
+            checked where there is such code.
         on_message: told what is being done.
     """
     store = Store.open(folder)
@@ -85,15 +94,32 @@ def verify(
         checks.append(Check(what, found))
 
     check("config", lambda: _config(store))
-    check("fingerprints of model, code and data", lambda: _fingerprints(store))
+    runnable = _runnable(store, trust_code, on_message)
+    if runnable:
+        check("fingerprints of model, code and data", lambda: _fingerprints(store))
     check(
         f"digests of rows ({len(store.table(['position']))} of {store.manifest.inputs} inputs)", lambda: _digests(store)
     )
     check("certificates from evidence", lambda: _results(store))
+    if not runnable:
+        return checks
     again = min(sample, len(store.table(["position"])))
     check(f"{again} inputs sampled again, same seed", lambda: _again(store, again, chance, same=True))
     check(f"{again} inputs sampled again, other seeds", lambda: _again(store, again, chance, same=False))
     return checks
+
+
+def _runnable(store: Store, trust_code: bool, on_message: Callable[[str], None]) -> bool:
+    """Whether model and attribution may be loaded; shows the code that the folder names, and that it is its own."""
+    config = store.manifest.config
+    names = [name for name in (config.model, config.attribution) if is_code(name)]
+    if not names:
+        return True
+    if trust_code:
+        for path, digest in code_files(names).items():
+            on_message(f"code named by {store.folder}: {path}, SHA-256 {digest}")
+        refuse_other_code(config, store.folder)
+    return trust_code
 
 
 def _config(store: Store) -> Iterator[str]:

@@ -11,9 +11,11 @@ from attricert import checks
 from attricert.errors import AttricertError
 from attricert.runs.executors.base import ATTEMPTS, Executor, lost
 from attricert.runs.rows import Row, Unit
-from attricert.runs.work import InputCallback, Job, Worker, limited_threads
+from attricert.runs.work import InputCallback, Job, Note, Worker, limited_threads
 
 __all__ = ["Ray"]
+
+_RESTARTS, _BEGINNINGS = 6, 3  # by Ray of an actor that has not begun, and how often in a row we ask for that
 
 
 @final
@@ -41,7 +43,7 @@ class Ray(Executor):
         if ours:
             ray.init(address=self.address, log_to_driver=False, configure_logging=False)
         try:
-            yield from _run(self._actors(job), units)
+            yield from _run(self._actors(job), units, on_progress)
         finally:
             if ours:
                 ray.shutdown()
@@ -81,14 +83,14 @@ class _Actor:
             return self._worker.certify(unit, lambda _: None)
 
 
-def _run(actors: list[Any], units: Iterable[Unit]) -> Generator[Row]:
+def _run(actors: list[Any], units: Iterable[Unit], on_progress: InputCallback) -> Generator[Row]:
     import ray
 
     def load(actor: Any) -> Any:
         # Tried until it has a place; work is handed out only to actors that have loaded.
-        return actor.ready.options(max_task_retries=-1).remote()
+        return actor.ready.options(max_task_retries=_RESTARTS).remote()
 
-    todo, again, deaths = iter(units), deque[Unit](), Counter[str]()
+    todo, again, deaths, beginnings = iter(units), deque[Unit](), Counter[str](), 0
     # What is under way: a reference to the actor and the unit it works on, or None while it loads.
     flying: dict[Any, tuple[Any, Unit | None]] = {load(actor): (actor, None) for actor in actors}
     idle: list[Any] = []
@@ -104,17 +106,25 @@ def _run(actors: list[Any], units: Iterable[Unit]) -> Generator[Row]:
         try:
             result = ray.get(done)
         except ray.exceptions.RayError as error:
+            how = type(error).__name__
             flying[load(actor)] = (actor, None)
-            if unit is not None:
-                deaths[unit.id] += 1
-                if deaths[unit.id] == ATTEMPTS:
-                    yield lost(unit, type(error).__name__)
-                else:
-                    again.append(unit)
-                    upcoming = again.popleft() if upcoming is None else upcoming
+            if unit is None:
+                beginnings += 1
+                if beginnings == _BEGINNINGS:
+                    raise AttricertError(f"actors die as they begin ({how}), again and again") from None
+                on_progress(Note(f"an actor dies as it begins ({how}); it is started again"))
+                continue
+            deaths[unit.id] += 1
+            if deaths[unit.id] == ATTEMPTS:
+                yield lost(unit, how)
+            else:
+                on_progress(Note(f"an actor died on {unit.id} ({how}); it is started again"))
+                again.append(unit)
+                upcoming = again.popleft() if upcoming is None else upcoming
             continue
         if isinstance(result, AttricertError):
             raise result
         idle.append(actor)
+        beginnings = 0
         if unit is not None:
             yield result
