@@ -182,6 +182,8 @@ class Store:
                     pass
             except filelock.Timeout:
                 found.append(path.name.removeprefix(_LOCK))
+            except OSError:  # a folder that cannot be written to, so nobody works here
+                continue
         return found
 
     def parts(self) -> list[Part]:
