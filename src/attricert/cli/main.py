@@ -106,8 +106,8 @@ def _run(chosen: Namespace, arguments: Sequence[str]) -> int:
     for key, value in values.items():
         if "" in (value if isinstance(value, tuple) else (value,)):
             raise ArgumentError(key, value, "must not be empty")
-    if values.pop("config", None):
-        permit_config(values, arguments)
+    values.pop("config", None)
+    permit_config(values, arguments)
     code: int = _COMMANDS[chosen.command].run(**values)
     return code
 

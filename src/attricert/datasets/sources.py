@@ -147,6 +147,11 @@ def _packaged(name: str, command: Sequence[str], folder: Path, pattern: str) -> 
     return found[0]
 
 
+def _refuse_large(path: str, size: int) -> None:
+    if size > _LARGEST:
+        raise IntegrityError(f"{path} unpacks to more than {_LARGEST} bytes")
+
+
 _Opened = tarfile.TarFile | zipfile.ZipFile
 
 
@@ -177,7 +182,9 @@ class Archives:
         if isinstance(opened, Exception):
             raise opened
         if isinstance(opened, zipfile.ZipFile):
+            _refuse_large(path, opened.getinfo(path).file_size)
             return opened.read(path)
+        _refuse_large(path, opened.getmember(path).size)
         file = opened.extractfile(path)
         if file is None:
             raise KeyError(path)

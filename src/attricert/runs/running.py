@@ -54,7 +54,7 @@ class Shard:
     @classmethod
     def parse(cls, text: str) -> Shard:
         """From ``i/N``."""
-        match = re.fullmatch(r"(\d+)/(\d+)", text)
+        match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
         if match is None:
             raise ArgumentError("shard", text, "must be i/N, such as 0/16")
         return cls(int(match[1]), int(match[2]))
