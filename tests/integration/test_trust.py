@@ -124,7 +124,20 @@ def test_code_that_a_file_names_is_shown_and_not_run(folder, capsys, arguments):
         ["certify", "--out", "part", "--trust-code"],
         ["certify", "--config", "whole/config.yaml", "--out", "again", "--trust-code"],
         ["verify", "whole", "--sample", "1", "--seed", "0", "--trust-code"],
-        ["attack", "--run", "whole", "--inputs", "1", "--budget", "0.001", "--steps", "0", "--trust-code"],
+        [
+            "attack",
+            "--run",
+            "whole",
+            "--inputs",
+            "1",
+            "--budget",
+            "0.001",
+            "--steps",
+            "0",
+            "--n_samples",
+            "50",
+            "--trust-code",
+        ],
     ],
 )
 def test_trusted_code_is_named_and_run(folder, capsys, arguments):
@@ -154,6 +167,35 @@ def test_other_code_than_the_runs_is_not_run_however_much_it_is_trusted(folder, 
     with pytest.raises(ac.ArgumentError, match="code_sha256"):
         runs.certify(config, Path("part"))
     assert not Path("marker").exists()
+
+
+def test_what_is_compiled_beside_the_file_is_not_run_either(folder, capsys):
+    """Its digest is not looked at: a compiled file may say that it goes with any source."""
+    import py_compile
+
+    Path("evil.py").write_text(MINE.replace("marker", "evil-marker"))
+    mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    cached = Path("__pycache__") / f"mine.{sys.implementation.cache_tag}.pyc"
+    py_compile.compile("evil.py", cfile=str(cached), dfile="mine.py", invalidation_mode=mode)
+    assert outcome(capsys, "certify", "--out", "part", "--trust-code")[0] == 0
+    assert Path("marker").exists()
+    assert not Path("evil-marker").exists()
+
+
+def test_evidence_needs_not_even_the_file(folder, capsys):
+    Path("mine.py").unlink()
+    for command in (["verify", "whole"], ["certify", "--out", "whole"], ["status", "part"], ["certificates", "part"]):
+        assert outcome(capsys, *command)[0] == 0
+    code, _, err = outcome(capsys, "certify", "--out", "part")
+    assert code == 2
+    assert "mine.py" in err
+
+
+def test_trusted_code_is_named_under_json_too(folder, capsys):
+    code, out, err = outcome(capsys, "verify", "whole", "--sample", "0", "--trust-code", "--json")
+    assert code == 0
+    assert json.loads(out)["passed"]
+    assert f"code named by whole: mine.py, SHA-256 {DIGEST}" in err
 
 
 def test_code_that_is_typed_needs_no_trust_nor_do_models_of_the_zoo(folder, capsys):
@@ -210,7 +252,7 @@ def test_names_are_shown_without_effect(folder, capsys):
         (["status", "odd\x1b"], 0),
         (["certificates", "odd\x1b"], 0),
         (["certify", "--out", "odd\x1b"], 1),
-        (["attack", "--run", "odd\x1b", "--budget", "0.001", "--steps", "0"], 0),
+        (["attack", "--run", "odd\x1b", "--inputs", "1", "--budget", "0.001", "--steps", "0", "--n_samples", "50"], 0),
         (["verify", "odd\x1b", "--sample", "0"], 0),
         (["certificates", "no\x1bwhere"], 2),
         (["certify", "--model", "no\x1b", "--data", "x"], 2),

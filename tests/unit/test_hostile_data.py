@@ -53,6 +53,9 @@ def fill(folder):
     (folder / "large.png").write_bytes(png(10_000, 10_000))
     (folder / "chunk.png").write_bytes(png(28, 28, b"\0" * 29 * 28, chunk(b"tRNS", b"")))
     (folder / "cut.png").write_bytes((folder / "a.png").read_bytes()[:50])
+    (folder / "postscript.png").write_bytes(
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 28 28\n%%EndComments\nshowpage\n"
+    )
     (folder / "text.png").write_text("no image")
     (folder / "empty.png").write_bytes(b"")
     return {
@@ -65,6 +68,7 @@ def fill(folder):
         "bomb.png": "could be decompression bomb",
         "large.png": "could be decompression bomb",
         "cut.png": "cannot be read as an image",
+        "postscript.png": "cannot be read as an image (no known format)",
         "text.png": "cannot be read as an image (no known format)",
         "empty.png": "cannot be read as an image (no known format)",
     }

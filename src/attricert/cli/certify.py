@@ -19,7 +19,7 @@ from attricert.cli.display import displaying
 from attricert.cli.output import exit_code, say, show, show_json, show_run
 from attricert.cli.trust import permit
 from attricert.errors import ArgumentError
-from attricert.runs.trust import code_files
+from attricert.runs.code import is_code
 
 __all__ = ["Options", "configure", "run"]
 
@@ -82,7 +82,7 @@ def run(**values: Any) -> int:
     if options.out is None and (shard is not None or options.ray is not None):
         raise ArgumentError("out", None, "is needed with --shard and --ray")
     foreign = [name for name in (config.model, config.attribution) if named is not None and name not in given.values()]
-    if named is not None and not options.trust_code and code_files(foreign) and _done(named, config, options):
+    if named is not None and not options.trust_code and any(map(is_code, foreign)) and _done(named, config, options):
         say(f"all inputs of {options.out} are done: shown from the evidence, its code is not run")
         return _shown(named, asked, options)
     permit(foreign, options.trust_code, str(options.out))

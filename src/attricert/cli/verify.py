@@ -13,6 +13,8 @@ from attricert import checks, runs
 from attricert.cli.arguments import add_options
 from attricert.cli.containing import contained
 from attricert.cli.output import say, show, show_json
+from attricert.cli.trust import permit
+from attricert.runs.code import is_code
 
 __all__ = ["Options", "configure", "run"]
 
@@ -49,6 +51,11 @@ def run(**values: Any) -> int:
     """Check, print; 1 if anything is wrong."""
     options = Options(**values)
     checks.count("sample", options.sample, 0)
+    config = runs.Store.open(Path(options.run)).manifest.config
+    if options.trust_code:
+        permit((config.model, config.attribution), True, options.run)
+    elif any(map(is_code, (config.model, config.attribution))):
+        say(f"{options.run} names code, which is not run: its evidence alone is checked; --trust-code for the rest")
     with contained():
         found = runs.verify(
             Path(options.run),

@@ -14,6 +14,8 @@ from attricert.text import one_line
 
 __all__ = ["opened"]
 
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")  # for others Pillow may start programs, as for EPS
+
 
 @contextmanager
 def opened(content: bytes) -> Iterator[Image.Image]:
@@ -25,7 +27,7 @@ def opened(content: bytes) -> Iterator[Image.Image]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content)) as image:
+            with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
                 yield image
     except Exception as error:  # decoders raise what they like: ValueError, SyntaxError, struct.error, MemoryError
         raise IntegrityError(f"cannot be read as an image ({_told(error)})") from None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 from attricert.errors import ArgumentError
@@ -31,12 +33,22 @@ def code_digest(name: str) -> str:
     return sha256(b"".join(sources(name).values()))
 
 
+class _SourceAlone(SourceFileLoader):
+    """Runs what the file says, whose digest is known, and nothing that is compiled beside it in ``__pycache__``."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        code: CodeType = self.source_to_code(self.get_data(path), path)
+        return code
+
+
 def factory(argument: str, name: str) -> Callable[..., Any]:
     """The function that ``path.py:factory`` names; runs the file."""
     path, _, attribute = name.rpartition(":")
     if not Path(path).is_file():
         raise ArgumentError(argument, name, f"there is no file {path}")
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    loader = _SourceAlone(Path(path).stem, path)
+    spec = importlib.util.spec_from_file_location(loader.name, path, loader=loader)
     if spec is None or spec.loader is None:
         raise ArgumentError(argument, name, "cannot be imported")
     module = importlib.util.module_from_spec(spec)

@@ -26,7 +26,7 @@ from attricert.runs.manifest import Manifest
 from attricert.runs.results import certificates, stream, terms
 from attricert.runs.rows import CERTIFIED, Row, Unit, evidence_of
 from attricert.runs.store import CONFIG, RESULTS, Store
-from attricert.runs.trust import code_files, refuse_other_code
+from attricert.runs.trust import refuse_other_code
 from attricert.runs.work import Job, Worker, limited_threads
 from attricert.streams import fresh_seed
 
@@ -94,7 +94,7 @@ def verify(
         checks.append(Check(what, found))
 
     check("config", lambda: _config(store))
-    runnable = _runnable(store, trust_code, on_message)
+    runnable = _runnable(store, trust_code)
     if runnable:
         check("fingerprints of model, code and data", lambda: _fingerprints(store))
     check(
@@ -109,15 +109,12 @@ def verify(
     return checks
 
 
-def _runnable(store: Store, trust_code: bool, on_message: Callable[[str], None]) -> bool:
-    """Whether model and attribution may be loaded; shows the code that the folder names, and that it is its own."""
+def _runnable(store: Store, trust_code: bool) -> bool:
+    """Whether model and attribution may be loaded; sees that trusted code is what the run was made with."""
     config = store.manifest.config
-    names = [name for name in (config.model, config.attribution) if is_code(name)]
-    if not names:
+    if not any(map(is_code, (config.model, config.attribution))):
         return True
     if trust_code:
-        for path, digest in code_files(names).items():
-            on_message(f"code named by {store.folder}: {path}, SHA-256 {digest}")
         refuse_other_code(config, store.folder)
     return trust_code
 
