@@ -15,7 +15,7 @@ from attricert.runs.work import InputCallback, Job, Note, Worker, limited_thread
 
 __all__ = ["Ray"]
 
-_RESTARTS, _BEGINNINGS = 6, 3  # by Ray of an actor that has not begun, and how often in a row we ask for that
+_QUIET = 60.0  # seconds after which it is said that no actor has begun
 
 
 @final
@@ -88,9 +88,9 @@ def _run(actors: list[Any], units: Iterable[Unit], on_progress: InputCallback) -
 
     def load(actor: Any) -> Any:
         # Tried until it has a place; work is handed out only to actors that have loaded.
-        return actor.ready.options(max_task_retries=_RESTARTS).remote()
+        return actor.ready.options(max_task_retries=-1).remote()
 
-    todo, again, deaths, beginnings = iter(units), deque[Unit](), Counter[str](), 0
+    todo, again, deaths = iter(units), deque[Unit](), Counter[str]()
     # What is under way: a reference to the actor and the unit it works on, or None while it loads.
     flying: dict[Any, tuple[Any, Unit | None]] = {load(actor): (actor, None) for actor in actors}
     idle: list[Any] = []
@@ -101,7 +101,14 @@ def _run(actors: list[Any], units: Iterable[Unit], on_progress: InputCallback) -
             flying[actor.certify.remote(upcoming)] = (actor, upcoming)
             upcoming = again.popleft() if again else next(todo, None)
             continue
-        (done,), _ = ray.wait(list(flying), num_returns=1)
+        ended, _ = ray.wait(list(flying), num_returns=1, timeout=_QUIET)
+        if not ended:
+            # Ray starts actors again by itself, and does not tell those that die from those that wait for room.
+            if all(unit is None for _, unit in flying.values()):
+                text = "there is no room yet, or they die as they begin, which Ray's log shows"
+                on_progress(Note(f"no actor has begun for {_QUIET:.0f} s: {text}"))
+            continue
+        (done,) = ended
         actor, unit = flying.pop(done)
         try:
             result = ray.get(done)
@@ -109,9 +116,6 @@ def _run(actors: list[Any], units: Iterable[Unit], on_progress: InputCallback) -
             how = type(error).__name__
             flying[load(actor)] = (actor, None)
             if unit is None:
-                beginnings += 1
-                if beginnings == _BEGINNINGS:
-                    raise AttricertError(f"actors die as they begin ({how}), again and again") from None
                 on_progress(Note(f"an actor dies as it begins ({how}); it is started again"))
                 continue
             deaths[unit.id] += 1
@@ -125,6 +129,5 @@ def _run(actors: list[Any], units: Iterable[Unit], on_progress: InputCallback) -
         if isinstance(result, AttricertError):
             raise result
         idle.append(actor)
-        beginnings = 0
         if unit is not None:
             yield result
