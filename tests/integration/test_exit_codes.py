@@ -153,15 +153,11 @@ def test_file_systems_without_hard_links_or_permissions(monkeypatch):
     assert Path("new/a").read_bytes() == b"first"
     files.write_atomically(Path("new/a"), b"third")
     assert [path.name for path in Path("new").iterdir()] == ["a"]
+    assert main([*ZOO, "--out", "run"]) == 0
     monkeypatch.setattr(files, "_put", lambda file, content: refused())
     with pytest.raises(OSError, match="not supported"):
         files.create(Path("new/b"), b"x")
     assert [path.name for path in Path("new").iterdir()] == ["a"]
-    monkeypatch.undo()
-    assert runs.certify(
-        runs.Config.of({"model": "mnist-standard", "data": "mnist:sample[0:1]", "sigma": 0.25, "n_samples": 100}),
-        Path.cwd() / "elsewhere",
-    ).parts()
 
 
 def test_files_have_the_permissions_that_the_umask_leaves(tmp_path):
