@@ -34,9 +34,8 @@ class Bound(ABC):
     max_entry: float | None = None
 
     def __post_init__(self) -> None:
-        checks.size("max_norm", self.max_norm)
-        if self.max_entry is not None:
-            checks.size("max_entry", self.max_entry)
+        max_entry = None if self.max_entry is None else checks.size("max_entry", self.max_entry)
+        checks.keep(self, max_norm=checks.size("max_norm", self.max_norm), max_entry=max_entry)
 
     @property
     def entry_bound(self) -> float:

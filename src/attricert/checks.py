@@ -21,9 +21,11 @@ __all__ = [
     "extra",
     "flag",
     "fraction",
+    "keep",
     "known",
     "nonnegative_values",
     "open_fractions",
+    "plain",
     "positive",
     "size",
     "text",
@@ -110,7 +112,20 @@ def known(name: str, value: str, options: Iterable[str]) -> str:
     options = list(options)
     if value not in options:
         raise UnknownNameError(name, str(value), options)
-    return value
+    return str(value)
+
+
+def plain(value: Any) -> Any:
+    """A NumPy scalar as Python's own number, which files can hold; also within tuples and lists. Others as they are."""
+    if isinstance(value, (tuple, list)):
+        return type(value)(plain(part) for part in value)
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def keep(owner: object, **values: object) -> None:
+    """In the constructor of a frozen dataclass: its fields are what the checks gave."""
+    for name, value in values.items():
+        object.__setattr__(owner, name, value)
 
 
 def extra(module: str, name: str) -> None:

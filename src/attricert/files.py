@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import stat
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +51,21 @@ def create(path: Path, content: bytes) -> bool:
             os.link(name, path)
         except FileExistsError:
             return False
+        except OSError:  # a file system without hard links
+            return _created(path, content)
+    return True
+
+
+def _created(path: Path, content: bytes) -> bool:
+    """The same without links: one caller still wins, but a reader may see a part while it is written."""
+    try:
+        with path.open("xb") as file:
+            _put(file, content)
+    except FileExistsError:
+        return False
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
     return True
 
 
@@ -58,16 +73,20 @@ def create(path: Path, content: bytes) -> bool:
 def _aside(path: Path, content: bytes) -> Iterator[str]:
     """A whole copy beside the path, which is gone afterwards."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    aside = path.parent / f".{path.name}.{secrets.token_hex(8)}"
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        yield name
+        # Made as any file is: with the permissions that the user's umask leaves, which need no chmod.
+        with aside.open("xb") as file:
+            _put(file, content)
+        yield str(aside)
     finally:
-        Path(name).unlink(missing_ok=True)
+        aside.unlink(missing_ok=True)
+
+
+def _put(file: BinaryIO, content: bytes) -> None:
+    file.write(content)
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def read_regular(path: Path, most: int | None = None) -> bytes:
@@ -82,13 +101,17 @@ def read_regular(path: Path, most: int | None = None) -> bytes:
         IntegrityError: it is something else, or larger.
     """
     refuse_special(path)
-    with os.fdopen(os.open(path, os.O_RDONLY | _CAREFUL), "rb") as file:
-        found = os.fstat(file.fileno())
+    handle = os.open(path, os.O_RDONLY | _CAREFUL)
+    try:
+        found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
             raise IntegrityError(f"{path}: is not a regular file")
         if most is not None and found.st_size > most:
             raise IntegrityError(f"{path}: has {found.st_size} bytes, more than the {most} that are read")
-        return file.read()
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(handle)
 
 
 def append_regular(path: Path, content: bytes) -> None:

@@ -58,20 +58,21 @@ class Options:
     confidence: str = "betting"
 
     def __post_init__(self) -> None:
-        checks.count("n_samples", self.n_samples, _FEWEST, 2**53)
-        checks.fraction("alpha", self.alpha)
-        if self.seed is not None:
-            checks.count("seed", self.seed, 0)
-        checks.known("confidence", self.confidence, confidences())
+        checks.keep(
+            self,
+            n_samples=checks.count("n_samples", self.n_samples, _FEWEST, 2**53),
+            alpha=checks.fraction("alpha", self.alpha),
+            seed=None if self.seed is None else checks.count("seed", self.seed, 0),
+            confidence=checks.known("confidence", self.confidence, confidences()),
+        )
         if not isinstance(self.guarantee, Observed):
-            checks.known("guarantee", str(self.guarantee), ("population", "observed"))
+            checks.keep(self, guarantee=checks.known("guarantee", str(self.guarantee), ("population", "observed")))
         if self.stop_at is not None:
             Claim.checked("stop_at", self.stop_at)
         if self.prove is not None:
             if isinstance(self.prove, str) or not isinstance(self.prove, Collection):
                 raise ArgumentError("prove", self.prove, f"must be a list of names, e.g. {list(PROVABLE)[:2]}")
-            for name in self.prove:
-                checks.known("prove", name, PROVABLE)
+            checks.keep(self, prove=tuple(checks.known("prove", name, PROVABLE) for name in self.prove))
             self._refuse()
 
     @property

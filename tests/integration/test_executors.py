@@ -127,6 +127,87 @@ def _vanish(*_):
     os._exit(3)
 
 
+def _be_killed(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_those_that_end_by_themselves_are_not_tried_for_long_and_it_is_said(tmp_path, monkeypatch):
+    """Those that somebody kills as they begin are tried longer: whoever does that may stop, as the campaign does."""
+    monkeypatch.setattr(processes, "_serve", _vanish)
+    notes = []
+    with pytest.raises(ac.AttricertError, match=r"workers die as they begin \(exit code 3\), 3 in a row"):
+        runs.certify(CONFIG, tmp_path, executor=runs.Processes(1), on_progress=lambda state: notes.append(state.note))
+    assert [note for note in notes if note] == [
+        "a worker died as it began (exit code 3); another is started (1 of 3)",
+        "a worker died as it began (exit code 3); another is started (2 of 3)",
+    ]
+    monkeypatch.setattr(processes, "_serve", _be_killed)
+    monkeypatch.setattr(processes, "_KILLINGS", 5)
+    with pytest.raises(ac.AttricertError, match=r"workers die as they begin \(SIGKILL\), 5 in a row"):
+        runs.certify(CONFIG, tmp_path, executor=runs.Processes(1))
+
+
+LEAVING = """
+import os, sys
+import attricert as ac, torch
+class Leaving(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = ac.models.load("mnist-standard")
+    def forward(self, x):
+        out = self.inner(x)
+        if len(x) > 1 and (out.argmax(dim=1) == 1).any():
+            {how}
+        return out
+def model():
+    return Leaving().eval()
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "executor", "reason"),
+    [
+        ("sys.exit(0)", None, "called sys.exit(0)"),
+        ("sys.exit('bye')", runs.Processes(2), "called sys.exit('bye')"),
+        ("raise BaseException('odd')", None, "BaseException: odd"),
+        (
+            f"os._exit(5) if os.getpid() != {os.getpid()} else None",
+            runs.Processes(1),
+            f"its worker died {ATTEMPTS} times (exit code 5)",
+        ),
+    ],
+)
+def test_a_model_that_leaves_is_a_failed_row(tmp_path, monkeypatch, how, executor, reason):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(LEAVING.format(how=how))
+    config = dataclasses.replace(CONFIG, model="mine.py:model", data="mnist:sample[1:4]", n_samples=100)
+    found = runs.certify(config, tmp_path / "run", executor=executor)
+    rows = {row.facts["id"]: row.facts for row in gather(found)}
+    assert [rows[f"mnist:test:{i}"]["status"] for i in (1, 2, 3)] == ["certified", "failed", "certified"]
+    assert rows["mnist:test:2"]["reason"] == reason
+
+
+def test_code_that_ends_the_process_as_it_is_loaded_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text("import sys\nsys.exit(0)\n")
+    with pytest.raises(ac.ArgumentError, match=r"model='mine.py:model': its code called sys.exit\(0\) instead"):
+        runs.certify(dataclasses.replace(CONFIG, model="mine.py:model"), tmp_path / "run")
+    assert not Path("run").exists()
+
+
+def test_a_part_that_is_gone_at_the_end_is_noticed(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs.running, "_SECONDS", 0.0)
+
+    def thief(state):
+        if state.done == 5:
+            for path in (tmp_path / "parts").glob("*.parquet"):
+                path.unlink()
+
+    with pytest.raises(ac.IntegrityError, match="of 8 rows are not there, though all were written"):
+        runs.certify(CONFIG, tmp_path, on_progress=thief)
+    assert len(digests(runs.certify(CONFIG, tmp_path))) == 8
+
+
 def test_ctrl_c_keeps_what_is_done_and_exits_130(whole, tmp_path):
     """A real process group gets a real Ctrl-C; its workers are gone afterwards, and the run is resumed."""
     command = [sys.executable, "-m", "attricert", "certify", "--model", CONFIG.model, "--data", CONFIG.data]

@@ -67,7 +67,7 @@ class TopKLoss(Loss):
     mass: bool = False
 
     def __post_init__(self) -> None:
-        checks.count("k", self.k, 1)
+        checks.keep(self, k=checks.count("k", self.k, 1))
 
     def __call__(self, maps: Maps, clean: Maps) -> Float[Tensor, " n"]:
         """The soft count's share of k, or the share of mass."""

@@ -52,8 +52,8 @@ class PGD(Attack):
 
     def __post_init__(self) -> None:
         for name in ("steps", "restarts", "draws", "refresh", "every"):
-            checks.count(name, getattr(self, name), 1)
-        checks.positive("step", self.step)
+            checks.keep(self, **{name: checks.count(name, getattr(self, name), 1)})
+        checks.keep(self, step=checks.positive("step", self.step))
         checks.known("method", self.method, METHODS)
         for sharpness in self.beta:
             checks.positive("beta", sharpness)

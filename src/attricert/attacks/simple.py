@@ -28,7 +28,7 @@ class RandomNoise(Attack):
     trials: int = 1
 
     def __post_init__(self) -> None:
-        checks.count("trials", self.trials, 1)
+        checks.keep(self, trials=checks.count("trials", self.trials, 1))
 
     @property
     def proposals(self) -> int:
@@ -67,8 +67,8 @@ class Linear(Attack):
 
     def __post_init__(self) -> None:
         for name in ("directions", "rounds", "draws"):
-            checks.count(name, getattr(self, name), 1)
-        checks.positive("beta", self.beta)
+            checks.keep(self, **{name: checks.count(name, getattr(self, name), 1)})
+        checks.keep(self, beta=checks.positive("beta", self.beta))
 
     @property
     def proposals(self) -> int:

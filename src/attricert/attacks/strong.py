@@ -34,7 +34,7 @@ class Strong(Attack):
     budget: float = 1.0
 
     def __post_init__(self) -> None:
-        checks.positive("budget", self.budget)
+        checks.keep(self, budget=checks.positive("budget", self.budget))
 
     @property
     def proposals(self) -> int:

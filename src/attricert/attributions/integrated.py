@@ -42,7 +42,7 @@ class IntegratedGradients:
 
     def __post_init__(self) -> None:
         model_in_eval(self.model)
-        checks.count("n_steps", self.n_steps, 1)
+        checks.keep(self, n_steps=checks.count("n_steps", self.n_steps, 1), baselines=checks.plain(self.baselines))
 
     def __call__(self, inputs: Float[Tensor, "n *features"], target: Targets) -> Float[Tensor, "n *features"]:
         """Attributions of the inputs' shape, in output units; they sum to f(x) - f(x') up to the rule's error."""

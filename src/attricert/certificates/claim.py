@@ -25,8 +25,7 @@ class Claim:
     cosine: float
 
     def __post_init__(self) -> None:
-        checks.positive("eps", self.eps)
-        checks.fraction("cosine", self.cosine)
+        checks.keep(self, eps=checks.positive("eps", self.eps), cosine=checks.fraction("cosine", self.cosine))
 
     @classmethod
     def checked(cls, name: str, value: object) -> Claim:
@@ -52,4 +51,4 @@ class Observed:
     n_samples: int
 
     def __post_init__(self) -> None:
-        checks.count("n_samples", self.n_samples, 1, 2**53)
+        checks.keep(self, n_samples=checks.count("n_samples", self.n_samples, 1, 2**53))

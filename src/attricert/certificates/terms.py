@@ -60,7 +60,7 @@ class Terms:
     version: str = __version__
 
     def __post_init__(self) -> None:
-        checks.fraction("alpha", self.alpha)
+        checks.keep(self, alpha=checks.fraction("alpha", self.alpha))
         checks.count("dimension", self.dimension, 1, 2**53)
         if checks.size("max_entry", self.max_entry) > checks.size("max_norm", self.max_norm):
             raise ArgumentError("max_entry", self.max_entry, f"must be at most max_norm, {self.max_norm!r}")

@@ -15,11 +15,16 @@ from jsonargparse import ArgumentParser
 
 from attricert import checks, runs
 from attricert.attacks import Sandwich, Strong, sandwich
+from attricert.certificates import Certificate
 from attricert.cli.arguments import add_options
-from attricert.cli.output import show_json, show_table
+from attricert.cli.containing import contained
+from attricert.cli.output import show, show_json, show_table
+from attricert.cli.trust import permit
 from attricert.errors import ArgumentError
 from attricert.files import write_atomically
 from attricert.report import both_sides, save_figure, shown, to_parquet
+from attricert.runs.rows import Row
+from attricert.runs.trust import refuse_other_code
 
 __all__ = ["Options", "configure", "run"]
 
@@ -43,6 +48,8 @@ class Options:
         data_range: smallest and largest value an input may have; any by default, as certificates allow any.
         seed: seed of the keyed streams.
         out: folder for attack.parquet and attack.png; by default that of the run. Must not hold them yet.
+        trust_code: run code that the folder names, after showing its path and SHA-256, if it is what the run was made
+            with; models of the zoo need none.
         json: print JSON instead of a table.
     """
 
@@ -57,6 +64,7 @@ class Options:
     data_range: tuple[float, float] | None = None
     seed: int = 0
     out: str | None = None
+    trust_code: bool = False
     json: bool = False
 
 
@@ -76,11 +84,30 @@ def run(**values: Any) -> int:
     rows, certificate = runs.certified(run)
     n = len(rows) if options.inputs is None else min(checks.count("inputs", options.inputs, 1), len(rows))
     rows, certificate = rows[:n], certificate[:n]
+    config = run.manifest.config
+    permit((config.model, config.attribution), options.trust_code, options.run)
+    refuse_other_code(config, run.folder)
+    with contained():
+        attacked = _attacked(options, run, rows, certificate)
+    ids = [row.facts["id"] for row in rows]
+    found = _rows(ids, attacked)
+    save_figure(both_sides(certificate, attacked, ids[:_PANELS]), folder / _PICTURE)
+    write_atomically(folder / _RESULTS, to_parquet(found, json.dumps(dataclasses.asdict(options))))
+    failed = [row for row in found if row["crossed"]]
+    if options.json:
+        show_json({"rows": found, "failed": len(failed)})
+    else:
+        _show(options, found, failed)
+        show(f"written to {folder / _RESULTS} and {folder / _PICTURE}")
+    return 1 if failed else 0
+
+
+def _attacked(options: Options, run: runs.Store, rows: Sequence[Row], certificate: Certificate) -> Sandwich:
     setting, items = runs.LoadedConfig.load(run.manifest.config), run.items()
     if changed := run.manifest.differences(runs.Manifest.of(setting, items)):
         raise ArgumentError("run", options.run, f"is not of what is here now ({'; '.join(changed)})")
     images = torch.stack([items[row.facts["position"]][0] for row in rows]).to(setting.device)
-    attacked = sandwich(
+    return sandwich(
         certificate,
         setting.smoothed(setting.scores(images[:1])),
         images,
@@ -95,17 +122,6 @@ def run(**values: Any) -> int:
         seed=options.seed,
         progress=True,
     )
-    ids = [row.facts["id"] for row in rows]
-    found = _rows(ids, attacked)
-    save_figure(both_sides(certificate, attacked, ids[:_PANELS]), folder / _PICTURE)
-    write_atomically(folder / _RESULTS, to_parquet(found, json.dumps(dataclasses.asdict(options))))
-    failed = [row for row in found if row["crossed"]]
-    if options.json:
-        show_json({"rows": found, "failed": len(failed)})
-    else:
-        _show(options, found, failed)
-        print(f"written to {folder / _RESULTS} and {folder / _PICTURE}")
-    return 1 if failed else 0
 
 
 def _rows(ids: Sequence[str], attacked: Sandwich) -> list[dict[str, Any]]:
@@ -145,6 +161,6 @@ def _show(options: Options, rows: Sequence[dict[str, Any]], failed: Sequence[dic
     ]
     caption = f"the attack of size 'broken eps' brought the cosine below {options.cosine}; the truth lies between"
     show_table(table, f"{options.run}, attacked", caption)
-    print(f"mean ratio certified / broken over {len(rows)} inputs: {np.mean([row['ratio'] for row in rows]):.3f}")
+    show(f"mean ratio certified / broken over {len(rows)} inputs: {np.mean([row['ratio'] for row in rows]):.3f}")
     for row in failed:
-        print(f"CLAIM FAILED: {row['id']}: an attack got below the certified cosine beyond its Monte-Carlo error")
+        show(f"CLAIM FAILED: {row['id']}: an attack got below the certified cosine beyond its Monte-Carlo error")

@@ -14,9 +14,13 @@ from jsonargparse import ArgumentParser
 
 from attricert import runs
 from attricert.cli.arguments import add_options
+from attricert.cli.containing import contained
 from attricert.cli.display import displaying
-from attricert.cli.output import show_json, show_run
+from attricert.cli.output import exit_code, say, show, show_json, show_run
+from attricert.cli.trust import permit
 from attricert.errors import ArgumentError
+from attricert.runs.code import is_code
+from attricert.runs.results import positions
 
 __all__ = ["Options", "configure", "run"]
 
@@ -35,6 +39,8 @@ class Options:
         eps: l2 sizes at which to report the certified cosine.
         cosine: thresholds at which to report the largest certified eps.
         top_k: size of the top set whose overlap is certified; by default a tenth of the features.
+        trust_code: run code that a folder or a --config file names, after showing its path and SHA-256, and for a
+            folder only if it is what the run was made with; code that is typed as --model or --attribution needs none.
         json: print JSON instead of a table.
     """
 
@@ -46,6 +52,7 @@ class Options:
     eps: tuple[float, ...] = (0.02, 0.05, 0.1)
     cosine: tuple[float, ...] = (0.8, 0.9)
     top_k: int | None = None
+    trust_code: bool = False
     json: bool = False
 
 
@@ -61,26 +68,42 @@ def configure(parser: ArgumentParser) -> None:
 
 
 def run(**values: Any) -> int:
-    """Certify, store, print."""
+    """Certify, store, print; 1 if an input failed."""
     names = {field.name for field in dataclasses.fields(Options)}
     here = {name: value for name, value in values.items() if name in names}
     options = Options(**here)
     given = {name: value for name, value in values.items() if name not in names}
-    config, asked = _resolved(given, options, {name: here[name] for name in ("eps", "cosine", "top_k") if name in here})
+    asking: dict[str, Any] = {name: here[name] for name in ("eps", "cosine", "top_k") if name in here}
+    named = _named_run(given, options)
+    if named is None:
+        config, asked = runs.Config.of(given), runs.Asked.of(asking)
+    else:
+        config, asked = named.manifest.config.updated(given), named.asked(**asking)
     shard = None if options.shard is None else runs.Shard.parse(options.shard)
     if options.out is None and (shard is not None or options.ray is not None):
         raise ArgumentError("out", None, "is needed with --shard and --ray")
-    with tempfile.TemporaryDirectory() as nowhere, displaying() as on_progress:
-        store = runs.certify(
-            config,
-            Path(nowhere) / "run" if options.out is None else Path(options.out),
-            executor=_executor(options),
-            shard=shard,
-            retry_failed=options.retry_failed,
-            asked=asked,
-            on_progress=on_progress,
-        )
-        rows, terms = runs.certificates(store, asked), runs.terms(store)
+    foreign = [name for name in (config.model, config.attribution) if named is not None and name not in given.values()]
+    if named is not None and not options.trust_code and any(map(is_code, foreign)) and _done(named, config, options):
+        say(f"all inputs of {options.out} are done: shown from the evidence, its code is not run")
+        return _shown(named, asked, options)
+    permit(foreign, options.trust_code, str(options.out))
+    with tempfile.TemporaryDirectory() as nowhere:
+        with contained(), displaying() as on_progress:
+            store = runs.certify(
+                config,
+                Path(nowhere) / "run" if options.out is None else Path(options.out),
+                executor=_executor(options),
+                shard=shard,
+                retry_failed=options.retry_failed,
+                asked=asked,
+                on_progress=on_progress,
+            )
+        return _shown(store, asked, options)
+
+
+def _shown(store: runs.Store, asked: runs.Asked, options: Options) -> int:
+    """Print, and write results that are whole; 1 if an input failed."""
+    rows, terms = runs.certificates(store, asked), runs.terms(store)
     whole = len(rows) == store.manifest.inputs
     if whole and options.out is not None:
         runs.write_results(store, rows)
@@ -88,26 +111,31 @@ def run(**values: Any) -> int:
     if options.json:
         stated = None if terms is None else terms.to_dict()
         show_json({"terms": stated, "rows": rows, "summary": dataclasses.asdict(summary)})
-        return 0
-    show_run(store, rows, summary, terms)
-    if options.out is None:
-        print("not written: give --out FOLDER to keep the results")
-    elif whole:
-        print(f"written to {options.out}")
     else:
-        print(f"{summary.missing} inputs are left to other shards; then: attricert merge {options.out}")
-    return 0
+        show_run(store, rows, summary, terms)
+        if options.out is None:
+            show("not written: give --out FOLDER to keep the results")
+        elif whole:
+            show(f"written to {options.out}")
+        else:
+            show(f"{summary.missing} inputs are left to other shards; then: attricert merge {options.out}")
+    return exit_code(summary)
 
 
-def _resolved(given: Mapping[str, Any], options: Options, asked: Mapping[str, Any]) -> tuple[runs.Config, runs.Asked]:
-    """What to do; where nothing but a run that exists is named, what that one does, but for what is given."""
+def _named_run(given: Mapping[str, Any], options: Options) -> runs.Store | None:
+    """The run that exists, where nothing but that is named; None where model and data are given."""
     missing = [name for name in ("model", "data") if given.get(name) is None]
     if not missing:
-        return runs.Config.of(given), runs.Asked.of(asked)
+        return None
     if len(missing) == 1 or options.out is None or not Path(options.out).exists():
         raise ArgumentError(missing[0], None, "is needed, unless --out alone names a run to go on with")
-    store = runs.Store.open(Path(options.out))
-    return store.manifest.config.updated(given), store.asked(**asked)
+    return runs.Store.open(Path(options.out))
+
+
+def _done(store: runs.Store, config: runs.Config, options: Options) -> bool:
+    """Whether the evidence is there for all that is asked, so that nothing has to be computed but certificates."""
+    every = positions(store) == set(range(store.manifest.inputs))
+    return every and config == store.manifest.config and not options.retry_failed
 
 
 def _executor(options: Options) -> runs.Executor:

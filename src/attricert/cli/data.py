@@ -5,6 +5,7 @@ from __future__ import annotations
 from jsonargparse import ArgumentParser
 
 from attricert import datasets
+from attricert.cli.output import show
 
 __all__ = ["configure", "run"]
 
@@ -19,12 +20,12 @@ def configure(parser: ArgumentParser) -> None:
 def run(name: str | None = None) -> int:
     """Fetch or list."""
     if name is None:
-        print(f"cache folder: {datasets.cache_folder()} (set ATTRICERT_DATA to move it)")
+        show(f"cache folder: {datasets.cache_folder()} (set ATTRICERT_DATA to move it)")
         for known in datasets.names():
             splits = ", ".join(datasets.splits(known)).replace("sample", "sample (packaged)")
-            print(f"{known}: splits {splits}; fetch with: attricert data {known}")
+            show(f"{known}: splits {splits}; fetch with: attricert data {known}")
         return 0
     for split, part in datasets.fetch(name).items():
         shape = " x ".join(str(size) for size in part.images.shape[1:])
-        print(f"{name} {split}: {len(part):,} images of {shape}, checksums right")
+        show(f"{name} {split}: {len(part):,} images of {shape}, checksums right")
     return 0

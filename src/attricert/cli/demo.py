@@ -12,7 +12,7 @@ from attricert import datasets, models
 from attricert.attributions import Saliency, scores_of
 from attricert.bounding import Normalize
 from attricert.cli.arguments import add_options
-from attricert.cli.output import describe, show_json, show_rows, subjects
+from attricert.cli.output import describe, show, show_json, show_rows, subjects
 from attricert.noise import Gaussian, UniformBall
 from attricert.report import curves, maps, rows_of, save_figure, shown
 from attricert.smoothed import SmoothedAttribution
@@ -89,10 +89,10 @@ def run(**values: Any) -> int:
         title=f"{_DIGITS} MNIST test digits, {_MODEL}, saliency",
     )
     cosine, alpha = shown(certificate.cosine(_EPS[1])[0]), certificate.terms.alpha
-    print(
+    show(
         f"Row 1 reads: whatever is added to this digit, as long as its l2 size is at most {_EPS[1]}, the smoothed map "
         f"(the exact mean, which the picture estimates) keeps a cosine of at least {cosine} with what it was, but "
         f"for a chance of {alpha} in the sampling."
     )
-    print(f"Pictures: {folder / 'maps.png'}, {folder / 'curves.png'}")
+    show(f"Pictures: {folder / 'maps.png'}, {folder / 'curves.png'}")
     return 0

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
 from collections.abc import Iterator
 from typing import final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.text import Text
 
+from attricert.cli.output import say
 from attricert.report import shown
 from attricert.runs import State
 from attricert.runs.running import StateCallback
+from attricert.text import one_line, printable
 
 __all__ = ["displaying"]
 
@@ -27,7 +29,12 @@ def displaying() -> Iterator[StateCallback]:
     if not console.is_terminal:
         yield _Lines()
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[more]}"))
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[more]}"),
+    )
     with Progress(*columns, console=console, transient=True) as bars:
         yield _Bars(bars)
 
@@ -42,12 +49,11 @@ class _Lines:
     def __call__(self, state: State) -> None:
         """Print."""
         if state.note:
-            print(f"attricert: {state.note}", file=sys.stderr, flush=True)
+            say(state.note)
         if time.monotonic() - self._last >= _SECONDS:
             self._last = time.monotonic()
             under_way = "".join(f"; {line}" for line in _under_way(state))
-            text = f"attricert: {state.done} of {state.total} inputs, {_pace(state)}{under_way}"
-            print(text, file=sys.stderr, flush=True)
+            say(f"{state.done} of {state.total} inputs, {_pace(state)}{under_way}")
 
 
 @final
@@ -62,13 +68,13 @@ class _Bars:
     def __call__(self, state: State) -> None:
         """Show."""
         if state.note:
-            self._bars.console.print(state.note, highlight=False)
+            self._bars.console.print(Text(one_line(state.note)))
         self._bars.update(self._whole, total=state.total, completed=state.done, more=_pace(state))
         for name in set(self._inputs) - set(state.running):
             self._bars.remove_task(self._inputs.pop(name))
         for name, progress in state.running.items():
             if name not in self._inputs:
-                self._inputs[name] = self._bars.add_task(name, total=state.draws, more="")
+                self._inputs[name] = self._bars.add_task(printable(name), total=state.draws, more="")
             more = f"eps {shown(progress.max_eps)} so far"
             self._bars.update(self._inputs[name], completed=progress.draws, more=more)
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import os
 import re
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NoReturn
 
 from jsonargparse import ArgumentParser, Namespace
@@ -25,7 +29,12 @@ from attricert.cli import (
     train,
     verify,
 )
-from attricert.errors import AttricertError
+from attricert.cli.output import say
+from attricert.cli.settings import MODE
+from attricert.cli.trust import permit_config
+from attricert.errors import ArgumentError, AttricertError
+from attricert.text import printable
+from attricert.yaml_text import LARGEST
 
 __all__ = ["main"]
 
@@ -55,35 +64,61 @@ class _Parser(ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; 0 done, 2 bad input, 130 interrupted (1 a claim or a target that fails)."""
+    """Run one command.
+
+    0 done, 1 a claim, a check, a target or an input that fails, 2 bad input, 3 a fault of the program or of a user's
+    own code, 130 interrupted.
+    """
     arguments = [_underscored(a) for a in (sys.argv[1:] if argv is None else argv)]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # whose encoding may lack what is to be shown
+            stream.reconfigure(errors="backslashreplace")
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = lambda message, *_, **__: _say(f"attricert: note: {message}")
+        warnings.showwarning = lambda message, *_, **__: say(f"note: {message}")
         try:
-            return _run(_parser().parse_args(arguments))
+            _refuse_large_configs(arguments)
+            return _run(_parser().parse_args(arguments), arguments)
         except (AttricertError, OSError) as error:  # OSError: a file that cannot be written, a full disk
             _complain(str(error))
             return 2
         except KeyboardInterrupt:
             _complain("interrupted")
             return 130
+        except Exception as error:
+            for line in "".join(traceback.format_exception(error)).splitlines():
+                print(printable(line), file=sys.stderr)
+            return 3
 
 
-def _run(chosen: Namespace) -> int:
-    given = {key: value for key, value in vars(chosen[chosen.command]).items() if key != "config"}
+def _refuse_large_configs(arguments: Sequence[str]) -> None:
+    """Before they are read, all at once, by the parser."""
+    paths = [word.partition("=")[2] for word in arguments if word.startswith("--config=")]
+    paths += [after for before, after in pairwise(arguments) if before == "--config"]
+    for path in paths:
+        if os.path.isfile(path) and os.path.getsize(path) > LARGEST:
+            raise ArgumentError("config", path, f"must have at most {LARGEST} bytes")
+
+
+def _run(chosen: Namespace, arguments: Sequence[str]) -> int:
+    given = vars(chosen[chosen.command])
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+    for key, value in values.items():
+        if "" in (value if isinstance(value, tuple) else (value,)):
+            raise ArgumentError(key, value, "must not be empty")
+    values.pop("config", None)
+    permit_config(values, arguments)
     code: int = _COMMANDS[chosen.command].run(**values)
     return code
 
 
 def _parser() -> ArgumentParser:
-    parser = _Parser(prog="attricert", description="Certified explanations: proven, not guessed.")
+    parser = _Parser(prog="attricert", parser_mode=MODE, description="Certified explanations: proven, not guessed.")
     parser.add_argument("--version", action="version", version=f"attricert {__version__}")
     commands = parser.add_subcommands(dest="command")
     for name, module in _COMMANDS.items():
         about = (module.__doc__ or "").strip()
-        sub = _Parser(prog=f"attricert {name}", description=about)
+        sub = _Parser(prog=f"attricert {name}", parser_mode=MODE, description=about)
         sub.add_argument("--config", action="config", help="YAML file with any of these settings")
         module.configure(sub)
         commands.add_subcommand(name, sub, help=about)
@@ -96,8 +131,4 @@ def _underscored(argument: str) -> str:
 
 
 def _complain(message: str) -> None:
-    _say(f"attricert: error: {message}")
-
-
-def _say(message: str) -> None:
-    print(message, file=sys.stderr)
+    say(f"error: {message}")

@@ -10,7 +10,7 @@ from jsonargparse import ArgumentParser
 
 from attricert import runs
 from attricert.cli.arguments import add_options
-from attricert.cli.output import show_json, show_run
+from attricert.cli.output import exit_code, show, show_json, show_run
 from attricert.errors import ArgumentError
 
 __all__ = ["Options", "configure", "run"]
@@ -40,7 +40,7 @@ def configure(parser: ArgumentParser) -> None:
 
 
 def run(**values: Any) -> int:
-    """Merge, write, print."""
+    """Merge, write, print; 1 if an input failed."""
     options = Options(**values)
     store = runs.Store.open(Path(options.run))
     runs.merge(store, [Path(source) for source in options.sources])
@@ -52,9 +52,10 @@ def run(**values: Any) -> int:
             "run", options.run, f"lacks {missing} of {store.manifest.inputs} inputs; --partial merges it"
         )
     runs.write_results(store, rows)
+    summary = runs.summary(store, rows, asked)
     if options.json:
         show_json({"rows": rows})
     else:
-        show_run(store, rows, runs.summary(store, rows, asked), runs.terms(store))
-        print(f"written to {store.folder}")
-    return 0
+        show_run(store, rows, summary, runs.terms(store))
+        show(f"written to {store.folder}")
+    return exit_code(summary)

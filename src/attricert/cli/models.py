@@ -5,7 +5,7 @@ from __future__ import annotations
 from jsonargparse import ArgumentParser
 
 from attricert import models
-from attricert.cli.output import show_json, show_table
+from attricert.cli.output import show, show_json, show_table
 
 __all__ = ["configure", "run"]
 
@@ -23,7 +23,7 @@ def run(name: str | None = None, json: bool = False) -> int:
         if json:
             show_json(dict(card.facts))
         else:
-            print(card.to_text())
+            show(card.to_text())
         return 0
     facts = [models.card(known).facts for known in models.names()]
     if json:

@@ -13,6 +13,7 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from torch import Tensor
 
 from attricert.certificates import Terms
@@ -20,11 +21,12 @@ from attricert.datasets import Labelled
 from attricert.report import COSINE, MAX_EPS, shown
 from attricert.runs import Store, Summary
 from attricert.runs.rows import CERTIFIED
+from attricert.text import one_line, printable
 
 _FEW = 50  # inputs that are shown one by one
 _KIND = {"sound": "sound lower bounds", "printed": "the paper's printed formula (NOT lower bounds)"}
 
-__all__ = ["describe", "show_json", "show_rows", "show_run", "show_table", "subjects"]
+__all__ = ["describe", "exit_code", "say", "show", "show_json", "show_rows", "show_run", "show_table", "subjects"]
 
 
 def subjects(data: Labelled, predicted: Tensor, target: Tensor) -> dict[str, Sequence[Any]]:
@@ -48,13 +50,13 @@ def show_run(store: Store, rows: Sequence[Mapping[str, Any]], found: Summary, te
         if len(good) <= _FEW:
             show_rows(good, text, title)
         else:
-            print(f"{title}: {text}")
+            show(f"{title}: {text}")
     _show_curve(found)
     for e, reasons in found.abstentions.items():
         for reason, count in reasons.items():
-            print(f"abstains at eps={e!r} on {count} of {found.certified} inputs: {reason}")
+            show(f"abstains at eps={e!r} on {count} of {found.certified} inputs: {reason}")
     for reason, count in found.failed.items():
-        print(f"failed on {count} of {found.inputs} inputs: {reason}")
+        show(f"failed on {count} of {found.inputs} inputs: {reason}")
 
 
 def _show_curve(found: Summary) -> None:
@@ -88,10 +90,10 @@ def show_rows(rows: Sequence[Mapping[str, Any]], description: str, title: str) -
         for key in rows[0]
         if key.startswith(MAX_EPS)
     )
-    print(f"mean certified eps over {len(rows)} inputs: {', '.join(means)}")
+    show(f"mean certified eps over {len(rows)} inputs: {', '.join(means)}")
     for row in rows:
         if row["zeros"] or row["nonfinite"]:
-            print(
+            show(
                 f"{row['id']}: {row['zeros']} zero and {row['nonfinite']} non-finite of {row['n_samples']} attributions"
             )
 
@@ -123,22 +125,46 @@ def describe(t: Terms, method: str, samples: int) -> str:
 def show_table(rows: Sequence[Mapping[str, str]], title: str, caption: str = "") -> None:
     """Rows with the same keys as a table; as wide as it needs to be when not on a terminal."""
     table = Table(
-        title=title,
-        caption=caption or None,
+        title=_literal(title),
+        caption=_literal(caption) if caption else None,
         title_justify="left",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
     )
     for name in rows[0]:
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(_literal(name), justify="right", no_wrap=True)
     for row in rows:
-        table.add_row(*row.values())
+        table.add_row(*map(_literal, row.values()))
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
+def _literal(text: str) -> Text:
+    """Text that rich takes as it is, brackets and all."""
+    return Text(printable(text))
+
+
+def exit_code(found: Summary) -> int:
+    """1 if any input failed, with a line that says so; 0 if all that were tried are certified."""
+    failed = sum(found.failed.values())
+    if failed:
+        how = "every input failed" if not found.certified else f"{failed} of {found.inputs} inputs failed"
+        say(f"{how}; attricert certify --out FOLDER --retry_failed tries them again")
+    return 1 if failed else 0
+
+
 def show_json(value: Any) -> None:
-    """One JSON document on standard output."""
+    """One JSON document on standard output, in ASCII."""
     print(json.dumps(value, indent=2))
+
+
+def show(text: str) -> None:
+    """Text on standard output, of one line or more."""
+    print("\n".join(map(printable, text.split("\n"))), flush=True)
+
+
+def say(text: str) -> None:
+    """A line on standard error."""
+    print(f"attricert: {one_line(text)}", file=sys.stderr, flush=True)
 
 
 def _cosine(value: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, final
@@ -13,7 +14,8 @@ from attricert import checks
 from attricert.attributions import ATTRIBUTIONS, scores_of
 from attricert.certificates import Claim
 from attricert.cli.arguments import add_options
-from attricert.cli.output import show_json, show_table
+from attricert.cli.containing import contained
+from attricert.cli.output import show, show_json, show_table
 from attricert.noise import NOISES
 from attricert.planning import Plan
 from attricert.registry import choice
@@ -43,6 +45,7 @@ class Options:
         n_samples: samples that may be spent on an input.
         alpha: probability that an input's certificates fail.
         seed: seed of the keyed streams.
+        trust_code: run code that a --config file names, after showing its path and SHA-256.
         json: print JSON instead of a table.
     """
 
@@ -59,6 +62,7 @@ class Options:
     n_samples: int = 10_000
     alpha: float = 1e-3
     seed: int = 0
+    trust_code: bool = False
     json: bool = False
 
 
@@ -76,11 +80,22 @@ def run(**values: Any) -> int:
     checks.count("inputs", options.inputs, 1)
     checks.known("noise", options.noise, NOISES)
     parameters = attribution_arguments(options.attribution, options.parameters)
+    with contained():
+        found = _estimated(options, claim, parameters)
+    if options.json:
+        best = None if found.best is None else asdict(found.best)
+        show_json({"rows": [asdict(scale) for scale in found.scales], "best": best})
+    else:
+        _show(options, found)
+    return 0 if found.best else 1
+
+
+def _estimated(options: Options, claim: Claim, parameters: Mapping[str, Any]) -> Plan:
     model = load_model(options.model)
     data = load_data(options.data, options.model)
     data = data.slice(0, min(options.inputs, len(data)))
     target = scores_of(model, data.images).argmax(dim=1)
-    found = plan(
+    return plan(
         load_attribution(options.attribution, model, parameters),
         data.images,
         target,
@@ -93,12 +108,6 @@ def run(**values: Any) -> int:
         seed=options.seed,
         progress=True,
     )
-    if options.json:
-        best = None if found.best is None else asdict(found.best)
-        show_json({"rows": [asdict(scale) for scale in found.scales], "best": best})
-    else:
-        _show(options, found)
-    return 0 if found.best else 1
 
 
 def _show(options: Options, found: Plan) -> None:
@@ -123,15 +132,16 @@ def _show(options: Options, found: Plan) -> None:
     best = found.best
     if best is None:
         most = max(found.scales, key=lambda row: row.least_max_eps)
-        print(
+        show(
             f"out of reach for some input: the largest eps for all is about {most.least_max_eps:.3g}, at {name} = "
             f"{most.scale:.4g} with {found.n_samples:,} samples; try larger --scales, or a lower target"
         )
         return
     samples = best.samples_needed or found.n_samples
-    print(
+    show(
         f"least noise that will do: {name} = {best.scale:.4g}, with {samples:,} samples an input, about "
         f"{best.seconds:.3g} s each here. More noise needs fewer samples and blurs the map more."
     )
     command = f"--noise {options.noise} --{name} {best.scale:.4g} --n_samples {math.ceil(1.1 * samples)}"
-    print(f"with a tenth to spare: attricert certify --model {options.model} --data '{options.data}' {command}")
+    of = f"--model {shlex.quote(options.model)} --data {shlex.quote(options.data)}"
+    show(f"with a tenth to spare: attricert certify {of} {command}")

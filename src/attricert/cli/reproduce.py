@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,9 @@ from jsonargparse import ArgumentParser
 
 from attricert import checks
 from attricert.cli.arguments import add_options
+from attricert.cli.containing import contained
 from attricert.cli.display import displaying
-from attricert.cli.output import show_json
+from attricert.cli.output import say, show, show_json
 from attricert.errors import ArgumentError
 from attricert.lab.experiments import FULL, QUICK, Bench
 
@@ -39,6 +39,7 @@ class Options:
         n_samples: draws for a certificate.
         n_steps: nodes of integrated gradients.
         seed: seed of the keyed streams.
+        trust_code: run code that a --config file names, after showing its path and SHA-256.
         json: print JSON instead of Markdown.
     """
 
@@ -52,6 +53,7 @@ class Options:
     n_samples: int | None = None
     n_steps: int | None = None
     seed: int | None = None
+    trust_code: bool = False
     json: bool = False
 
 
@@ -71,23 +73,23 @@ def run(**values: Any) -> int:
     if options.models is not None and options.what == _ALL:
         raise ArgumentError("models", " ".join(options.models), "goes with one table; they are of different data")
     experiments = {name: known[name].adjusted(_settings(options)) for name in names}
-    for experiment in experiments.values():
-        experiment.check()
+    with contained():
+        for experiment in experiments.values():
+            experiment.check()
     folder = Path(options.out or ("runs/reproduce-quick" if options.quick else "runs/reproduce"))
     results, failed = {}, False
     with displaying() as on_progress:
-        bench = Bench(folder, options.workers, on_progress, lambda text: print(f"attricert: {text}", file=sys.stderr))
+        bench = Bench(folder, options.workers, on_progress, say)
         for name, experiment in experiments.items():
             start = time.monotonic()
-            result = experiment.run(bench)
+            with contained():
+                result = experiment.run(bench)
             result.write(folder, name, _command(options, name))
             failed = failed or bool(result.failures)
             results[name] = {"rows": result.rows, "failures": result.failures, "notes": list(result.notes)}
             if not options.json:
-                print(result.to_markdown())
-                print(
-                    f"{name}: {time.monotonic() - start:.0f} s; written to {folder / name}.csv, .md, .png\n", flush=True
-                )
+                show(result.to_markdown())
+                show(f"{name}: {time.monotonic() - start:.0f} s; written to {folder / name}.csv, .md, .png\n")
     if options.json:
         show_json(results)
     return 1 if failed else 0

@@ -11,7 +11,7 @@ from jsonargparse import ArgumentParser
 
 from attricert import runs
 from attricert.cli.arguments import add_options
-from attricert.cli.output import show_json
+from attricert.cli.output import show, show_json
 from attricert.runs.results import stream
 from attricert.runs.rows import CERTIFIED, FAILED
 
@@ -48,8 +48,8 @@ def run(**values: Any) -> int:
         show_json({"inputs": total, **facts, "working": store.working()})
         return 0
     config = store.manifest.config
-    print(f"{config.model}, {config.data}: {total} inputs, " + ", ".join(f"{v} {k}" for k, v in facts.items()))
-    print(f"at work: {', '.join(store.working()) or 'nobody'}")
+    show(f"{config.model}, {config.data}: {total} inputs, " + ", ".join(f"{v} {k}" for k, v in facts.items()))
+    show(f"at work: {', '.join(store.working()) or 'nobody'}")
     for reason, count in Counter(reason for _, reason in rows if reason).most_common():
-        print(f"failed on {count}: {reason}")
+        show(f"failed on {count}: {reason}")
     return 0

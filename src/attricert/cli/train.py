@@ -9,7 +9,7 @@ from typing import Any, final
 from jsonargparse import ArgumentParser
 
 from attricert.cli.arguments import add_options
-from attricert.cli.output import show_json
+from attricert.cli.output import show, show_json
 from attricert.lab.training import event_writer, make
 from attricert.progress import status_bar
 from attricert.runs.loading import load_device
@@ -53,5 +53,5 @@ def run(**values: Any) -> int:
     if options.json:
         show_json(dict(facts))
     else:
-        print(f"test accuracy {facts['test_accuracy']:.4f}; written to {folder}")
+        show(f"test accuracy {facts['test_accuracy']:.4f}; written to {folder}")
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -12,7 +11,8 @@ from jsonargparse import ArgumentParser
 
 from attricert import checks, runs
 from attricert.cli.arguments import add_options
-from attricert.cli.output import show_json
+from attricert.cli.containing import contained
+from attricert.cli.output import say, show, show_json
 
 __all__ = ["Options", "configure", "run"]
 
@@ -29,7 +29,8 @@ class Options:
         run: folder that attricert certify --out has written.
         sample: inputs to sample again, chosen at random.
         seed: of that choice and of the other draws; by default a fresh secret one.
-        trust_code: run the user's own code (path.py:factory) that the run names, if its fingerprint is right.
+        trust_code: run the user's own code (path.py:factory) that the folder names, after showing its path and SHA-256, if
+            it is what the run was made with; without, what needs it is skipped.
         json: print JSON.
     """
 
@@ -49,21 +50,25 @@ def run(**values: Any) -> int:
     """Check, print; 1 if anything is wrong, or could not be checked though it was asked for."""
     options = Options(**values)
     checks.count("sample", options.sample, 0)
-    say = (lambda _: None) if options.json else lambda text: print(f"attricert: {text} ...", file=sys.stderr)
-    found = runs.verify(
-        Path(options.run), sample=options.sample, seed=options.seed, trust_code=options.trust_code, on_message=say
-    )
+    with contained():
+        found = runs.verify(
+            Path(options.run),
+            sample=options.sample,
+            seed=options.seed,
+            trust_code=options.trust_code,
+            on_message=(lambda _: None) if options.json else lambda text: say(f"{text} ..."),
+        )
     passed = all(check.state in ("passed", "skipped") for check in found)
     if options.json:
         checked = [{**dataclasses.asdict(check), "state": check.state} for check in found]
         show_json({"passed": passed, "checks": checked})
         return 0 if passed else 1
     for check in found:
-        print(f"{_WORDS[check.state]:9}  {check.what}")
+        show(f"{_WORDS[check.state]:9}  {check.what}")
         for problem in check.problems[:_SHOWN]:
-            print(f"{'':9}  {problem}")
+            show(f"{'':9}  {problem}")
         if len(check.problems) > _SHOWN:
-            print(f"{'':9}  ... and {len(check.problems) - _SHOWN} more")
+            show(f"{'':9}  ... and {len(check.problems) - _SHOWN} more")
         if reason := check.unchecked or check.skipped:
-            print(f"{'':9}  not checked: {reason}")
+            show(f"{'':9}  not checked: {reason}")
     return 0 if passed else 1

@@ -11,6 +11,7 @@ from typing import final
 from attricert.datasets.sources import FAILURES, Archives, FileSource
 from attricert.errors import IntegrityError, UnavailableError
 from attricert.files import sha256, write_atomically
+from attricert.text import one_line
 
 __all__ = ["RemoteFile", "cache_folder", "obtain"]
 
@@ -72,7 +73,7 @@ def _fetched(file: RemoteFile, archives: Archives, on_message: Callable[[str], N
         try:
             content = source.content(archives)
         except FAILURES as error:
-            problems.append(f"{source.where}: {error}")
+            problems.append(f"{source.where}: {one_line(str(error)) or type(error).__name__}")
             continue
         if sha256(content) == file.sha256:
             return content

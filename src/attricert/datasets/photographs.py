@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from attricert.datasets.cache import RemoteFile, obtain
+from attricert.datasets.decoding import opened
 from attricert.datasets.labelled import Labelled
 from attricert.datasets.sources import Member, PyPiWheel
 
@@ -56,7 +56,7 @@ def load_photographs(split: str, folder: Path, on_message: Callable[[str], None]
 
 def middle(content: bytes) -> Tensor:
     """The middle square of an image file, 7/8 of its shorter side, bicubic; 8-bit RGB, shape (3, 224, 224)."""
-    with Image.open(io.BytesIO(content)) as image:
+    with opened(content) as image:
         side = min(image.size) * 7 // 8
         left, top = (image.width - side) // 2, (image.height - side) // 2
         square = image.convert("RGB").crop((left, top, left + side, top + side))

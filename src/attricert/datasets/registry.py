@@ -41,7 +41,7 @@ _KNOWN = {
     "cifar10": _Known(load_cifar10, ("train", "test"), load_cifar10_sample),
     "photographs": _Known(load_photographs, ("test",)),
 }
-_SPEC = re.compile(r"(?P<name>[\w-]+):(?P<split>\w+)(?:\[(?P<start>\d*):(?P<stop>\d*)\])?")
+_SPEC = re.compile(r"(?P<name>[\w-]+):(?P<split>\w+)(?:\[(?P<start>\d{0,18}):(?P<stop>\d{0,18})\])?")
 
 
 def names() -> tuple[str, ...]:

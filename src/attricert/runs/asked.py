@@ -28,10 +28,12 @@ class Asked:
     top_k: int | None = None
 
     def __post_init__(self) -> None:
-        checks.nonnegative_values("eps", list(self.eps))
-        checks.open_fractions("cosine", list(self.cosine))
-        if self.top_k is not None:
-            checks.count("top_k", self.top_k, 1)
+        checks.keep(
+            self,
+            eps=tuple(checks.nonnegative_values("eps", list(self.eps)).tolist()),
+            cosine=tuple(checks.open_fractions("cosine", list(self.cosine)).tolist()),
+            top_k=None if self.top_k is None else checks.count("top_k", self.top_k, 1),
+        )
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Asked:

@@ -91,6 +91,8 @@ class Config:
     batch_size: int | None = None
 
     def __post_init__(self) -> None:
+        checks.keep(self, **{f.name: checks.plain(getattr(self, f.name)) for f in dataclasses.fields(self)})
+        checks.keep(self, parameters={name: checks.plain(value) for name, value in self.parameters.items()})
         hints = get_type_hints(Config)
         for name in (f.name for f in dataclasses.fields(self) if f.name != "parameters"):
             checks.typed(name, getattr(self, name), hints[name])
@@ -109,7 +111,7 @@ class Config:
             BOUNDS.arguments(self.bound, _own(BOUNDS, self.parameters)),
         )
         complete = {name: value for some in arguments for name, value in some.items()}
-        object.__setattr__(self, "parameters", complete)  # so that equal configs are equal
+        checks.keep(self, parameters=complete)  # so that equal configs are equal
         self.structural_bound()
         if self.maps == "drop" and "entries" in (self.prove or ()):
             raise ArgumentError(

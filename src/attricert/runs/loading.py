@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import numpy.lib.format as npy
 import numpy.typing as npt
 import torch
 from torch import nn
@@ -18,6 +19,7 @@ from attricert.datasets import Dataset, Labelled
 from attricert.errors import ArgumentError, IntegrityError
 from attricert.files import read_regular
 from attricert.runs.code import factory, is_code
+from attricert.text import one_line
 
 __all__ = [
     "attribution_arguments",
@@ -27,14 +29,18 @@ __all__ = [
     "load_device",
     "load_items",
     "load_model",
+    "told",
 ]
+
+_LARGEST = 2**31  # bytes of a .npy file
+_HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
 def load_model(name: str) -> nn.Module:
     """A zoo model, or what path.py:factory() returns."""
     if not is_code(name):
         return models.load(name)
-    model = factory("model", name)()
+    model = _made("model", name)
     if not isinstance(model, nn.Module):
         raise ArgumentError("model", name, f"the factory must return a torch.nn.Module, not {type(model).__name__}")
     return model_in_eval(model)
@@ -54,7 +60,7 @@ def load_attribution(name: str, model: nn.Module, parameters: Mapping[str, Any])
     """An attribution by name and parameters, or what path.py:factory(model) returns."""
     if not is_code(name):
         return ATTRIBUTIONS.build(name, parameters, model)
-    attribution: Attribution = factory("attribution", name)(model)
+    attribution: Attribution = _made("attribution", name, model)
     return attribution
 
 
@@ -75,15 +81,20 @@ def load_items(spec: str, model: str) -> Dataset:
 
 
 def load_array(argument: str, path: str | None) -> npt.NDArray[Any] | None:
-    """What a .npy file holds."""
+    """What a .npy file holds; a regular file, which says no larger a shape than it has bytes for."""
     if path is None:
         return None
     try:
-        array = np.load(io.BytesIO(read_regular(Path(path).resolve())), allow_pickle=False)
-        if not isinstance(array, np.ndarray):
-            raise ValueError("several arrays")
-    except (OSError, EOFError, ValueError, MemoryError, IntegrityError) as error:
-        raise ArgumentError(argument, path, f"must be a readable .npy file ({error})") from None
+        content = read_regular(Path(path).resolve(), _LARGEST)
+        file = io.BytesIO(content)
+        read_header = _HEADERS[npy.read_magic(file)]
+        shape, _, dtype = read_header(file)
+        if math.prod(shape) * dtype.itemsize > len(content):
+            raise ValueError(f"too short for an array of shape {shape}")
+        file.seek(0)
+        array: npt.NDArray[Any] = npy.read_array(file, allow_pickle=False)
+    except (OSError, EOFError, ValueError, KeyError, MemoryError, IntegrityError) as error:
+        raise ArgumentError(argument, path, f"must be a readable .npy file ({one_line(str(error))})") from None
     return array
 
 
@@ -95,6 +106,21 @@ def load_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise ArgumentError("device", name, f"cannot be used here ({str(error).splitlines()[0]})") from None
     return device
+
+
+def told(error: BaseException) -> str:
+    """What somebody else's code did, in words."""
+    if isinstance(error, SystemExit):
+        return f"called sys.exit({error.code!r})"
+    return f"{type(error).__name__}: {error}"
+
+
+def _made(argument: str, name: str, *first: Any) -> Any:
+    """What a user's own factory gives; it does not end the process."""
+    try:
+        return factory(argument, name)(*first)
+    except SystemExit as error:
+        raise ArgumentError(argument, name, f"its code {told(error)} instead") from error
 
 
 def _input_shape(model: str) -> tuple[int, ...] | None:

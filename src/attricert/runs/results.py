@@ -27,6 +27,7 @@ __all__ = [
     "gather",
     "load",
     "merge",
+    "positions",
     "stream",
     "summary",
     "terms",
@@ -148,6 +149,11 @@ def stream(store: Store, positions: Collection[int] | None = None, problems: lis
         if problems is not None:
             problems += wrong
         yield from fresh
+
+
+def positions(store: Store) -> set[int]:
+    """Of the inputs that have a row."""
+    return {row.facts["position"] for row in stream(store)}
 
 
 def gather(store: Store) -> list[Row]:

@@ -20,6 +20,7 @@ from attricert.certificates.legacy import evidence as legacy_evidence
 from attricert.certificates.pieces import COUNT, MAP, NUMBER, NUMBERS, SHARED
 from attricert.errors import IntegrityError
 from attricert.streams import sample_key
+from attricert.text import one_line
 
 __all__ = [
     "CERTIFIED",
@@ -155,7 +156,7 @@ class Row:
     @classmethod
     def failed(cls, position: int, name: str, reason: str) -> Row:
         """An input for which there is no evidence, and why."""
-        facts = {"id": name, "position": position, "status": FAILED, "reason": " ".join(reason.split())[:500]}
+        facts = {"id": name, "position": position, "status": FAILED, "reason": one_line(reason)[:500]}
         return cls(facts)
 
     @property

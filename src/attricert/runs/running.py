@@ -12,17 +12,18 @@ from typing import Any, final
 
 from attricert import checks
 from attricert.datasets import Dataset
-from attricert.errors import ArgumentError, AttricertError
+from attricert.errors import ArgumentError, AttricertError, IntegrityError
 from attricert.runs.asked import Asked
 from attricert.runs.config import Config, LoadedConfig
 from attricert.runs.executors import Executor, Inline
 from attricert.runs.interrupts import deferred_interrupts, terminable
-from attricert.runs.loading import load_array, load_items
-from attricert.runs.manifest import Manifest, code_fingerprint
-from attricert.runs.results import stream, terms
+from attricert.runs.loading import load_items
+from attricert.runs.manifest import Manifest
+from attricert.runs.results import positions, terms
 from attricert.runs.rows import FAILED, Row, Unit
 from attricert.runs.store import Store
-from attricert.runs.work import Job, Progress, dry_run, limited_threads
+from attricert.runs.trust import refuse_other_code
+from attricert.runs.work import Job, Note, Progress, dry_run, limited_threads
 from attricert.streams import fresh_seed
 
 __all__ = ["Shard", "State", "StateCallback", "certify"]
@@ -53,7 +54,7 @@ class Shard:
     @classmethod
     def parse(cls, text: str) -> Shard:
         """From ``i/N``."""
-        match = re.fullmatch(r"(\d+)/(\d+)", text)
+        match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
         if match is None:
             raise ArgumentError("shard", text, "must be i/N, such as 0/16")
         return cls(int(match[1]), int(match[2]))
@@ -134,7 +135,7 @@ def certify(
         KeyboardInterrupt: Ctrl-C or SIGTERM; all finished rows are stored.
     """
     executor, shard, asked = executor or Inline(), shard or Shard(), asked or Asked()
-    Store.refuse_other(folder, config, code_fingerprint(config, load_array("functionals", config.functionals)))
+    refuse_other_code(config, folder)  # before any code that it names is run
     with limited_threads(config.threads):
         setting = LoadedConfig.load(config)
         items = load_items(config.data, config.model)
@@ -163,7 +164,7 @@ def _finish(
     job: Job,
     on_progress: StateCallback,
 ) -> Store:
-    known = {row.facts["position"] for row in stream(store)}
+    known = positions(store)
     mine = [position for position in range(len(items)) if shard.has(position)]
     todo = [position for position in mine if position not in known]
     done = len(mine) - len(todo)
@@ -193,6 +194,9 @@ def _finish(
             writer.add(unreadable)
             writer.flush(last=True)
             store.log("stopped", {"shard": shard.name, "done": tracker.state.done, "of": len(mine)})
+    if gone := set(mine) - positions(store):
+        text = f"{len(gone)} of {len(mine)} rows are not there, though all were written; the same command goes on"
+        raise IntegrityError(f"{store.folder}: {text}")
     return store
 
 
@@ -220,8 +224,11 @@ class _Tracker:
         self.state, self._on_progress, self._start = state, on_progress, time.monotonic()
         self._update()
 
-    def progressed(self, progress: Progress) -> None:
-        """An input is on its way."""
+    def progressed(self, progress: Progress | Note) -> None:
+        """An input is on its way, or something is to be known."""
+        if isinstance(progress, Note):
+            self.note(progress.text)
+            return
         self._update(running={**self.state.running, progress.id: progress})
 
     def finished(self, row: Row) -> None:

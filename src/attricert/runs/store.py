@@ -18,6 +18,7 @@ from typing import Any, final
 import filelock
 import yaml
 
+from attricert import yaml_text
 from attricert.datasets import Dataset
 from attricert.errors import ArgumentError, IntegrityError
 from attricert.files import append_regular, create, read_regular, refuse_link, refuse_special, write_atomically
@@ -111,22 +112,8 @@ class Store:
             raise ArgumentError("out", str(self.folder), rule)
 
     def settings(self) -> dict[str, Any]:
-        """The settings in ``config.yaml``.
-
-        Raises:
-            IntegrityError: they cannot be read, or are none.
-        """
-        path = self.folder / CONFIG
-        try:
-            text = _text(read_regular(path, _BYTES), path)
-            if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
-                raise ValueError("it has aliases")
-            values = yaml.safe_load(text)
-        except (OSError, yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-            raise IntegrityError(f"{path}: cannot be read ({error})") from None
-        if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
-            raise IntegrityError(f"{path}: not a mapping of settings")
-        return values
+        """The settings in ``config.yaml``."""
+        return yaml_text.read(self.folder / CONFIG)
 
     def asked(self, **others: Any) -> Asked:
         """What is asked in ``config.yaml``, but for what is given here.
@@ -167,6 +154,8 @@ class Store:
                     pass
             except filelock.Timeout:
                 found.append(path.name.removeprefix(_LOCK))
+            except OSError:  # a folder that cannot be written to, so nobody works here
+                continue
         return found
 
     def parts(self) -> list[Part]:

@@ -16,11 +16,11 @@ from attricert.certificates import Certificate, Terms
 from attricert.errors import ArgumentError, AttributionWarning, InPlaceWarning, IntegrityError, ModelModeWarning
 from attricert.options import Options
 from attricert.runs.config import Config, LoadedConfig
-from attricert.runs.loading import load_array
+from attricert.runs.loading import load_array, told
 from attricert.runs.manifest import code_fingerprint, model_digest
 from attricert.runs.rows import Row, Unit
 
-__all__ = ["InputCallback", "Job", "Progress", "Worker", "dry_run", "limited_threads"]
+__all__ = ["InputCallback", "Job", "Note", "Progress", "Worker", "dry_run", "limited_threads"]
 
 _DRY_RUN = 100  # samples
 _LOOK_SECONDS, _LOOK_SHARE = 1.0, 0.02  # at most so often, and so much of the time, progress is looked at
@@ -62,10 +62,22 @@ class Progress:
     max_eps: float
 
 
+@final
+@dataclass(frozen=True)
+class Note:
+    """Something that people should know, in an executor's words.
+
+    Args:
+        text: a line.
+    """
+
+    text: str
+
+
 DrawsCallback = Callable[[int, Callable[[], Certificate]], None]
 
-InputCallback = Callable[[Progress], None]
-"""Told how far an input is."""
+InputCallback = Callable[[Progress | Note], None]
+"""Told how far an input is, and what people should know."""
 
 
 @final
@@ -99,8 +111,10 @@ class Worker:
                     self._job.terms,
                     self._throttled(unit, on_progress),
                 )
-        except Exception as error:
-            return Row.failed(unit.position, unit.id, f"{type(error).__name__}: {error}")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # sys.exit too
+            return Row.failed(unit.position, unit.id, told(error))
 
     def _throttled(self, unit: Unit, on_progress: InputCallback) -> DrawsCallback:
         """A look takes an eigenvalue: not too often."""
@@ -126,9 +140,9 @@ def dry_run(setting: LoadedConfig, unit: Unit) -> None:
             options = setting.config.options()
             options = replace(options, n_samples=min(options.n_samples, _DRY_RUN))
             _certified(setting, unit, options, None, None)
-    except ArgumentError:
+    except (ArgumentError, KeyboardInterrupt):
         raise
-    except Exception:  # trouble of this input's own: its row will say so
+    except BaseException:  # trouble of this input's own: its row will say so
         return
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast, final, get_type_hints
 
-import yaml
-
-from attricert import checks, models
-from attricert.errors import ArgumentError
+from attricert import checks, models, yaml_text
+from attricert.errors import ArgumentError, IntegrityError
 from attricert.lab.training.objectives import IGR, IGNorm, NoiseAugmented, Objective, Standard, Trades
 from attricert.models import ARCHITECTURES
 
@@ -71,6 +70,8 @@ class Recipe:
     def __post_init__(self) -> None:
         checks.known("architecture", self.architecture, ARCHITECTURES)
         checks.known("optimizer", self.optimizer, _OPTIMIZERS)
+        if not re.fullmatch(r"\w[\w.-]*", str(self.name)):
+            raise ArgumentError("name", self.name, "must be letters, digits, _, - and dots: files are named by it")
         for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("held_out", 0)):
             checks.count(name, getattr(self, name), least)
         if self.start is not None:
@@ -89,11 +90,9 @@ class Recipe:
     def read(cls, path: Path) -> Recipe:
         """From a YAML file."""
         try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
+            values = yaml_text.read(path.resolve())
+        except IntegrityError as error:
             raise ArgumentError("recipe", str(path), f"must be a readable YAML file ({error})") from None
-        if not isinstance(values, dict):
-            raise ArgumentError("recipe", str(path), "must be a mapping of settings")
         objective = _objective(values.pop("objective", {"name": "standard"}))
         recipe: Recipe = _made(cls, "recipe", {**values, "objective": objective})
         return recipe

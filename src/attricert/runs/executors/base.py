@@ -23,7 +23,7 @@ class Executor(ABC):
         Args:
             job: what each worker loads.
             units: the inputs.
-            on_progress: told how far inputs are, where that can be known.
+            on_progress: told how far inputs are, where that can be known, and of workers that die.
 
         Raises:
             AttricertError: a worker cannot begin.
@@ -32,4 +32,5 @@ class Executor(ABC):
 
 def lost(unit: Unit, how: str) -> Row:
     """The row of an input that took its worker along too often."""
-    return Row.failed(unit.position, unit.id, f"its worker died {ATTEMPTS} times ({how}); out of memory?")
+    guess = "; out of memory?" if how == "SIGKILL" else ""
+    return Row.failed(unit.position, unit.id, f"its worker died {ATTEMPTS} times ({how}){guess}")

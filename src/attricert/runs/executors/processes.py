@@ -19,12 +19,15 @@ from attricert.errors import AttricertError
 from attricert.runs.executors.base import ATTEMPTS, Executor, lost
 from attricert.runs.interrupts import ignore_sigint_in_children
 from attricert.runs.rows import Row, Unit
-from attricert.runs.work import InputCallback, Job, Progress, Worker, limited_threads
+from attricert.runs.work import InputCallback, Job, Note, Progress, Worker, limited_threads
 
 __all__ = ["Processes"]
 
-_READY, _NOBODY = "ready", ""
-_BEGINNINGS = 100  # deaths in a row of workers that have not begun
+_READY = "ready"
+_BEGINNINGS = 3  # workers in a row that end by themselves before they have begun
+_KILLINGS = 100  # the same of those that somebody kills, who may stop
+_INPUT, _BEGINNING = "input", "beginning"
+_KILLED = ("SIGKILL", "SIGTERM")
 _JOIN_TIMEOUT = 10.0  # seconds that a process whose pipe is closed may take to end
 _SPAWN = multiprocessing.get_context("spawn")
 
@@ -46,7 +49,7 @@ class Processes(Executor):
     def run(self, job: Job, units: Iterable[Unit], on_progress: InputCallback) -> Generator[Row]:
         """Hand out units as workers get free; yield their rows."""
         todo, again = iter(units), deque[Unit]()
-        deaths = Counter[str]()
+        deaths = Counter[tuple[str, str]]()
         slots = [_WorkerSlot(index, job) for index in range(self.workers)]
         try:
             while True:
@@ -67,14 +70,16 @@ class Processes(Executor):
                             raise error
                         case _Death() as death:
                             deaths[death.whose] += 1
-                            if deaths[death.whose] < _patience(death):
+                            count, most = deaths[death.whose], death.patience
+                            if count < most:
+                                on_progress(Note(f"{death}; another is started ({count} of {most})"))
                                 again.append(death.unit)
-                            elif death.whose == _NOBODY:
-                                raise AttricertError(f"workers die as they begin ({death.how}), {_BEGINNINGS} in a row")
+                            elif not death.begun:
+                                raise AttricertError(f"workers die as they begin ({death.how}), {count} in a row")
                             else:
                                 yield lost(death.unit, death.how)
-                        case _:
-                            deaths[_NOBODY] = 0  # one has begun
+                        case _:  # one has begun
+                            deaths = Counter({whose: count for whose, count in deaths.items() if whose[0] == _INPUT})
         finally:
             for slot in slots:
                 slot.clear()
@@ -87,17 +92,31 @@ class _Death:
 
     Args:
         unit: what it was to work on.
-        whose: the unit's id, or nobody's where the worker had not even begun.
+        begun: whether it had begun to.
         how: a signal's name, or an exit code.
     """
 
     unit: Unit
-    whose: str
+    begun: bool
     how: str
 
+    @property
+    def whose(self) -> tuple[str, str]:
+        """With which other deaths it is counted."""
+        if self.begun:
+            return _INPUT, self.unit.id
+        return _BEGINNING, "killed" if self.how in _KILLED else "ended"
 
-def _patience(death: _Death) -> int:
-    return _BEGINNINGS if death.whose == _NOBODY else ATTEMPTS
+    @property
+    def patience(self) -> int:
+        """How many of them are too many."""
+        if self.begun:
+            return ATTEMPTS
+        return _KILLINGS if self.how in _KILLED else _BEGINNINGS
+
+    def __str__(self) -> str:
+        when = f"on {self.unit.id}" if self.begun else "as it began"
+        return f"a worker died {when} ({self.how})"
 
 
 @final
@@ -162,7 +181,7 @@ class _WorkerSlot:
         code = process.exitcode or 0
         self.unit = None
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        return _Death(unit, unit.id if begun else _NOBODY, how)
+        return _Death(unit, begun, how)
 
     def _device(self) -> str:
         name = self.job.config.device

@@ -11,9 +11,11 @@ from attricert import checks
 from attricert.errors import AttricertError
 from attricert.runs.executors.base import ATTEMPTS, Executor, lost
 from attricert.runs.rows import Row, Unit
-from attricert.runs.work import InputCallback, Job, Worker, limited_threads
+from attricert.runs.work import InputCallback, Job, Note, Worker, limited_threads
 
 __all__ = ["Ray"]
+
+_QUIET = 60.0  # seconds after which it is said that no actor has begun
 
 
 @final
@@ -41,7 +43,7 @@ class Ray(Executor):
         if ours:
             ray.init(address=self.address, log_to_driver=False, configure_logging=False)
         try:
-            yield from _run(self._actors(job), units)
+            yield from _run(self._actors(job), units, on_progress)
         finally:
             if ours:
                 ray.shutdown()
@@ -81,7 +83,7 @@ class _Actor:
             return self._worker.certify(unit, lambda _: None)
 
 
-def _run(actors: list[Any], units: Iterable[Unit]) -> Generator[Row]:
+def _run(actors: list[Any], units: Iterable[Unit], on_progress: InputCallback) -> Generator[Row]:
     import ray
 
     def load(actor: Any) -> Any:
@@ -99,19 +101,30 @@ def _run(actors: list[Any], units: Iterable[Unit]) -> Generator[Row]:
             flying[actor.certify.remote(upcoming)] = (actor, upcoming)
             upcoming = again.popleft() if again else next(todo, None)
             continue
-        (done,), _ = ray.wait(list(flying), num_returns=1)
+        ended, _ = ray.wait(list(flying), num_returns=1, timeout=_QUIET)
+        if not ended:
+            # Ray starts actors again by itself, and does not tell those that die from those that wait for room.
+            if all(unit is None for _, unit in flying.values()):
+                text = "there is no room yet, or they die as they begin, which Ray's log shows"
+                on_progress(Note(f"no actor has begun for {_QUIET:.0f} s: {text}"))
+            continue
+        (done,) = ended
         actor, unit = flying.pop(done)
         try:
             result = ray.get(done)
         except ray.exceptions.RayError as error:
+            how = type(error).__name__
             flying[load(actor)] = (actor, None)
-            if unit is not None:
-                deaths[unit.id] += 1
-                if deaths[unit.id] == ATTEMPTS:
-                    yield lost(unit, type(error).__name__)
-                else:
-                    again.append(unit)
-                    upcoming = again.popleft() if upcoming is None else upcoming
+            if unit is None:
+                on_progress(Note(f"an actor dies as it begins ({how}); it is started again"))
+                continue
+            deaths[unit.id] += 1
+            if deaths[unit.id] == ATTEMPTS:
+                yield lost(unit, how)
+            else:
+                on_progress(Note(f"an actor died on {unit.id} ({how}); it is started again"))
+                again.append(unit)
+                upcoming = again.popleft() if upcoming is None else upcoming
             continue
         if isinstance(result, AttricertError):
             raise result

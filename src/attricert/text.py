@@ -1,0 +1,21 @@
+"""Text of unknown origin (names of files, messages of other people's code), made fit to be shown."""
+
+from __future__ import annotations
+
+__all__ = ["one_line", "printable"]
+
+
+def printable(text: str) -> str:
+    r"""The same with everything escaped that is not a visible character or a plain space.
+
+    Terminal codes, line breaks, bidirectional and zero-width controls, and what stands for undecodable bytes come out
+    as Python writes them: ``\x1b``, ``\u202e``, ``\udc80``.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def one_line(text: str) -> str:
+    """`printable`, with runs of white space as one space each."""
+    return printable(" ".join(text.split()))
