@@ -78,8 +78,8 @@ class Piece:
             array.flags.writeable = False
             rule = self.kinds()[name]
             where, whole = f"{type(self).__name__}.{name}", rule["kind"] == COUNT
-            if array.dtype.kind != ("i" if whole else "f"):
-                text = f"must be {'whole' if whole else 'floating-point'} numbers"
+            if array.dtype.kind != "i" if whole else array.dtype != np.float64:
+                text = f"must be {'whole numbers' if whole else 'float64'}"
                 raise IntegrityError(f"{where} of dtype {array.dtype}: {text}")
             inside = np.isfinite(array) & (array >= rule["low"]) & (array <= rule["high"])
             inside |= rule["optional"] & np.isnan(array)
