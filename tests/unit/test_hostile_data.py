@@ -64,7 +64,7 @@ def fill(folder):
         "dangling.png": "is a link, which is not followed",
         "pipe.png": "is not a regular file",
         "directory.png": "is not a regular file",
-        "socket.png": "cannot be read",
+        "socket.png": "is not a regular file",
         "bomb.png": "could be decompression bomb",
         "large.png": "could be decompression bomb",
         "cut.png": "cannot be read as an image",

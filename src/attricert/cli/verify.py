@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from attricert import checks, runs
 from attricert.cli.arguments import add_options
 from attricert.cli.containing import contained
 from attricert.cli.output import say, show, show_json
+from attricert.cli.trust import permit
+from attricert.errors import AttricertError
 
 __all__ = ["Options", "configure", "run"]
 
@@ -29,8 +32,8 @@ class Options:
         run: folder that attricert certify --out has written.
         sample: inputs to sample again, chosen at random.
         seed: of that choice and of the other draws; by default a fresh secret one.
-        trust_code: run the user's own code (path.py:factory) that the folder names, after showing its path and SHA-256, if
-            it is what the run was made with; without, what needs it is skipped.
+        trust_code: run code (path.py:factory) that the folder names, after showing its path and SHA-256, if it is what
+            the run was made with; without, what needs it is skipped.
         json: print JSON.
     """
 
@@ -50,6 +53,10 @@ def run(**values: Any) -> int:
     """Check, print; 1 if anything is wrong, or could not be checked though it was asked for."""
     options = Options(**values)
     checks.count("sample", options.sample, 0)
+    if options.trust_code:
+        with contextlib.suppress(AttricertError):  # which the checks will say
+            config = runs.Store.open(Path(options.run)).manifest.config
+            permit((config.model, config.attribution), True, options.run)
     with contained():
         found = runs.verify(
             Path(options.run),

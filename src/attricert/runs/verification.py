@@ -128,6 +128,8 @@ class _Checking:
         self._terms: Terms | None = None
         self._legacy = False
         self._same_code = False
+        config = store.manifest.config
+        self._own = tuple(dict.fromkeys(name for name in (config.model, config.attribution) if is_code(name)))
 
     def run(self, on_message: Callable[[str], None]) -> Iterator[Check]:
         """One check after another."""
@@ -220,7 +222,13 @@ class _Checking:
         manifest = self._store.manifest
         if manifest.version != __version__:
             yield f"version: {manifest.version!r} -> {__version__!r}"
-        now = code_fingerprint(manifest.config, load_array("functionals", manifest.config.functionals))
+        functionals = load_array("functionals", manifest.config.functionals)
+        try:
+            now = code_fingerprint(manifest.config, functionals)
+        except ArgumentError as error:
+            if self._own and not self._trusted:  # its file need not be here: nobody asked for it
+                raise _SkippedError(str(error)) from None
+            raise
         self._same_code = now == manifest.code_sha256
         if not self._same_code:
             yield f"code_sha256: {manifest.code_sha256!r} -> {now!r}"
@@ -233,12 +241,9 @@ class _Checking:
 
     def _may_run(self) -> None:
         """Whether the code that is named may be run."""
-        config = self._store.manifest.config
-        own = [name for name in (config.model, config.attribution) if is_code(name)]
-        if own and not self._trusted:
-            files = ", ".join(f"{name}, SHA-256 {code_digest(name)}" for name in dict.fromkeys(own))
-            raise _SkippedError(f"needs --trust-code ({files})")
-        if own and not self._same_code:
+        if self._own and not self._trusted:
+            raise _SkippedError(f"needs --trust-code ({', '.join(map(_named, self._own))})")
+        if self._own and not self._same_code:
             raise _UncheckedError("the code is not the run's")
 
     def _again(self, *, same: bool) -> Iterator[str]:
@@ -252,6 +257,14 @@ class _Checking:
             for row in stream(self._store, chosen, problems=[]):
                 for problem in _sampled_again(row, items, worker, same=same):
                     yield f"{row.facts['id']}: {problem}"
+
+
+def _named(code: str) -> str:
+    """With its digest, where it is here."""
+    try:
+        return f"{code}, SHA-256 {code_digest(code)}"
+    except ArgumentError:
+        return f"{code}, which is not here"
 
 
 def _check(what: str, problems: Callable[[], Iterator[str]], unavailable: tuple[type[Exception], ...]) -> Check:
