@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["one_line", "printable"]
+__all__ = ["one_line", "printable", "told"]
 
 
 def printable(text: str) -> str:
@@ -19,3 +19,10 @@ def printable(text: str) -> str:
 def one_line(text: str) -> str:
     """`printable`, with runs of white space as one space each."""
     return printable(" ".join(text.split()))
+
+
+def told(error: BaseException) -> str:
+    """What somebody else's code did, in words."""
+    if isinstance(error, SystemExit):
+        return f"called sys.exit({error.code!r})"
+    return f"{type(error).__name__}: {error}"

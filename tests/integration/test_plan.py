@@ -21,7 +21,8 @@ def test_a_forecast_of_the_cone_comes_true(model, two):
     certified = sm.certify(*two, n_samples=4_000, seed=0)
     np.testing.assert_allclose(expected, certified.max_eps(0.9), rtol=0.1)
     without = ac.Certificate(dataclasses.replace(certified.evidence, cone=None))
-    assert not np.allclose(expected, without.max_eps(0.9), rtol=0.1)  # it is the cone's that is forecast
+    apart, farther = (np.abs(expected - claims.max_eps(0.9)) for claims in (certified, without))
+    assert (apart < farther).all()  # it is the cone's that is forecast
 
 
 def test_the_least_scale_that_will_do_does(model, two):

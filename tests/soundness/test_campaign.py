@@ -11,7 +11,7 @@ def _small(monkeypatch):
     monkeypatch.setattr(campaign, "INPUTS", 8)
     monkeypatch.setattr(campaign, "DIGITS", 1)
     monkeypatch.setattr(campaign, "BUDGET", 0.02)
-    monkeypatch.setattr(campaign, "SEEDS", 50)
+    monkeypatch.setattr(campaign, "SEEDS", 20)
 
 
 def test_nothing_is_crossed_and_planted_claims_are(tmp_path, capsys):

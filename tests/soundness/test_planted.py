@@ -61,7 +61,7 @@ def exact(rows, mass, m, stretch):
     q = rows - m
     stretched = q + (stretch - 1) * np.outer(q @ u, u)
     top, inside = (np.linalg.eigvalsh((v * mass[:, None]).T @ v)[-1] for v in (q, stretched))
-    count = np.zeros(1, dtype=np.int64)
+    count, none = np.ones(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
     terms = Terms(
         noise=ac.Gaussian(SIGMA),
         dimension=2,
@@ -79,7 +79,7 @@ def exact(rows, mass, m, stretch):
     slack = 1 + 1e-12
     return Evidence(
         terms=terms,
-        sampling=Sampling(count, count.copy(), count.copy(), count.copy()),
+        sampling=Sampling(count, count.copy(), none, none.copy()),
         norm=Norm(np.array([np.linalg.norm(h) / slack])),
         outcome=("",),
         top_variance=TopVariance(np.array([top * slack]), np.array([1 + size])),

@@ -100,9 +100,9 @@ def test_what_only_running_shows_is_refused(tmp_path, monkeypatch, text):
         ("x = '\0'", "mine.py is no Python"),
         ("(" * 5000, "mine.py is no Python"),
         ("import helper", "helper.py is no Python"),
-        ("raise KeyError(3)", "mine.py raises KeyError: 3"),
-        ("raise SystemExit", "mine.py raises SystemExit"),
-        ("import nowhere_at_all", "mine.py raises ModuleNotFoundError"),
+        ("raise KeyError(3)", "mine.py raised KeyError: 3"),
+        ("raise SystemExit", "mine.py called sys.exit"),
+        ("import nowhere_at_all", "mine.py raised ModuleNotFoundError"),
         ("other = 1", "mine.py has no function 'make'"),
         (None, "there is no file .*mine.py"),
     ],
@@ -117,7 +117,7 @@ def test_trouble_is_one_error_that_names_the_file(tmp_path, text, message):
 
 def test_a_factory_that_raises_and_code_that_is_a_link(tmp_path):
     (tmp_path / "mine.py").write_text("def make():\n    return 1 / 0\n")
-    with pytest.raises(ac.ArgumentError, match="mine.py raises ZeroDivisionError"):
+    with pytest.raises(ac.ArgumentError, match="mine.py raised ZeroDivisionError"):
         factory("model", f"{tmp_path}/mine.py:make")()
     (tmp_path / "link.py").symlink_to(tmp_path / "mine.py")
     with pytest.raises(ac.ArgumentError, match="is a link, which is not followed"):

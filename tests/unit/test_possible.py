@@ -167,7 +167,6 @@ def test_nonnegative_maps_have_nonnegative_evidence():
         {"ledger": {"shares": {"norm": 0.01}, "entries": 0}},
         {"ledger": {"shares": {"norm": "0.0001"}, "entries": 0}},
         {"ledger": {"shares": {"luck": 0.0001}, "entries": 0}},
-        {"ledger": {"shares": {"top_variance": 0.0001}, "entries": 0}},
         {"ledger": {"shares": {"norm": 0.0001}, "entries": 5}},
         {"ledger": {"shares": {"norm": 0.0001, "entries": 0.0001}, "entries": 0}},
         {"ledger": {"shares": {"norm": 0.0001}}},

@@ -58,8 +58,8 @@ class Ledger:
         for name, share in self.shares:
             checks.known("ledger", name, {*WEIGHTS, *LEGACY_WEIGHTS})
             checks.fraction(f"ledger {name}", share)
-        if len(dict(self.shares)) < len(self.shares) or "norm" not in self:
-            raise ArgumentError("ledger", list(self.names), "must have a share of the norm, and none twice")
+        if len(dict(self.shares)) < len(self.shares):
+            raise ArgumentError("ledger", list(self.names), "must have no share twice")
         checks.count("ledger entries", self.entries, 1 if "entries" in self else 0, None if "entries" in self else 0)
 
     @classmethod

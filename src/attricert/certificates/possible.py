@@ -31,6 +31,8 @@ from attricert.errors import IntegrityError
 
 if TYPE_CHECKING:
     from attricert.certificates.evidence import Evidence
+else:  # which imports this
+    Evidence = Any
 
 __all__ = ["OUTCOMES", "check_possible"]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 from attricert.errors import AttricertError
-from attricert.runs.loading import told
+from attricert.text import told
 
 __all__ = ["contained"]
 

@@ -24,6 +24,7 @@ from typing import Any, final
 
 from attricert.errors import ArgumentError, IntegrityError
 from attricert.files import read_regular, sha256
+from attricert.text import told
 
 __all__ = ["code_digest", "factory", "is_code", "sources"]
 
@@ -87,8 +88,8 @@ def _run(argument: str, name: str, something: Callable[[], Any]) -> Any:
     try:
         return something()
     except (Exception, SystemExit) as error:
-        path = name.rpartition(":")[0]
-        raise ArgumentError(argument, name, f"{path} raises {type(error).__name__}: {error}") from error
+        did = told(error) if isinstance(error, SystemExit) else f"raised {told(error)}"
+        raise ArgumentError(argument, name, f"{name.rpartition(':')[0]} {did}") from error
 
 
 _PLAINLY = "import it plainly (import helper), so that the fingerprint of the code covers it"

@@ -29,7 +29,6 @@ __all__ = [
     "load_device",
     "load_items",
     "load_model",
-    "told",
 ]
 
 _LARGEST = 2**31  # bytes of a .npy file
@@ -40,7 +39,7 @@ def load_model(name: str) -> nn.Module:
     """A zoo model, or what path.py:factory() returns."""
     if not is_code(name):
         return models.load(name)
-    model = _made("model", name)
+    model = factory("model", name)()
     if not isinstance(model, nn.Module):
         raise ArgumentError("model", name, f"the factory must return a torch.nn.Module, not {type(model).__name__}")
     return model_in_eval(model)
@@ -60,7 +59,7 @@ def load_attribution(name: str, model: nn.Module, parameters: Mapping[str, Any])
     """An attribution by name and parameters, or what path.py:factory(model) returns."""
     if not is_code(name):
         return ATTRIBUTIONS.build(name, parameters, model)
-    attribution: Attribution = _made("attribution", name, model)
+    attribution: Attribution = factory("attribution", name)(model)
     return attribution
 
 
@@ -106,21 +105,6 @@ def load_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise ArgumentError("device", name, f"cannot be used here ({str(error).splitlines()[0]})") from None
     return device
-
-
-def told(error: BaseException) -> str:
-    """What somebody else's code did, in words."""
-    if isinstance(error, SystemExit):
-        return f"called sys.exit({error.code!r})"
-    return f"{type(error).__name__}: {error}"
-
-
-def _made(argument: str, name: str, *first: Any) -> Any:
-    """What a user's own factory gives; it does not end the process."""
-    try:
-        return factory(argument, name)(*first)
-    except SystemExit as error:
-        raise ArgumentError(argument, name, f"its code {told(error)} instead") from error
 
 
 def _input_shape(model: str) -> tuple[int, ...] | None:

@@ -16,9 +16,10 @@ from attricert.certificates import Certificate, Terms
 from attricert.errors import ArgumentError, AttributionWarning, InPlaceWarning, IntegrityError, ModelModeWarning
 from attricert.options import Options
 from attricert.runs.config import Config, LoadedConfig
-from attricert.runs.loading import load_array, told
+from attricert.runs.loading import load_array
 from attricert.runs.manifest import code_fingerprint, model_digest
 from attricert.runs.rows import Row, Unit
+from attricert.text import told
 
 __all__ = ["InputCallback", "Job", "Note", "Progress", "Worker", "dry_run", "limited_threads"]
 
