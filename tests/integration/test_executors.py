@@ -15,7 +15,7 @@ import pytest
 import attricert as ac
 from attricert import runs
 from attricert.cli.main import main
-from attricert.runs.executors import ATTEMPTS, processes
+from attricert.runs.executors import ATTEMPTS, base, processes
 from attricert.runs.results import gather
 
 CONFIG = runs.Config(
@@ -173,12 +173,14 @@ def model():
         (
             "os._exit(5) if os.getpid() != STARTER else None",
             runs.Processes(1),
-            f"its worker died {ATTEMPTS} times (exit code 5)",
+            "its worker died 2 times (exit code 5)",
         ),
     ],
 )
 def test_a_model_that_leaves_is_a_failed_row(tmp_path, monkeypatch, how, executor, reason):
     monkeypatch.chdir(tmp_path)
+    for module in (base, processes):
+        monkeypatch.setattr(module, "ATTEMPTS", 2)
     Path("mine.py").write_text(LEAVING.format(how=how.replace("STARTER", str(os.getpid()))))
     config = dataclasses.replace(CONFIG, model="mine.py:model", data="mnist:sample[1:4]", n_samples=100)
     found = runs.certify(config, tmp_path / "run", executor=executor)

@@ -454,23 +454,23 @@ def test_tens_of_thousands_of_rows_in_seconds(whole, tmp_path):
 
     row = {name: value for name, value in gather(whole)[0].facts.items() if name != "digest"}
     small = dataclasses.replace(whole.manifest.config, maps="drop")
-    manifest = dataclasses.replace(whole.manifest, config=small, inputs=40_000)
+    manifest = dataclasses.replace(whole.manifest, config=small, inputs=20_000)
     big = runs.Store.create(tmp_path, manifest, {}, any_seed=False)
-    for start in range(0, 40_000, 10_000):
+    for start in range(0, 20_000, 10_000):
         rows = [
-            Row({**row, "id": str(i), "position": i, "norm.lower": row["norm.lower"] * (0.5 + i / 80_000)})
+            Row({**row, "id": str(i), "position": i, "norm.lower": row["norm.lower"] * (0.5 + i / 40_000)})
             for i in range(start, start + 10_000)
         ]
         big.append(rows, "0000-of-0001")
     begun = time.perf_counter()
     found = runs.certificates(big, runs.Asked((0.01, 0.02), (0.9,)), entries=False)
     seconds = time.perf_counter() - begun
-    assert len(found) == 40_000
-    assert [found[i]["id"] for i in (0, 39_999)] == ["0", "39999"]
+    assert len(found) == 20_000
+    assert [found[i]["id"] for i in (0, 19_999)] == ["0", "19999"]
     facts = {name: [value] for name, value in {**row, "norm.lower": 0.75 * row["norm.lower"]}.items()}
     one = ac.Certificate(evidence_of(facts, []))
-    assert found[20_000]["cosine_eps_0.02"] == pytest.approx(one.cosine(0.02)[0], rel=1e-12)
-    assert seconds < 60
+    assert found[10_000]["cosine_eps_0.02"] == pytest.approx(one.cosine(0.02)[0], rel=1e-12)
+    assert seconds < 40
 
 
 def test_bad_parts_and_manifests_are_refused(tmp_path, whole):
