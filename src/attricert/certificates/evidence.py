@@ -71,7 +71,7 @@ class Evidence:
     prediction: Prediction | None = None
 
     def __post_init__(self) -> None:
-        check_possible(self)
+        check_possible(self.terms, self.outcome, self.pieces())
 
     def __repr__(self) -> str:
         """In a line: how many inputs, of what, and what was proven."""

@@ -6,8 +6,8 @@ for rounding. Ranges of single fields are declared with them (`pieces.column`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,16 +23,13 @@ from attricert.certificates.pieces import (
     FourthMoment,
     FunctionalBounds,
     Maps,
+    Norm,
+    Piece,
     Sampling,
     TopVariance,
 )
 from attricert.certificates.terms import Terms
 from attricert.errors import IntegrityError
-
-if TYPE_CHECKING:
-    from attricert.certificates.evidence import Evidence
-else:  # which imports this
-    Evidence = Any
 
 __all__ = ["OUTCOMES", "check_possible"]
 
@@ -48,77 +45,91 @@ Rule = tuple[str, Array, Array, str]
 """A field, its values, where they can be, and what they must be."""
 
 
-def check_possible(e: Evidence) -> None:
+def check_possible(terms: Terms, outcomes: Sequence[str], pieces: Mapping[str, Piece]) -> None:
     """Refuse what no draws can show.
+
+    Args:
+        terms: the terms.
+        outcomes: one an input.
+        pieces: by name.
 
     Raises:
         IntegrityError: with the field, a value, and what it must be.
     """
-    for outcome in e.outcome:
+    for outcome in outcomes:
         if outcome not in OUTCOMES:
             raise IntegrityError(f"outcome={outcome!r}: must be one of {', '.join(map(repr, OUTCOMES))}")
-    _shapes(e)
-    _shares(e)
-    for name, values, possible, must in _rules(e):
+    _shapes(terms, len(outcomes), pieces)
+    _shares(terms, pieces)
+    for name, values, possible, must in _rules(terms, pieces):
         holds = np.broadcast_to(possible, np.shape(values))
         if not holds.all():
             raise IntegrityError(f"{name}={np.asarray(values)[~holds].flat[0].item()!r}: must be {must}")
 
 
-def _shapes(e: Evidence) -> None:
+def _shapes(t: Terms, inputs: int, pieces: Mapping[str, Piece]) -> None:
     """A row an input; maps of one shape, as large as the terms say; lists of a piece of one length."""
     maps, lists = dict[str, tuple[int, ...]](), dict[str, dict[str, int]]()
-    for name, piece in e.pieces().items():
+    for name, piece in pieces.items():
         for field, array in piece.arrays().items():
             kind, full = piece.kinds()[field]["kind"], f"{name}.{field}"
             if kind == MAP:
                 maps[full] = array.shape
             elif array.ndim != _AXES[kind]:
                 raise IntegrityError(f"{full} of shape {array.shape}: must have {_AXES[kind]} axes")
-            if kind != SHARED and len(array) != len(e):
-                raise IntegrityError(f"{full} of shape {array.shape}: must have a row for each of {len(e)} inputs")
+            if kind != SHARED and len(array) != inputs:
+                raise IntegrityError(f"{full} of shape {array.shape}: must have a row for each of {inputs} inputs")
             if kind in (NUMBERS, SHARED):
                 lists.setdefault(name, {})[full] = array.shape[-1]
     for shape in maps.values():
-        if len(set(maps.values())) > 1 or len(shape) < 2 or np.prod(shape[1:], dtype=object) != e.terms.dimension:
-            text = f"must be of one shape, with {e.terms.dimension} entries an input"
+        if len(set(maps.values())) > 1 or len(shape) < 2 or np.prod(shape[1:], dtype=object) != t.dimension:
+            text = f"must be of one shape, with {t.dimension} entries an input"
             raise IntegrityError(f"{', '.join(maps)} of shapes {sorted(set(maps.values()))}: {text}")
     for lengths in lists.values():
         if len(set(lengths.values())) > 1 or 0 in lengths.values():
             raise IntegrityError(f"{', '.join(lengths)}: must be of one length, not {sorted(set(lengths.values()))}")
 
 
-def _shares(e: Evidence) -> None:
+def _shares(t: Terms, pieces: Mapping[str, Piece]) -> None:
     """Whatever is proven has its part of alpha."""
-    ledger, events = e.terms.ledger, 0
-    for name, piece in e.pieces().items():
-        if missing := [share for share in piece.charged() if share not in ledger]:
+    events = 0
+    for name, piece in pieces.items():
+        if missing := [share for share in piece.charged() if share not in t.ledger]:
             raise IntegrityError(f"ledger has no share for {', '.join(missing)}, which {name} needs")
-    if e.entries is not None:
-        events += e.terms.dimension
-    if e.functionals is not None:
-        events += len(e.functionals.bound)
-    if ledger.entries < events:
-        raise IntegrityError(f"ledger.entries={ledger.entries}: must be at least {events}, as many as are proven")
+        if isinstance(piece, EntryBounds):
+            events += t.dimension
+        if isinstance(piece, FunctionalBounds):
+            events += len(piece.bound)
+    if t.ledger.entries < events:
+        raise IntegrityError(f"ledger.entries={t.ledger.entries}: must be at least {events}, as many as are proven")
 
 
-def _rules(e: Evidence) -> Iterator[Rule]:
-    t = e.terms
-    yield from _sampling(e.sampling)
-    norm = e.norm.lower
-    yield "norm.lower", norm, norm <= t.max_norm, f"at most the attribution's bound, {t.max_norm!r}"
-    if e.maps is not None:
-        yield from _maps(e.maps, t)
-    if e.top_variance is not None:
-        yield from _top_variance(e.top_variance, t)
-    if e.cone is not None:
-        yield from _cone(e.cone, t, e.fourth)
-    elif e.fourth is not None:
-        yield "fourth.upper", e.fourth.upper, np.array(False), "with a cone"
-    if e.entries is not None:
-        yield from _entries(e.entries, t)
-    if e.functionals is not None:
-        yield from _functionals(e.functionals)
+def _rules(t: Terms, pieces: Mapping[str, Piece]) -> Iterator[Rule]:
+    cone = next((piece for piece in pieces.values() if isinstance(piece, Cone)), None)
+    for piece in pieces.values():
+        match piece:
+            case Sampling():
+                yield from _sampling(piece)
+            case Norm(lower=norm):
+                yield "norm.lower", norm, norm <= t.max_norm, f"at most the attribution's bound, {t.max_norm!r}"
+            case Maps():
+                yield from _maps(piece, t)
+            case TopVariance():
+                yield from _top_variance(piece, t)
+            case Cone():
+                yield from _cone(piece, t)
+            case FourthMoment(upper=fourth):
+                most = np.array(-1.0) if cone is None else _largest_square(cone, t) ** 2 * _ROOM
+                yield (
+                    "fourth.upper",
+                    fourth,
+                    fourth <= most,
+                    "with a cone, and at most the largest square inside, squared",
+                )
+            case EntryBounds():
+                yield from _entries(piece, t)
+            case FunctionalBounds():
+                yield from _functionals(piece)
 
 
 def _sampling(s: Sampling) -> Iterator[Rule]:
@@ -141,7 +152,7 @@ def _top_variance(v: TopVariance, t: Terms) -> Iterator[Rule]:
     yield "top_variance.upper", v.upper, v.upper <= v.max_deviation**2 * _ROOM, "at most max_deviation^2"
 
 
-def _cone(c: Cone, t: Terms, fourth: FourthMoment | None) -> Iterator[Rule]:
+def _cone(c: Cone, t: Terms) -> Iterator[Rule]:
     m, room = t.max_norm, t.max_norm * (_ROOM - 1)
     yield "cone.center", c.center, c.center <= m * _ROOM, f"at most {m!r}"
     yield "cone.along", c.along, c.along <= m * _ROOM, f"at most {m!r}"
@@ -154,17 +165,13 @@ def _cone(c: Cone, t: Terms, fourth: FourthMoment | None) -> Iterator[Rule]:
     ):
         way = "rising" if name == "cone.across" else "falling"
         yield f"{name}, by steps that are", steps, steps >= -slack, f"{way} from region to region"
-    # Of ||q||^2 in the outermost region, q stretched along m.
-    away = np.maximum(np.abs(c.along[:, -1] - c.center), np.abs(m - c.center))
-    largest = ((c.stretch * away) ** 2 + c.across[:, -1] ** 2) * _ROOM
-    yield "cone.variance", c.variance, c.variance <= largest, "at most the largest square inside"
-    if fourth is not None:
-        yield (
-            "fourth.upper",
-            fourth.upper,
-            fourth.upper <= largest**2 * _ROOM,
-            "at most its square",
-        )
+    yield "cone.variance", c.variance, c.variance <= _largest_square(c, t), "at most the largest square inside"
+
+
+def _largest_square(c: Cone, t: Terms) -> Array:
+    """Of ||q|| in the outermost region, q stretched along m."""
+    away = np.maximum(np.abs(c.along[:, -1] - c.center), np.abs(t.max_norm - c.center))
+    return np.asarray(((c.stretch * away) ** 2 + c.across[:, -1] ** 2) * _ROOM)
 
 
 def _entries(b: EntryBounds, t: Terms) -> Iterator[Rule]:
