@@ -16,7 +16,7 @@ __all__ = ["batch", "functionals_of", "samples"]
 
 
 def batch(inputs: Tensor, target: Targets | npt.ArrayLike) -> tuple[Tensor, Tensor | None]:
-    """Inputs without a graph, and one target an input."""
+    """Inputs without a graph, and one target an input: copies, as the caller's may change in the meantime."""
     if not isinstance(inputs, Tensor):
         raise ArgumentError("inputs", type(inputs).__name__, "must be a torch.Tensor of shape (batch, ...)")
     if inputs.ndim < 2 or inputs.numel() == 0:
@@ -28,7 +28,7 @@ def batch(inputs: Tensor, target: Targets | npt.ArrayLike) -> tuple[Tensor, Tens
     bad = int((~torch.isfinite(inputs)).sum())
     if bad:
         raise ArgumentError("inputs", f"{bad} entries NaN or inf", "must be finite")
-    return inputs.detach(), _targets(target, len(inputs), inputs.device)
+    return inputs.detach().clone(), _targets(target, len(inputs), inputs.device)
 
 
 def samples(
@@ -56,12 +56,12 @@ def _targets(target: Targets | npt.ArrayLike, n: int, device: torch.device) -> T
         raise ArgumentError("target", tuple(index.shape), f"must be one class index, or one for each of the {n} inputs")
     if bool((index < 0).any()):
         raise ArgumentError("target", int(index.min()), "must be a class index >= 0")
-    return index.long().expand(n)
+    return index.long().expand(n).clone()
 
 
 def functionals_of(functionals: npt.ArrayLike | Tensor, inputs: Tensor) -> Tensor:
-    """Vectors of shape (r, d) in float64."""
-    given = torch.as_tensor(functionals, device=inputs.device)
+    """Vectors of shape (r, d) in float64, a copy."""
+    given = torch.as_tensor(functionals, device=inputs.device).detach().clone()
     rows: Tensor
     shape = tuple(inputs.shape[1:])
     if tuple(given.shape) == shape and not given.is_floating_point():

@@ -147,7 +147,7 @@ def open_fractions(name: str, value: npt.ArrayLike) -> npt.NDArray[np.float64]:
 def _values(name: str, value: npt.ArrayLike, rule: Rule, text: str) -> npt.NDArray[np.float64]:
     try:
         array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ArgumentError(name, value, f"{text} (a number or a list of numbers)") from None
     if array.ndim > 1:
         raise ArgumentError(name, value, "must be a scalar or one-dimensional")

@@ -78,7 +78,7 @@ class SmoothedAttribution:
             raise ArgumentError("classifier", self.classifier, "must be callable, giving scores of shape (n, classes)")
         for name in ("batch_size", "memory_budget"):
             if getattr(self, name) is not None:
-                checks.count(name, getattr(self, name), 1)
+                checks.keep(self, **{name: checks.count(name, getattr(self, name), 1)})
 
     def attribute(
         self,
@@ -103,7 +103,7 @@ class SmoothedAttribution:
         Returns:
             Smoothed attributions of the inputs' shape and dtype, in units of the bounded attribution.
         """
-        checks.count("n_samples", n_samples, 2 if self.antithetic else 1)
+        n_samples = checks.count("n_samples", n_samples, 2 if self.antithetic else 1)
         batch = self._batch(inputs, target, sample_ids)
         sampler, run_seed = self._sampler(), _seed(seed)
         preflight(sampler, *batch[0][:2])
@@ -238,7 +238,7 @@ class SmoothedAttribution:
         Returns:
             One forecast an input, with ``max_eps(cosine, n_samples)`` and ``samples_needed(eps, cosine, ...)``.
         """
-        checks.count("n_samples", n_samples, _FEWEST // 2)
+        n_samples = checks.count("n_samples", n_samples, _FEWEST // 2)
         batch = self._batch(inputs, target, None)
         # The options are those of the certificate to come, whose number of draws is what is asked of the forecast.
         options = Options(alpha=alpha, seed=seed, confidence=confidence)
@@ -278,8 +278,8 @@ class SmoothedAttribution:
             progress: True for a bar, or a function told how many copies have just been done.
         """
         Claim.checked("claim", claim)
-        checks.count("n_pilot", n_pilot, _FEWEST // 2)
-        checks.count("n_samples", n_samples, FEWEST)
+        n_pilot = checks.count("n_pilot", n_pilot, _FEWEST // 2)
+        n_samples = checks.count("n_samples", n_samples, FEWEST)
         samples(inputs, target, None)
         tried = scales_to_try(self.noise, claim, inputs[0].numel(), scales)
         run_seed = _seed(seed)

@@ -25,4 +25,7 @@ def told(error: BaseException) -> str:
     """What somebody else's code did, in words."""
     if isinstance(error, SystemExit):
         return f"called sys.exit({error.code!r})"
-    return f"{type(error).__name__}: {error}"
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # its own words may fail too
+        return type(error).__name__

@@ -242,3 +242,52 @@ def test_ball_noise_is_a_number(d):
     for found in (samplers.ball(Zeros(), d, 2.0), *samplers.ball_derivative(Zeros(), d, 2.0)):
         assert torch.isfinite(found).all()
         assert (found.norm(dim=1) <= 2.0 * (1 + 1e-6)).all()
+
+
+# What the caller, or anybody else, does to the caller's memory while it is sampled.
+
+
+@pytest.mark.parametrize("who", ["attribution", "progress"])
+def test_what_was_given_is_certified_whatever_becomes_of_it(who):
+    x, target = torch.full((1, 8), 0.5), np.array([0])
+    functionals, eps, calls = np.eye(8)[:1].copy(), torch.tensor([0.1]), []
+
+    def spoil(*_):
+        calls.append(1)
+        if len(calls) > 1:
+            x.fill_(5.0)
+            target.fill(1)
+            functionals.fill(-1.0)
+            eps.fill_(7.0)
+
+    def g(inputs, index):
+        if who == "attribution":
+            spoil()
+        return inputs * torch.where(index == 0, 1.0, -1.0)[:, None]
+
+    sm = ac.SmoothedAttribution(g, ac.Gaussian(0.25))
+    settings = {"n_samples": 500, "seed": 0, "functionals": functionals, "sample_ids": ["a"]}
+    found = sm.certify(x, target, progress=spoil if who == "progress" else False, **settings)
+    assert float(x[0, 0]) == 5.0
+    plain = ac.SmoothedAttribution(lambda inputs, index: inputs, ac.Gaussian(0.25))
+    true = plain.certify(torch.full((1, 8), 0.5), [0], **{**settings, "functionals": np.eye(8)[:1]})
+    for name, array in true.evidence.arrays().items():
+        np.testing.assert_array_equal(found.evidence.arrays()[name], array, err_msg=name)
+    x.fill_(0.5)
+    eps.fill_(0.1)
+    calls.clear()
+    attacked = attacks.RandomNoise().run(
+        g, x, torch.tensor([0]), eps=eps, keep_label=False, data_range=None, seed=0, n_samples=50
+    )
+    assert float(attacked.size) <= 0.1 + 1e-6
+
+
+@pytest.mark.parametrize("rows", [1, 5])
+def test_a_classifier_must_give_a_row_for_each_input(rows):
+    """One row for all of them, an average say, would be the vote of every draw."""
+    scores = lambda z: z[:, :2].mean(0).expand(rows, 2)  # noqa: E731
+    sm = ac.SmoothedAttribution(lambda z, t: z, ac.Gaussian(0.25), classifier=scores)
+    with pytest.raises(ArgumentError, match=r"classifier=.*scores of shape \(n, classes\)"):
+        sm.certify(torch.zeros(1, 8), target=0, n_samples=200)
+    with pytest.raises(ArgumentError, match=r"classifier=.*scores of shape \(n, classes\)"):
+        attacks.RandomNoise().run(sm, torch.zeros(2, 8), 0, eps=0.1, data_range=None)

@@ -122,3 +122,15 @@ def test_a_factory_that_raises_and_code_that_is_a_link(tmp_path):
     (tmp_path / "link.py").symlink_to(tmp_path / "mine.py")
     with pytest.raises(ac.ArgumentError, match="is a link, which is not followed"):
         code_digest(f"{tmp_path}/link.py:make")
+
+
+def test_a_factory_may_not_import_by_name_either(tmp_path, monkeypatch):
+    """What is imported as the factory is called would be in no fingerprint."""
+    (tmp_path / "hidden_helper.py").write_text("")
+    (tmp_path / "mine.py").write_text(
+        "def make():\n    import importlib, sys\n    importlib.import_module('hidden_helper')\n    return 1\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    make = factory("model", f"{tmp_path / 'mine.py'}:make")
+    with pytest.raises(ac.ArgumentError, match="hidden_helper.py is imported in a way that only running shows"):
+        make()

@@ -174,6 +174,21 @@ def test_maps_that_cannot_be_are_refused_whatever_their_digest(run, name, array,
         runs.load(run)
 
 
+def test_verify_finds_labels_that_are_not_the_datas(run):
+    forge(run, label=3)
+    assert states(run)["data"] == "mismatch"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("max_entry", 0.5), ("bound", "Normalize(max_entry=0.5)"), ("version", "9")]
+)
+def test_terms_must_be_those_of_the_manifest(run, name, value):
+    terms = json.loads(gather(runs.Store.open(run))[0].facts["terms"])
+    forge(run, terms=json.dumps({**terms, name: value}))
+    with pytest.raises(ac.IntegrityError, match=f"its terms have {name}|different terms|must be"):
+        runs.load(run)
+
+
 def test_maps_of_nobody_are_refused(run):
     arrays = load_file(run / MAPS)
     for key in ("7.maps.mean", "-1.maps.mean", "00.maps.mean", "maps.mean"):
@@ -358,7 +373,7 @@ def test_verify_runs_no_code_that_is_not_trusted(own, capsys):
     }
     assert set(found.values()) == {"passed", "skipped"}
     assert main(["verify", str(own), "--sample", "1"]) == 0
-    assert "not checked: needs --trust-code (mine.py:model, SHA-256 " in capsys.readouterr().out
+    assert "not checked: needs --trust-code (mine.py, SHA-256 " in capsys.readouterr().out
     assert not Path("ran").exists()
     assert set(states(own, sample=1, trust_code=True).values()) == {"passed"}
     assert Path("ran").exists()

@@ -13,7 +13,7 @@ from torch import Tensor
 from attricert import checks
 from attricert.arguments import batch
 from attricert.attacks.attacked_map import AttackedMap, FixedNoiseMap, Maps, as_attacked_map
-from attricert.attributions import Classifier, Targets, scores_of
+from attricert.attributions import Classifier, Targets, classes_of, scores_of
 from attricert.errors import ArgumentError
 from attricert.streams import Stream, fresh_seed
 
@@ -129,7 +129,7 @@ def problem_of(
 ) -> AttackProblem:
     """Check what was given, and put it together."""
     inputs, index = batch(inputs, target)
-    sizes = torch.as_tensor(eps, dtype=torch.float64, device=inputs.device)
+    sizes = torch.as_tensor(eps, dtype=torch.float64, device=inputs.device).clone()
     if sizes.ndim > 1 or (sizes.ndim == 1 and len(sizes) != len(inputs)):
         raise ArgumentError("eps", tuple(sizes.shape), f"must be one number, or one for each of {len(inputs)} inputs")
     if not bool((torch.isfinite(sizes) & (sizes >= 0)).all()):
@@ -148,7 +148,7 @@ def problem_of(
 
 
 def _labels(classifier: Classifier, points: Maps) -> Int[Tensor, " n"]:
-    return scores_of(classifier, points).argmax(dim=1)
+    return classes_of(scores_of(classifier, points), len(points))
 
 
 def unit(maps: Maps) -> Maps:

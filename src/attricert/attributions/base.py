@@ -19,6 +19,7 @@ __all__ = [
     "Classifier",
     "Targets",
     "attributions_of",
+    "classes_of",
     "differentiable",
     "input_gradient",
     "is_nonnegative",
@@ -86,6 +87,14 @@ def scores_of(classifier: Classifier, inputs: Float[Tensor, "n *features"]) -> T
     """A classifier's scores, of a copy of the inputs."""
     with torch.no_grad():
         return classifier(inputs.clone())
+
+
+def classes_of(output: Tensor, n: int) -> Int[Tensor, " n"]:
+    """The largest score's class for each of n inputs; -1 where a score is not finite."""
+    if output.ndim != 2 or output.shape[1] < 2 or len(output) != n:
+        rule = f"must give scores of shape (n, classes), classes >= 2, here for n = {n}"
+        raise ArgumentError("classifier", tuple(output.shape), rule)
+    return torch.where(torch.isfinite(output).all(dim=1), output.argmax(dim=1), -1)
 
 
 def with_output(

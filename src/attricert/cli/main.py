@@ -82,6 +82,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         except (AttricertError, OSError) as error:  # OSError: a file that cannot be written, a full disk
             _complain(str(error))
             return 2
+        except UnicodeDecodeError as error:
+            _complain(f"a file is not text in UTF-8 ({error})")
+            return 2
         except KeyboardInterrupt:
             _complain("interrupted")
             return 130

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from attricert.cli.output import say
@@ -45,7 +45,19 @@ def permit_config(values: Mapping[str, Any], arguments: Sequence[str]) -> None:
     trusted = "--trust_code" in arguments
     if values.get("trust_code") and not trusted:
         raise ArgumentError("trust_code", True, "counts on the command line alone, not in a file")
-    typed = {word for argument in arguments for word in (argument, argument.partition("=")[2])}
+    typed = set(_typed(arguments))
     named = [values[name] for name in _RUN if name in values]
     names = [text for value in named for text in (value if isinstance(value, tuple) else (value,))]
     permit([n for n in names if isinstance(n, str) and is_code(n) and n not in typed], trusted, "the --config file")
+
+
+def _typed(arguments: Sequence[str]) -> Iterator[str]:
+    """What follows the flags whose values may name code."""
+    of_code = False
+    for argument in arguments:
+        if argument.startswith("--"):
+            flag, _, value = argument.removeprefix("--").partition("=")
+            of_code = flag in _RUN
+            argument = value
+        if of_code and argument:
+            yield argument

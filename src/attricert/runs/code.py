@@ -16,7 +16,7 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -74,13 +74,24 @@ def factory(argument: str, name: str) -> Callable[..., Any]:
     root, before, base = f"{_ROOT}{next(_NUMBERS)}", set(sys.modules), Path(path).parent.resolve()
     sys.meta_path.append(_Finder(root, base, modules))
     module = _run(argument, name, lambda: importlib.import_module(f"{root}.{next(iter(modules))}"))
-    for other in set(sys.modules) - before:
-        if not other.startswith(_ROOT) and (file := _beside(sys.modules.get(other), base)):
-            raise ArgumentError(argument, name, f"{file} is imported in a way that only running shows; {_PLAINLY}")
+    _refuse_hidden(argument, name, base, before)
     found = getattr(module, attribute, None)
     if not callable(found):
         raise ArgumentError(argument, name, f"{path} has no function {attribute!r}")
-    return lambda *values: _run(argument, name, lambda: found(*values))
+
+    def made(*values: Any) -> Any:
+        thing = _run(argument, name, lambda: found(*values))
+        _refuse_hidden(argument, name, base, before)
+        return thing
+
+    return made
+
+
+def _refuse_hidden(argument: str, name: str, base: Path, before: Collection[str]) -> None:
+    """What has been imported from beside it otherwise than was read."""
+    for other in set(sys.modules) - set(before):
+        if not other.startswith(_ROOT) and (file := _beside(sys.modules.get(other), base)):
+            raise ArgumentError(argument, name, f"{file} is imported in a way that only running shows; {_PLAINLY}")
 
 
 def _run(argument: str, name: str, something: Callable[[], Any]) -> Any:

@@ -228,7 +228,10 @@ class LoadedConfig:
     def scores(self, images: Tensor) -> Tensor:
         """The model's outputs, on the CPU."""
         parts = [scores_of(self.model, part.to(self.device)) for part in torch.split(images, 256)]
-        return torch.cat(parts).cpu()
+        scores = torch.cat(parts).cpu()
+        if len(scores) != len(images):
+            raise ArgumentError("model", tuple(scores.shape), f"must give a row for each of {len(images)} inputs")
+        return scores
 
     def smoothed(self, scores: Tensor) -> SmoothedAttribution:
         """The smoothed attribution, for a model that gives such scores."""

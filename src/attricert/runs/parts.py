@@ -161,14 +161,17 @@ class Part:
         return rows, problems
 
     def _check_terms(self, terms: Terms) -> None:
-        config = self.manifest.config
+        config, bound = self.manifest.config, self.manifest.config.structural_bound()
         stated = (
             ("alpha", terms.alpha, config.alpha),
             ("seed", terms.seed, config.seed),
             ("noise", terms.noise, config.smoothing_noise()),
             ("confidence", terms.confidence, config.confidence),
             ("antithetic", terms.antithetic, config.antithetic),
-            ("max_norm", terms.max_norm, config.structural_bound().max_norm),
+            ("max_norm", terms.max_norm, bound.max_norm),
+            ("max_entry", terms.max_entry, bound.entry_bound),
+            ("bound", terms.bound, repr(bound)),
+            ("version", terms.version, self.manifest.version),
             ("observed", terms.observed, config.options().observed),
         )
         for name, one, other in stated:

@@ -108,7 +108,7 @@ StateCallback = Callable[[State], None]
 
 def certify(
     config: Config,
-    folder: Path,
+    folder: str | Path,
     *,
     executor: Executor | None = None,
     shard: Shard | None = None,
@@ -134,7 +134,7 @@ def certify(
         ArgumentError: bad settings, or a run of something else in the folder.
         KeyboardInterrupt: Ctrl-C or SIGTERM; all finished rows are stored.
     """
-    executor, shard, asked = executor or Inline(), shard or Shard(), asked or Asked()
+    executor, shard, asked, folder = executor or Inline(), shard or Shard(), asked or Asked(), Path(folder)
     refuse_other_code(config, folder)  # before any code that it names is run
     with limited_threads(config.threads):
         setting = LoadedConfig.load(config)

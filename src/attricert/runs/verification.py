@@ -14,7 +14,9 @@ from typing import Any, final
 import numpy as np
 import pyarrow as pa
 
+from attricert import checks
 from attricert._version import __version__
+from attricert.attributions import is_nonnegative
 from attricert.certificates import Evidence, Terms
 from attricert.certificates.legacy import UNKNOWN
 from attricert.certificates.pieces import Cone
@@ -22,7 +24,7 @@ from attricert.datasets import Dataset
 from attricert.errors import ArgumentError, AttricertError, IntegrityError, UnavailableError
 from attricert.report import COSINE, MAX_EPS
 from attricert.runs.asked import Asked
-from attricert.runs.code import code_digest, is_code
+from attricert.runs.code import is_code
 from attricert.runs.config import Config, LoadedConfig
 from attricert.runs.loading import load_array
 from attricert.runs.manifest import code_fingerprint, model_digest
@@ -30,6 +32,7 @@ from attricert.runs.parts import read_table
 from attricert.runs.results import certificates, stream
 from attricert.runs.rows import CERTIFIED, Row, Unit, evidence_of_rows
 from attricert.runs.store import CONFIG, RESULTS, Store
+from attricert.runs.trust import code_files
 from attricert.runs.work import Job, Worker, limited_threads
 from attricert.streams import fresh_seed, sample_key
 
@@ -37,6 +40,7 @@ __all__ = ["Check", "verify"]
 
 _ERRORS = 6.0  # standard errors
 _DRIFTS = 3.0  # by which the distances of two pilots' means from h may differ
+_KNOWN = ("id", "status", "input", "label")  # of each row
 _FEW = 8  # numbers that are shown
 _SAME = 1e-9  # relative; other machines' special functions
 _OLD = 1e-7  # relative; version 0.1 searched less far for the best multipliers of an interval
@@ -74,7 +78,7 @@ class Check:
 
 
 def verify(
-    folder: Path,
+    folder: str | Path,
     *,
     sample: int = 20,
     seed: int | None = None,
@@ -99,8 +103,9 @@ def verify(
     Raises:
         ArgumentError: there is no run.
     """
+    checks.count("sample", sample, 0)
     try:
-        store = Store.open(folder)
+        store = Store.open(Path(folder))
     except IntegrityError as error:
         rest = Check("rows, data, code and model", unchecked="the manifest cannot be read")
         return [Check("manifest", (str(error),)), rest]
@@ -164,7 +169,7 @@ class _Checking:
 
     def _digests(self) -> Iterator[str]:
         for row in stream(self._store, problems=self._damage):
-            self._rows[row.facts["position"]] = {name: row.facts.get(name) for name in ("id", "status", "input")}
+            self._rows[row.facts["position"]] = {name: row.facts.get(name) for name in _KNOWN}
             self._legacy |= row.legacy
             if self._terms is None and row.facts["status"] == CERTIFIED:
                 self._terms = evidence_of_rows([row]).terms
@@ -216,7 +221,7 @@ class _Checking:
             if position >= len(ids) or ids[position] != row["id"]:
                 yield f"{row['id']}: is not input {position} of the data"
             elif row["status"] == CERTIFIED:
-                yield from (f"{row['id']}: {problem}" for problem in _image(items, position, row["input"]))
+                yield from (f"{row['id']}: {problem}" for problem in _image(items, position, row))
 
     def _code(self) -> Iterator[str]:
         manifest = self._store.manifest
@@ -236,8 +241,12 @@ class _Checking:
     def _model(self) -> Iterator[str]:
         self._may_run()
         manifest = self._store.manifest
-        if (now := model_digest(LoadedConfig.load(manifest.config).model)) != manifest.weights_sha256:
+        setting = LoadedConfig.load(manifest.config)
+        if (now := model_digest(setting.model)) != manifest.weights_sha256:
             yield f"weights_sha256: {manifest.weights_sha256!r} -> {now!r}"
+        nonnegative = is_nonnegative(setting.attribution)
+        if self._terms is not None and self._terms.nonnegative != nonnegative:
+            yield f"nonnegative: {self._terms.nonnegative!r} -> {nonnegative!r}"
 
     def _may_run(self) -> None:
         """Whether the code that is named may be run."""
@@ -260,9 +269,9 @@ class _Checking:
 
 
 def _named(code: str) -> str:
-    """With its digest, where it is here."""
+    """Its files with their digests, where they are here."""
     try:
-        return f"{code}, SHA-256 {code_digest(code)}"
+        return "; ".join(f"{path}, SHA-256 {digest}" for path, digest in code_files([code]).items())
     except ArgumentError:
         return f"{code}, which is not here"
 
@@ -296,14 +305,16 @@ def _asked(table: pa.Table, path: Path) -> Asked:
         raise IntegrityError(f"{path}: does not have the columns of results ({error})") from None
 
 
-def _image(items: Dataset, position: int, digest: str) -> Iterator[str]:
+def _image(items: Dataset, position: int, row: Mapping[str, Any]) -> Iterator[str]:
     try:
-        image, _ = items[position]
+        image, label = items[position]
     except AttricertError as error:
         yield f"cannot be read ({error})"
         return
-    if sample_key(image) != digest:
+    if sample_key(image) != row["input"]:
         yield "is another image"
+    if label != row["label"]:
+        yield f"its label is {label}, not {row['label']}"
 
 
 def _same(one: Any, other: Any, rtol: float) -> bool:
@@ -347,6 +358,8 @@ def _equal(then: Row, now: Row) -> Iterator[str]:
         yield f"terms are {one.terms}, sampled again {two.terms}"
     again = two.arrays()
     kept = {name: array for name, array in one.arrays().items() if not (then.legacy and name in UNKNOWN)}
+    for name in () if then.legacy else sorted(set(again) - set(kept)):
+        yield f"{name} is not there, sampled again it is"
     for name, array in kept.items():
         if name not in again or not _close(array, again[name]):
             found = again.get(name, "nothing")

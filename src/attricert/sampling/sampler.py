@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from attricert.attributions import Attribution, Classifier, attributions_of, is_nonnegative, with_output
+from attricert.attributions import Attribution, Classifier, attributions_of, classes_of, is_nonnegative, with_output
 from attricert.bounding import Bound
 from attricert.errors import ArgumentError
 from attricert.noise import Noise
@@ -122,7 +122,7 @@ class Sampler:
             attributions, output = self._attributions(x, target, noise[part])
             rows[part] = attributions.flatten(1)
             if classes is not None and output is not None:
-                classes[part] = _classes(output)
+                classes[part] = classes_of(output, len(attributions))
         values, norm = self.bound.with_norms(rows)
         nonfinite, zeros = int((~torch.isfinite(norm)).sum()), int((norm == 0).sum())
         return Draws(values, self.calls_per_draw, zeros, nonfinite, classes)
@@ -165,10 +165,3 @@ class Sampler:
     def _probe(self, x: Tensor, target: Tensor | None, stream: Stream) -> int:
         noise = self._noise(x, Stream(stream.seed, stream.sample, "probe"), 0, _PROBE)
         return bytes_per_draw(lambda: self._attributions(x, target, noise)[0], len(noise), x.numel())
-
-
-def _classes(output: Tensor) -> Int[Tensor, " n"]:
-    """The largest score's class; -1 where a score is not finite."""
-    if output.ndim != 2 or output.shape[1] < 2:
-        raise ArgumentError("classifier", tuple(output.shape), "must give scores of shape (n, classes), classes >= 2")
-    return torch.where(torch.isfinite(output).all(dim=1), output.argmax(dim=1), -1)
