@@ -12,7 +12,7 @@ from attricert.cli.main import main
 from attricert.runs.rows import Row
 
 CERTIFY = ["certify", "--model", "mnist-standard", "--data", "mnist:sample[0:2]", "--noise", "gaussian"]
-ATTACK = ["attack", "--run", "run", "--budget", "0.01", "--steps", "1", "--n-samples", "400"]
+ATTACK = ["attack", "--run", "run", "--budget", "0.005", "--steps", "1", "--n-samples", "200"]
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def test_both_bounds_are_written_and_printed(capsys):
     printed = json.loads(capsys.readouterr().out)
     table = pq.read_table("run/attack.parquet")
     assert printed["failed"] == 0
-    assert json.loads(table.schema.metadata[b"attricert"])["budget"] == 0.01
+    assert json.loads(table.schema.metadata[b"attricert"])["budget"] == 0.005
     certificate = ac.runs.load("run")
     for i, row in enumerate(table.to_pylist()):
         assert row["id"] == f"mnist:test:{i}"

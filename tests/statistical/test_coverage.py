@@ -11,7 +11,7 @@ from scipy import stats
 import attricert as ac
 from attricert.confidence import Betting, EmpiricalBernstein, Hoeffding, Problem, mean_distance, norm_interval
 
-TRIALS = 2_000
+TRIALS = 1_000
 ALPHA = 0.05
 # Failures that a bound with exactly alpha exceeds in one of a thousand such tests.
 MOST = int(stats.binom(TRIALS, ALPHA).ppf(0.999))

@@ -7,7 +7,7 @@ import torch
 
 import attricert as ac
 
-TRIALS = 300
+TRIALS = 200
 
 
 @pytest.fixture(autouse=True)

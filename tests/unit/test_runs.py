@@ -448,29 +448,29 @@ def test_evidence_comes_back_exactly(whole):
     assert {array.dtype for row in part.rows() for array in row.arrays.values()} == {np.dtype(np.float64)}
 
 
-def test_tens_of_thousands_of_rows_in_seconds(whole, tmp_path):
+def test_ten_thousand_rows_in_seconds(whole, tmp_path):
     """From evidence alone; the clock of a busy machine is not a test, so the bound is generous."""
     import time
 
     row = {name: value for name, value in gather(whole)[0].facts.items() if name != "digest"}
     small = dataclasses.replace(whole.manifest.config, maps="drop")
-    manifest = dataclasses.replace(whole.manifest, config=small, inputs=20_000)
+    manifest = dataclasses.replace(whole.manifest, config=small, inputs=10_000)
     big = runs.Store.create(tmp_path, manifest, {}, any_seed=False)
-    for start in range(0, 20_000, 10_000):
+    for start in range(0, 10_000, 5_000):
         rows = [
-            Row({**row, "id": str(i), "position": i, "norm.lower": row["norm.lower"] * (0.5 + i / 40_000)})
-            for i in range(start, start + 10_000)
+            Row({**row, "id": str(i), "position": i, "norm.lower": row["norm.lower"] * (0.5 + i / 20_000)})
+            for i in range(start, start + 5_000)
         ]
         big.append(rows, "0000-of-0001")
     begun = time.perf_counter()
     found = runs.certificates(big, runs.Asked((0.01, 0.02), (0.9,)), entries=False)
     seconds = time.perf_counter() - begun
-    assert len(found) == 20_000
-    assert [found[i]["id"] for i in (0, 19_999)] == ["0", "19999"]
+    assert len(found) == 10_000
+    assert [found[i]["id"] for i in (0, 9_999)] == ["0", "9999"]
     facts = {name: [value] for name, value in {**row, "norm.lower": 0.75 * row["norm.lower"]}.items()}
     one = ac.Certificate(evidence_of(facts, []))
-    assert found[10_000]["cosine_eps_0.02"] == pytest.approx(one.cosine(0.02)[0], rel=1e-12)
-    assert seconds < 40
+    assert found[5_000]["cosine_eps_0.02"] == pytest.approx(one.cosine(0.02)[0], rel=1e-12)
+    assert seconds < 30
 
 
 def test_bad_parts_and_manifests_are_refused(tmp_path, whole):
