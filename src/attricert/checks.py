@@ -51,8 +51,9 @@ def positive(name: str, value: object) -> float:
 
 def size(name: str, value: object) -> float:
     """A number from 1e-60 to 1e60."""
-    if SMALLEST <= positive(name, value) <= LARGEST:
-        return float(value)  # type: ignore[arg-type]
+    number = positive(name, value)
+    if SMALLEST <= number <= LARGEST:
+        return number
     raise ArgumentError(name, value, f"must be from {SMALLEST:g} to {LARGEST:g}; rescale the attribution")
 
 

@@ -285,7 +285,10 @@ def test_what_was_given_is_certified_whatever_becomes_of_it(who):
 @pytest.mark.parametrize("rows", [1, 5])
 def test_a_classifier_must_give_a_row_for_each_input(rows):
     """One row for all of them, an average say, would be the vote of every draw."""
-    scores = lambda z: z[:, :2].mean(0).expand(rows, 2)  # noqa: E731
+
+    def scores(inputs):
+        return inputs[:, :2].mean(0).expand(rows, 2)
+
     sm = ac.SmoothedAttribution(lambda z, t: z, ac.Gaussian(0.25), classifier=scores)
     with pytest.raises(ArgumentError, match=r"classifier=.*scores of shape \(n, classes\)"):
         sm.certify(torch.zeros(1, 8), target=0, n_samples=200)

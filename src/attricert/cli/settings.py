@@ -19,7 +19,7 @@ MODE = "attricert"
 class _Loader(PlainLoader):
     """Takes 1e-3 for a number, as people and jsonargparse do, and nothing for a date."""
 
-    yaml_implicit_resolvers = {  # noqa: RUF012 (as in PyYAML)
+    yaml_implicit_resolvers = {  # noqa: RUF012 (PyYAML declares no ClassVar)
         first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":float", ":timestamp"))]
         for first, resolvers in PlainLoader.yaml_implicit_resolvers.items()
     }

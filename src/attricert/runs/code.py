@@ -209,8 +209,8 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def _import(
         self,
         name: str,
-        globals: Mapping[str, object] | None = None,  # noqa: A002
-        locals: Mapping[str, object] | None = None,  # noqa: A002
+        globals: Mapping[str, object] | None = None,  # noqa: A002 (named as those of the function it stands for)
+        locals: Mapping[str, object] | None = None,  # noqa: A002 (likewise)
         fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> ModuleType:
