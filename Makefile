@@ -18,6 +18,7 @@ demo: $(READY)   ## certify eight real digits, offline; pictures in attricert-de
 
 test: lint       ## style, types, import contract, and all tests
 	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+	ATTRICERT_UNTYPED=1 $(BIN)/pytest -m untyped
 
 lint: $(READY)   ## style, types, import contract
 	$(BIN)/ruff check .

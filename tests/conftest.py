@@ -18,7 +18,8 @@ ac = importlib.import_module("attricert")
 _UNCHECKED = {"certificates", "lab", "lazy", "noise", "options", "progress", "smoothed"}
 _CHECKED = {m.name for m in pkgutil.iter_modules(ac.__path__)} - _UNCHECKED
 _CHECKED |= {"lab.experiments", "lab.training", "noise.samplers"}
-jaxtyping.install_import_hook([f"attricert.{name}" for name in sorted(_CHECKED)], "shape_checks.checker")
+if "ATTRICERT_UNTYPED" not in os.environ:  # tests of arguments that are of a wrong type (pytest -m untyped)
+    jaxtyping.install_import_hook([f"attricert.{name}" for name in sorted(_CHECKED)], "shape_checks.checker")
 
 # Several test processes share the cores.
 if "PYTEST_XDIST_WORKER" in os.environ:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import math
+import os
 from collections.abc import Callable, Iterable
+from os import PathLike
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -25,6 +28,7 @@ __all__ = [
     "known",
     "nonnegative_values",
     "open_fractions",
+    "path",
     "plain",
     "positive",
     "size",
@@ -106,6 +110,13 @@ def text(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise ArgumentError(name, value, "must be text")
     return value
+
+
+def path(name: str, value: object) -> Path:
+    """Where a file is, or will be."""
+    if not isinstance(value, (str, PathLike)) or not isinstance(os.fspath(value), str) or "\0" in str(value):
+        raise ArgumentError(name, value, "must be a path: text, or a pathlib.Path")
+    return Path(value)
 
 
 def known(name: str, value: str, options: Iterable[str]) -> str:

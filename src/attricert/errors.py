@@ -9,10 +9,14 @@ __all__ = [
     "ArgumentError",
     "AttributionWarning",
     "AttricertError",
+    "CallError",
+    "DerivativeWarning",
     "InPlaceWarning",
     "IntegrityError",
     "ModelModeWarning",
     "NotABoundWarning",
+    "OutputWarning",
+    "RowError",
     "UnavailableError",
     "UnknownNameError",
 ]
@@ -30,6 +34,10 @@ class ArgumentError(AttricertError, ValueError):
         super().__init__(f"{name}={value!r}: {rule}")
 
 
+class RowError(ArgumentError, IndexError):
+    """There is no such input."""
+
+
 class UnknownNameError(ArgumentError):
     """A name that is not on the list; the nearest match is offered."""
 
@@ -38,6 +46,10 @@ class UnknownNameError(ArgumentError):
         near = difflib.get_close_matches(value, names, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         super().__init__(name, value, f"{hint}must be one of {', '.join(names)}")
+
+
+class CallError(AttricertError):
+    """A model, an attribution or a classifier raised an error, which is the cause of this one."""
 
 
 class IntegrityError(AttricertError):
@@ -53,7 +65,15 @@ class NotABoundWarning(UserWarning):
 
 
 class ModelModeWarning(UserWarning):
-    """A model came in train mode and was put in eval mode."""
+    """A model is in train mode; it is called in eval mode, and left as it is."""
+
+
+class DerivativeWarning(UserWarning):
+    """An attack goes without derivatives, as the attribution has none."""
+
+
+class OutputWarning(UserWarning):
+    """What a model returns can be read in more than one way; the text says which was taken."""
 
 
 class AttributionWarning(UserWarning):

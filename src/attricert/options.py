@@ -47,6 +47,8 @@ class Options:
         confidence: bound on the norm of h: ``"betting"`` (the tightest, valid at any time), ``"hoeffding"``,
             ``"bernstein"``, or the paper's ``"asymptotic"`` interval, which is not a finite-sample bound and goes with
             nothing else.
+        preflight: look first, in a few calls, for what would make certificates false: random maps, rows of a batch
+            that are mixed, changes in place, train mode. The terms say whether that was done.
     """
 
     n_samples: int = 10_000
@@ -56,6 +58,7 @@ class Options:
     guarantee: Literal["population", "observed"] | Observed = "population"
     stop_at: Claim | None = None
     confidence: str = "betting"
+    preflight: bool = True
 
     def __post_init__(self) -> None:
         checks.keep(
@@ -64,6 +67,7 @@ class Options:
             alpha=checks.fraction("alpha", self.alpha),
             seed=None if self.seed is None else checks.count("seed", self.seed, 0),
             confidence=checks.known("confidence", self.confidence, confidences()),
+            preflight=checks.flag("preflight", self.preflight),
         )
         if not isinstance(self.guarantee, Observed):
             checks.keep(self, guarantee=checks.known("guarantee", str(self.guarantee), ("population", "observed")))

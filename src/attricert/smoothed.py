@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from attricert import checks
-from attricert.arguments import functionals_of, samples
-from attricert.attributions import Attribution, Classifier, Targets, is_nonnegative
+from attricert.arguments import as_tensor, functionals_of, samples
+from attricert.attributions import Attribution, Classifier, Targets, is_nonnegative, is_random, undisturbed
 from attricert.bounding import Bound, Normalize
 from attricert.certificates import Certificate, Claim, Evidence, Ledger, Observed, Terms, least_scale
 from attricert.confidence import CONFIDENCE_BOUNDS
@@ -26,7 +26,7 @@ from attricert.options import Options
 from attricert.planning import FEWEST, Plan, noise_of, plan_scales, scales_to_try
 from attricert.progress import ProgressCallback, reporting
 from attricert.proving import Forecast, Goal, Prover, evidence, forecast, functional_bounds
-from attricert.sampling import BatchSize, Sampler, check_precision, preflight
+from attricert.sampling import COPIES, BatchSize, Preflight, Sampler, check_precision, preflight
 from attricert.streams import Stream, fresh_seed
 
 __all__ = ["SmoothedAttribution", "plan"]
@@ -76,6 +76,7 @@ class SmoothedAttribution:
             raise ArgumentError("attribution", self.attribution, "must be callable as g(inputs, target)")
         if self.classifier is not None and not callable(self.classifier):
             raise ArgumentError("classifier", self.classifier, "must be callable, giving scores of shape (n, classes)")
+        checks.flag("antithetic", self.antithetic)
         for name in ("batch_size", "memory_budget"):
             if getattr(self, name) is not None:
                 checks.keep(self, **{name: checks.count(name, getattr(self, name), 1)})
@@ -93,8 +94,9 @@ class SmoothedAttribution:
         """Estimate h by the mean of n_samples draws.
 
         Args:
-            inputs: shape (batch, ...), float32 or float64, finite.
-            target: class index, or one an input; None for single-output models.
+            inputs: shape (batch, ...), float32 or float64, finite; an array or lists are converted.
+            target: class index, or one an input; None for single-output models. A tuple is an index into each axis of
+                one input's output, such as (class, row, column); a list of tuples, one an input.
             n_samples: noisy copies of each input.
             seed: of the keyed streams; None takes a fresh secret one.
             sample_ids: names that key each input's draws; by default made from its content.
@@ -104,18 +106,19 @@ class SmoothedAttribution:
             Smoothed attributions of the inputs' shape and dtype, in units of the bounded attribution.
         """
         n_samples = checks.count("n_samples", n_samples, 2 if self.antithetic else 1)
-        batch = self._batch(inputs, target, sample_ids)
-        sampler, run_seed = self._sampler(), _seed(seed)
-        preflight(sampler, *batch[0][:2])
-        maps = []
-        with reporting(progress, n_samples * len(inputs), "smoothing") as tick:
-            for x, index, key in batch:
-                moments = no_moments(x)
-                stream = Stream(run_seed, key, "attribute")
-                for draws in sampler.draws(x, index, stream, 0, n_samples // sampler.calls_per_draw):
-                    moments = moments.update(draws.values)
-                    tick(draws.calls)
-                maps.append(moments.mean.reshape(x.shape).to(x))
+        run_seed, sampler, maps = _seed(seed), self._sampler(), []
+        with undisturbed(self.attribution, self.classifier):
+            batch = self._batch(inputs, target, sample_ids)
+            looked = self._preflight(sampler, batch[0])
+            with reporting(progress, n_samples * len(batch), "smoothing") as tick:
+                for x, index, key in batch:
+                    moments = no_moments(x)
+                    stream = Stream(run_seed, key, "attribute")
+                    for draws in sampler.draws(x, index, stream, 0, n_samples // sampler.calls_per_draw):
+                        moments = moments.update(draws.values)
+                        tick(draws.calls)
+                    maps.append(moments.mean.reshape(x.shape).to(x))
+            looked.again()
         return torch.stack(maps)
 
     def certify(
@@ -132,12 +135,13 @@ class SmoothedAttribution:
         confidence: str = "betting",
         functionals: npt.ArrayLike | Tensor | None = None,
         sample_ids: Sequence[str] | None = None,
+        preflight: bool = True,
         progress: bool | ProgressCallback = False,
     ) -> Certificate:
         """Sample, and prove what the samples allow, for each input with probability at least 1 - alpha.
 
         Args:
-            inputs: shape (batch, ...), float32 or float64, finite.
+            inputs: shape (batch, ...), float32 or float64, finite; an array or lists are converted.
             target: class index, or one an input; None for single-output models.
             n_samples: see `Options`, as for the next six.
             alpha: probability over the draws that an input's certificates fail.
@@ -149,16 +153,24 @@ class SmoothedAttribution:
             functionals: fixed linear functionals of the map to prove intervals for: weights of shape (r, ...), or a
                 label map of the inputs' shape (integers; entries with the same label are summed, superpixels).
             sample_ids: names that key each input's draws; by default made from its content.
+            preflight: look first, in a few calls, for what would make certificates false; see `Options`.
             progress: True for a bar, or a function told how many copies have just been done.
 
         Returns:
             A certificate with its evidence; every curve in eps or T comes from it without the model.
 
+        Raises:
+            ArgumentError: an argument breaks its rule; or the preflight found maps that are random, or that depend on
+                their neighbours in a batch.
+            CallError: model, attribution or classifier raised an error.
+
         Warns:
             AttributionWarning: some sampled attributions held NaN or inf.
             InPlaceWarning: attribution or classifier changes its inputs in place.
+            ModelModeWarning: a model is in train mode; it is called in eval mode, and left as it is.
+            OutputWarning: the model's output can be read in more than one way.
         """
-        options = Options(n_samples, alpha, seed, prove, guarantee, stop_at, confidence)
+        options = Options(n_samples, alpha, seed, prove, guarantee, stop_at, confidence, preflight)
         return self.certify_with(
             options, inputs, target, functionals=functionals, sample_ids=sample_ids, progress=progress
         )
@@ -189,27 +201,10 @@ class SmoothedAttribution:
             like: terms whose ledger says what is proven, at which shares of alpha, and whose lattice (or lack of one)
                 is taken; to prove again what somebody else has proven. Made from the options if None.
         """
-        batch = self._batch(inputs, target, sample_ids)
-        vectors = None if functionals is None else functionals_of(functionals, inputs)
-        classifier = self._classifier(target)
-        if like is None:
-            proven = options.proven(classifier=classifier is not None)
-            ledger = options.ledger(proven, inputs[0].numel(), 0 if vectors is None else len(vectors))
-        else:
-            ledger = like.ledger
-        if options.confidence == "asymptotic" and vectors is not None:
-            raise ArgumentError("functionals", tuple(vectors.shape), "confidence='asymptotic' is about the norm alone")
-        terms = self._terms(inputs, options, ledger, exact=like is None or like.lattice is not None)
-        if vectors is not None:
-            functional_bounds(vectors, terms)
-        goal = None if options.stop_at is None else Goal(terms, options.stop_at)
-        sampler = self._sampler(classifier if "prediction" in ledger else None, exact=terms.lattice is not None)
-        preflight(sampler, *batch[0][:2])
-        show = None if on_draws is None else lambda draws, found: on_draws(draws, lambda: Certificate(found()))
-        prover = Prover(sampler, terms, options.n_samples, goal, vectors, show)
-        with reporting(progress, options.n_samples * len(inputs), "certifying") as tick:
-            rows = [prover.prove(x, index, key, tick) for x, index, key in batch]
-        certificate = Certificate(evidence(terms, rows))
+        with undisturbed(self.attribution, self.classifier):
+            certificate = self._certified(
+                options, inputs, target, functionals, sample_ids, progress, on_draws=on_draws, like=like
+            )
         _warn_of_nonfinite(certificate.evidence)
         return certificate
 
@@ -239,15 +234,17 @@ class SmoothedAttribution:
             One forecast an input, with ``max_eps(cosine, n_samples)`` and ``samples_needed(eps, cosine, ...)``.
         """
         n_samples = checks.count("n_samples", n_samples, _FEWEST // 2)
-        batch = self._batch(inputs, target, None)
         # The options are those of the certificate to come, whose number of draws is what is asked of the forecast.
         options = Options(alpha=alpha, seed=seed, confidence=confidence)
-        ledger = options.ledger(options.proven(classifier=self._classifier(target) is not None), inputs[0].numel(), 0)
-        terms = self._terms(inputs, options, ledger)
         sampler = self._sampler()
         draws = n_samples // sampler.calls_per_draw
-        with reporting(progress, n_samples * len(inputs), "forecasting") as tick:
-            return [forecast(sampler, terms, draws, *sample, tick) for sample in batch]
+        with undisturbed(self.attribution, self.classifier):
+            batch = self._batch(inputs, target, None)
+            x = batch[0][0]
+            ledger = options.ledger(options.proven(classifier=self._classifier(target) is not None), x.numel(), 0)
+            terms = self._terms(x, options, ledger, looked_at=self._preflight(sampler, batch[0]).looked_at)
+            with reporting(progress, n_samples * len(batch), "forecasting") as tick:
+                return [forecast(sampler, terms, draws, *sample, tick) for sample in batch]
 
     def plan(
         self,
@@ -280,10 +277,10 @@ class SmoothedAttribution:
         Claim.checked("claim", claim)
         n_pilot = checks.count("n_pilot", n_pilot, _FEWEST // 2)
         n_samples = checks.count("n_samples", n_samples, FEWEST)
-        samples(inputs, target, None)
-        tried = scales_to_try(self.noise, claim, inputs[0].numel(), scales)
+        x = samples(inputs, target, None)[0][0]
+        tried = scales_to_try(self.noise, claim, x.numel(), scales)
         run_seed = _seed(seed)
-        with reporting(progress, n_pilot * len(inputs) * len(tried), "planning") as tick:
+        with reporting(progress, n_pilot * len(as_tensor(inputs)) * len(tried), "planning") as tick:
 
             def forecasts_at(noise: Noise) -> list[Forecast]:
                 smoothed = replace(self, noise=noise)
@@ -312,7 +309,7 @@ class SmoothedAttribution:
         fixed instead: `Certificate.fixed_norm_scale`.
 
         Args:
-            inputs: shape (batch, ...), float32 or float64, finite.
+            inputs: shape (batch, ...), float32 or float64, finite; an array or lists are converted.
             target: class index, or one an input; None for single-output models.
             claim: what is to be certified.
             n_samples: noisy copies of each input at each step.
@@ -335,7 +332,7 @@ class SmoothedAttribution:
         options = Options(n_samples, alpha / _SEARCH_STEPS, run_seed, prove, guarantee, stop_at, confidence)
         # At what scale total variation alone would do for the largest possible norm, M.
         mass = 0.5 * math.sqrt((1 - claim.cosine) * (1 + claim.cosine))
-        typical = claim.eps / float(self.noise.with_scale(1.0).shift_of(mass, inputs[0].numel()))
+        typical = claim.eps / float(self.noise.with_scale(1.0).shift_of(mass, batch[0][0].numel()))
         ceiling = _SEARCH_RANGE * typical if largest is None else checks.positive("largest", largest)
         # With second moments less noise may do.
         first = typical / _VARIANCE_GAIN if self.noise.dominated else typical
@@ -353,15 +350,59 @@ class SmoothedAttribution:
 
             return least_scale(holds, min(first, ceiling), ceiling, _SEARCH_STEPS)
 
-        with reporting(progress, n_samples * _SEARCH_STEPS * len(inputs), "searching") as tick:
+        with reporting(progress, n_samples * _SEARCH_STEPS * len(batch), "searching") as tick:
             return np.array([search(*sample, tick) for sample in batch])
+
+    def _certified(
+        self,
+        options: Options,
+        inputs: Tensor,
+        target: Targets | npt.ArrayLike,
+        functionals: npt.ArrayLike | Tensor | None,
+        sample_ids: Sequence[str] | None,
+        progress: bool | ProgressCallback,
+        *,
+        on_draws: Callable[[int, Callable[[], Certificate]], None] | None,
+        like: Terms | None,
+    ) -> Certificate:
+        batch = self._batch(inputs, target, sample_ids)
+        x = batch[0][0]
+        vectors = None if functionals is None else functionals_of(functionals, x)
+        classifier = self._classifier(target)
+        if like is None:
+            proven = options.proven(classifier=classifier is not None)
+            ledger = options.ledger(proven, x.numel(), 0 if vectors is None else len(vectors))
+        else:
+            ledger = like.ledger
+        if options.confidence == "asymptotic" and vectors is not None:
+            raise ArgumentError("functionals", tuple(vectors.shape), "confidence='asymptotic' is about the norm alone")
+        sampler = self._sampler(
+            classifier if "prediction" in ledger else None, exact=like is None or like.lattice is not None
+        )
+        looked = self._preflight(sampler, batch[0]) if options.preflight else None
+        looked_at = like.preflight if like is not None else (() if looked is None else looked.looked_at)
+        terms = self._terms(x, options, ledger, exact=sampler.exact, looked_at=looked_at)
+        if vectors is not None:
+            functional_bounds(vectors, terms)
+        goal = None if options.stop_at is None else Goal(terms, options.stop_at)
+        show = None if on_draws is None else lambda draws, found: on_draws(draws, lambda: Certificate(found()))
+        prover = Prover(sampler, terms, options.n_samples, goal, vectors, show)
+        with reporting(progress, options.n_samples * len(batch), "certifying") as tick:
+            rows = [prover.prove(x, index, key, tick) for x, index, key in batch]
+        if looked is not None:
+            looked.again()
+        return Certificate(evidence(terms, rows))
 
     def _batch(
         self, inputs: Tensor, target: Targets | npt.ArrayLike, sample_ids: Sequence[str] | None
     ) -> list[tuple[Tensor, Tensor | None, str]]:
         batch = samples(inputs, target, sample_ids)
-        check_precision(inputs, self.noise)
+        check_precision(torch.stack([x for x, *_ in batch]), self.noise)
         return batch
+
+    def _preflight(self, sampler: Sampler, sample: tuple[Tensor, Tensor | None, str]) -> Preflight:
+        copies = sampler.copies(sample[0], Stream(0, "", "preflight"), COPIES)
+        return preflight(self.attribution, sampler.classifier, copies, sample[1], self.batch_size)
 
     def _sampler(self, classifier: Classifier | None = None, *, exact: bool = True) -> Sampler:
         batch = BatchSize(self.batch_size, self.memory_budget)
@@ -373,10 +414,12 @@ class SmoothedAttribution:
         own: Classifier | None = getattr(self.attribution, "model", None)
         return own
 
-    def _terms(self, inputs: Tensor, options: Options, ledger: Ledger, *, exact: bool = True) -> Terms:
+    def _terms(
+        self, x: Tensor, options: Options, ledger: Ledger, *, exact: bool = True, looked_at: tuple[str, ...] | None = ()
+    ) -> Terms:
         return Terms(
             noise=self.noise,
-            dimension=inputs[0].numel(),
+            dimension=x.numel(),
             max_norm=self.bound.max_norm,
             max_entry=self.bound.entry_bound,
             bound=repr(self.bound),
@@ -387,7 +430,9 @@ class SmoothedAttribution:
             antithetic=self.antithetic,
             seed=fresh_seed() if options.seed is None else options.seed,
             ledger=ledger,
-            lattice=self.noise.lattice_step(inputs[0].numel()) if exact else None,
+            lattice=self.noise.lattice_step(x.numel()) if exact else None,
+            random=is_random(self.attribution),
+            preflight=looked_at,
         )
 
 

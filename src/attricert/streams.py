@@ -55,9 +55,17 @@ class Stream:
 
     def rows(self, start: int, stop: int, dtype: torch.dtype, device: torch.device) -> Rng:
         """The random numbers of rows ``start`` to ``stop``, in float32 or float64."""
+        return (_DeviceRng if device.type == "cuda" else _HostRng)(self._key, start, stop, dtype, device)
+
+    def seed_of(self, row: int) -> int:
+        """A seed of 63 bits that belongs to a row, for generators of other people's code."""
+        digest = hashlib.blake2b(self._key + b"seed" + row.to_bytes(8, "little"), digest_size=8).digest()
+        return int.from_bytes(digest, "little") >> 1
+
+    @property
+    def _key(self) -> bytes:
         text = f"{self.seed}\x1f{self.sample}\x1f{self.stage}"
-        key = hashlib.blake2b(text.encode(), digest_size=16).digest()
-        return (_DeviceRng if device.type == "cuda" else _HostRng)(key, start, stop, dtype, device)
+        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 @final

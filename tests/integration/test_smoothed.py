@@ -295,7 +295,7 @@ def test_bad_inputs_are_refused(inputs, message):
         ({"target": [0.5, 1.0]}, "integers"),
         ({"target": -3}, "target=-3"),
         ({"target": ["cat", "dog"]}, "must be class indices"),
-        ({"sample_ids": ["one"]}, "must name each of the 2 inputs"),
+        ({"sample_ids": ["one"]}, "must be a list of names, one for each of the 2 inputs"),
         ({"prove": 5}, "prove=5: must be a list of names"),
         ({"prove": "cone"}, "prove='cone': must be a list of names"),
         ({"progress": 5}, "progress=5: must be True, False, or a function"),

@@ -64,12 +64,13 @@ def test_works_where_gradients_are_off(model, inputs):
         assert ac.Saliency(model)(inputs, TARGETS).abs().max() > 0
 
 
-def test_a_model_in_train_mode_is_put_in_eval_mode_and_it_is_said_once():
+def test_a_model_in_train_mode_is_called_in_eval_mode_and_left_as_it_is():
     net = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(4, 2)).train()
-    with pytest.warns(ac.ModelModeWarning, match="eval mode"):
-        ac.Saliency(net)
-    assert not any(module.training for module in net.modules())
-    ac.Saliency(net)  # a second warning would be an error here
+    with pytest.warns(ac.ModelModeWarning, match=r"1 \(Dropout\)\); it is called in eval mode"):
+        maps = ac.Saliency(net)
+    x = torch.rand(3, 4)
+    assert torch.equal(maps(x, 1), net[2].weight[1].expand(3, 4))  # without dropout
+    assert all(module.training for module in net.modules())
 
 
 def test_single_output_models_need_no_target():
@@ -80,16 +81,20 @@ def test_single_output_models_need_no_target():
 
 @pytest.mark.parametrize(
     ("target", "message"),
-    [(10, "target=10: must be a class index from 0 to 9"), (-1, "target=-1"), (None, "target=None: .* 10 outputs")],
+    [
+        (10, "target=10: must be a class index from 0 to 9"),
+        (-1, "target=-1"),
+        (None, r"target=None: .* shape \(10,\); name one"),
+    ],
 )
 def test_targets_out_of_range_are_refused(model, inputs, target, message):
     with pytest.raises(ac.ArgumentError, match=message):
         ac.Saliency(model)(inputs, target)
 
 
-def test_a_target_needs_classes():
-    with pytest.raises(ac.ArgumentError, match="shape \\(n, classes\\)"):
-        ac.Saliency(nn.Flatten(0).eval())(torch.rand(5, 1), 0)
+def test_a_target_needs_a_row_for_each_input():
+    with pytest.raises(ac.ArgumentError, match=r"model=\(10,\): must give a row for each of 5 inputs"):
+        ac.Saliency(nn.Flatten(0).eval())(torch.rand(5, 2), 0)
 
 
 def test_baseline_of_another_shape_is_refused(model, inputs):
@@ -110,7 +115,7 @@ def test_wrap_captum(model, inputs):
     assert torch.allclose(wrapped(inputs, TARGETS), ac.Saliency(model, abs=True)(inputs, TARGETS), atol=1e-5)
 
 
-def test_wrap_captum_puts_the_model_in_eval_mode():
+def test_wrap_captum_says_that_the_model_is_called_in_eval_mode():
     net = nn.Sequential(nn.Flatten(), nn.Linear(4, 2)).train()
     with pytest.warns(ac.ModelModeWarning):
         ac.wrap(captum.attr.IntegratedGradients(net))

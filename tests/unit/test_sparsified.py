@@ -281,7 +281,7 @@ def test_settings_that_make_no_sense(settings, message):
         ({"k": 4}, "k=4: must be at most the number of features, 3"),
         ({"eps": -0.1}, "eps=-0.1: must be finite and >= 0"),
         ({"seed": -1}, "seed=-1: must be an integer >= 0"),
-        ({"sample_ids": ["a"]}, "sample_ids='1 names': must name each of the 2 inputs"),
+        ({"sample_ids": ["a"]}, "sample_ids='1 names': must be a list of names, one for each of the 2 inputs"),
         ({"inputs": torch.ones(3)}, "inputs="),
         ({"target": 7.5}, "target=7.5"),
     ],

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, final
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from attricert.attacks.surrogate import Softened
-from attricert.attributions import Attribution, Classifier, attributions_of, differentiable
+from attricert.attributions import (
+    Attribution,
+    Classifier,
+    attributions_of,
+    differentiable,
+    is_out_of_memory,
+    is_random,
+    name_of,
+)
 from attricert.bounding import Bound
-from attricert.errors import ArgumentError
+from attricert.errors import ArgumentError, CallError, DerivativeWarning
 from attricert.noise import Noise
 from attricert.sampling import BatchSize, Sampler
 from attricert.streams import Stream
+from attricert.text import one_line, told
 
 __all__ = ["METHODS", "AttackedMap", "FixedNoiseMap", "Maps", "PlainMap", "SmoothedMap", "as_attacked_map"]
 
@@ -45,9 +55,11 @@ class AttackedMap(ABC):
     """A map as a function of the input.
 
     Attributes:
+        attribution: what the map is made of.
         classifier: what predicts the label that an attack must keep, or None.
     """
 
+    attribution: Attribution
     classifier: Classifier | None
 
     @abstractmethod
@@ -75,10 +87,10 @@ def as_attacked_map(what: Any, classifier: Classifier | None = None) -> Attacked
     classifier = own if classifier is None else classifier
     if attribution is not what:
         return SmoothedMap(attribution, what.noise, what.bound, classifier)
-    if not callable(what):
-        raise ArgumentError(
-            "as_attacked_map", what, "must be an attribution g(inputs, target) or a SmoothedAttribution"
-        )
+    if not callable(what) or isinstance(what, (nn.Module, type)):
+        raise ArgumentError("what", name_of(what), "must be an attribution g(inputs, target) or a SmoothedAttribution")
+    if is_random(what):
+        raise ArgumentError("what", name_of(what), "has no map of its own, as it is random; attack its smoothed map")
     return PlainMap(what, classifier)
 
 
@@ -216,19 +228,33 @@ def _softened(attribution: Attribution, inputs: Tensor, target: Tensor | None, b
         maps = differentiable(attribution, inputs, target)
     if maps is None:
         rule = "gives values only, without gradients: attack its smoothed map, or by RandomNoise"
-        raise ArgumentError("attribution", attribution, rule)
+        raise ArgumentError("attribution", name_of(attribution), rule)
     return maps
 
 
 def _is_differentiable(attribution: Attribution, inputs: Tensor, target: Tensor | None) -> bool:
     leaf = inputs[:1].detach().requires_grad_()
-    maps = differentiable(attribution, leaf, None if target is None else target[:1])
-    return maps is not None and torch.autograd.grad(maps.sum(), leaf, allow_unused=True)[0] is not None
+    try:
+        maps = differentiable(attribution, leaf, None if target is None else target[:1])
+        return maps is not None and torch.autograd.grad(maps.sum(), leaf, allow_unused=True)[0] is not None
+    except (CallError, RuntimeError) as error:
+        cause = one_line(str(error.__cause__ or error))
+        text = (
+            f"{name_of(attribution)} cannot be differentiated ({cause}); its smoothed map is attacked by values alone"
+        )
+        warnings.warn(text, DerivativeWarning, stacklevel=2)
+        return False
 
 
 def _slope(total: Tensor, leaf: Tensor) -> Tensor:
     """Where a map has no derivative, it is taken as zero."""
-    slope: Tensor = torch.autograd.grad(total, leaf)[0]
+    try:
+        slope: Tensor = torch.autograd.grad(total, leaf)[0]
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
+        rule = 'attack its smoothed map with method="score" (attacks.Strong chooses by itself)'
+        raise CallError(f"the attribution cannot be differentiated: {one_line(told(error))}; {rule}") from error
     return slope.nan_to_num(0.0, 0.0, 0.0)
 
 
@@ -243,4 +269,4 @@ def _rows(inputs: Tensor, target: Tensor | None) -> list[tuple[Tensor, Tensor | 
 
 
 def _repeated(target: Tensor | None, n: int) -> Tensor | None:
-    return None if target is None else target.expand(n)
+    return None if target is None else target.expand(n, *target.shape)

@@ -13,10 +13,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from attricert import checks
-from attricert.attacks.attacked_map import Maps
+from attricert.attacks.attacked_map import Maps, as_attacked_map
 from attricert.attacks.losses import Loss
 from attricert.attacks.problem import AttackProblem, each, problem_of
-from attricert.attributions import Classifier, Targets
+from attricert.attributions import Classifier, Targets, undisturbed
 from attricert.metrics import cosine_similarity
 from attricert.progress import ProgressCallback, reporting
 
@@ -104,12 +104,17 @@ class Attack(ABC):
         Returns:
             The best perturbed inputs, judged on draws that had no part in finding them.
         """
-        problem = problem_of(what, inputs, target, eps, classifier, keep_label, data_range, seed)
         checks.count("n_samples", n_samples, 2)
         checks.count("n_compared", n_compared, 1)
-        with reporting(progress, self.proposals, "attacking") as on_progress:
-            best = self._best(problem, start, n_compared, on_progress)
-        return _judged(problem, self.loss, best, n_samples)
+        attacked = as_attacked_map(what, classifier)
+        with undisturbed(attacked.attribution, attacked.classifier):
+            problem = problem_of(attacked, inputs, target, eps, classifier, keep_label, data_range, seed)
+            looked = problem.preflight()
+            first = None if start is None else problem.points("start", start)
+            with reporting(progress, self.proposals, "attacking") as on_progress:
+                best = self._best(problem, first, n_compared, on_progress)
+            looked.again()
+            return _judged(problem, self.loss, best, n_samples)
 
     def _best(
         self, problem: AttackProblem, start: Tensor | None, n_compared: int, on_progress: ProgressCallback

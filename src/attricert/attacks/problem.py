@@ -11,10 +11,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from attricert import checks
-from attricert.arguments import batch
-from attricert.attacks.attacked_map import AttackedMap, FixedNoiseMap, Maps, as_attacked_map
+from attricert.arguments import as_tensor, batch
+from attricert.attacks.attacked_map import AttackedMap, FixedNoiseMap, Maps
 from attricert.attributions import Classifier, Targets, classes_of, scores_of
 from attricert.errors import ArgumentError
+from attricert.sampling import COPIES, Preflight, preflight
 from attricert.streams import Stream, fresh_seed
 
 __all__ = ["AttackProblem", "each", "problem_of", "unit"]
@@ -51,6 +52,21 @@ class AttackProblem:
     def with_fixed_noise(self, stage: str, draws: int, method: str = "autograd") -> FixedNoiseMap:
         """The map through some draws of its own."""
         return self.attacked_map.with_fixed_noise(self.inputs[0], self.stream(stage), draws, method)
+
+    def preflight(self) -> Preflight:
+        """That map and label are functions of each input alone, as looked at on copies of the first one."""
+        directions = self.stream("preflight").rows(0, COPIES, self.inputs.dtype, self.inputs.device)
+        shifts = unit(directions.normal(self.inputs[0].numel()).reshape(COPIES, *self.inputs.shape[1:]))
+        copies = self.inputs[:1] + self.eps[0].to(self.inputs.dtype) * shifts
+        target = None if self.target is None else self.target[0]
+        return preflight(self.attacked_map.attribution, self.classifier, copies, target)
+
+    def points(self, name: str, given: Any) -> Maps:
+        """An argument that is perturbed inputs, a copy."""
+        points = as_tensor(given, name)
+        if points.shape != self.inputs.shape:
+            raise ArgumentError(name, tuple(points.shape), f"must have the inputs' shape, {tuple(self.inputs.shape)}")
+        return points.detach().to(self.inputs).clone()
 
     def stream(self, stage: str) -> Stream:
         """Random numbers that depend on seed and stage only: an input's results do not depend on its neighbours."""
@@ -114,11 +130,11 @@ class AttackProblem:
     def _keeps_label(self, points: Maps) -> Bool[Tensor, " n"]:
         if self.classifier is None or self.labels is None:
             return torch.ones(len(points), dtype=torch.bool, device=points.device)
-        return _labels(self.classifier, points) == self.labels
+        return _labels(self.classifier, points, self.target) == self.labels
 
 
 def problem_of(
-    what: Any,
+    attacked: AttackedMap,
     inputs: Tensor,
     target: Targets | npt.ArrayLike,
     eps: npt.ArrayLike | Tensor,
@@ -129,26 +145,33 @@ def problem_of(
 ) -> AttackProblem:
     """Check what was given, and put it together."""
     inputs, index = batch(inputs, target)
-    sizes = torch.as_tensor(eps, dtype=torch.float64, device=inputs.device).clone()
+    try:
+        sizes = torch.as_tensor(eps, dtype=torch.float64, device=inputs.device).clone()
+    except (TypeError, ValueError, RuntimeError):
+        raise ArgumentError("eps", eps, f"must be one number, or one for each of {len(inputs)} inputs") from None
     if sizes.ndim > 1 or (sizes.ndim == 1 and len(sizes) != len(inputs)):
         raise ArgumentError("eps", tuple(sizes.shape), f"must be one number, or one for each of {len(inputs)} inputs")
     if not bool((torch.isfinite(sizes) & (sizes >= 0)).all()):
         raise ArgumentError("eps", eps, "must be finite and >= 0")
-    if data_range is not None and not bool(((inputs >= data_range[0]) & (inputs <= data_range[1])).all()):
-        raise ArgumentError("data_range", data_range, "the inputs lie outside; None allows any values")
-    attacked = as_attacked_map(what, classifier)
+    if data_range is not None:
+        numbers = isinstance(data_range, (tuple, list)) and all(isinstance(end, (int, float)) for end in data_range)
+        if not numbers or len(data_range) != 2 or not data_range[0] < data_range[1]:
+            raise ArgumentError("data_range", data_range, "must be (lowest, highest), or None for any values")
+        if not bool(((inputs >= data_range[0]) & (inputs <= data_range[1])).all()):
+            raise ArgumentError("data_range", data_range, "the inputs lie outside; None allows any values")
+    checks.flag("keep_label", keep_label)
     # Without a target the model has a single output, and gives no label.
     own = None if index is None else attacked.classifier
     kept = (own if classifier is None else classifier) if keep_label else None
     if keep_label and kept is None:
         raise ArgumentError("keep_label", keep_label, "needs a classifier; without one it must be False")
-    labels = None if kept is None else _labels(kept, inputs)
+    labels = None if kept is None else _labels(kept, inputs, index)
     run_seed = fresh_seed() if seed is None else checks.count("seed", seed, 0)
     return AttackProblem(attacked, inputs, index, sizes.expand(len(inputs)), kept, labels, data_range, run_seed)
 
 
-def _labels(classifier: Classifier, points: Maps) -> Int[Tensor, " n"]:
-    return classes_of(scores_of(classifier, points), len(points))
+def _labels(classifier: Classifier, points: Maps, target: Tensor | None) -> Int[Tensor, " n"]:
+    return classes_of(scores_of(classifier, points, target))
 
 
 def unit(maps: Maps) -> Maps:

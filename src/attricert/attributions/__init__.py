@@ -4,17 +4,23 @@ from attricert.attributions.base import (
     ATTRIBUTIONS,
     Attribution,
     Classifier,
-    Targets,
-    attributions_of,
-    classes_of,
-    differentiable,
     is_nonnegative,
-    model_in_eval,
+    is_random,
+    warn_of_training,
+)
+from attricert.attributions.calling import (
+    attributions_of,
+    differentiable,
+    is_out_of_memory,
+    name_of,
     scores_of,
+    undisturbed,
     with_output,
 )
 from attricert.attributions.gradient import InputXGradient, Saliency
 from attricert.attributions.integrated import IntegratedGradients, integrate
+from attricert.attributions.outputs import Targets, classes_of
+from attricert.attributions.preserving import modules_of, seeded
 from attricert.attributions.wrapped import Wrapped, wrap
 
 __all__ = [
@@ -31,8 +37,14 @@ __all__ = [
     "differentiable",
     "integrate",
     "is_nonnegative",
-    "model_in_eval",
+    "is_out_of_memory",
+    "is_random",
+    "modules_of",
+    "name_of",
     "scores_of",
+    "seeded",
+    "undisturbed",
+    "warn_of_training",
     "with_output",
     "wrap",
 ]

@@ -8,13 +8,10 @@ from typing import final
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attricert.attributions.base import (
-    ATTRIBUTIONS,
-    Targets,
-    differentiable_gradient,
-    input_gradient,
-    model_in_eval,
-)
+from attricert import checks
+from attricert.attributions.base import ATTRIBUTIONS, checked_model
+from attricert.attributions.forward import differentiable_gradient, input_gradient
+from attricert.attributions.outputs import Targets
 
 __all__ = ["InputXGradient", "Saliency"]
 
@@ -27,7 +24,7 @@ class Saliency:
     """Gradient of the target output with respect to the input (Simonyan et al. 2013).
 
     Args:
-        model: maps (n, ...) to (n, classes), or to (n,) for ``target=None``; put in eval mode.
+        model: maps (n, ...) to (n, classes), or to (n,) for ``target=None``; called in eval mode.
         abs: absolute values. False here, as signs carry meaning; Captum's default is True.
     """
 
@@ -35,7 +32,8 @@ class Saliency:
     abs: bool = False
 
     def __post_init__(self) -> None:
-        model_in_eval(self.model)
+        checked_model(self.model)
+        checks.flag("abs", self.abs)
 
     @property
     def nonnegative(self) -> bool:
@@ -66,13 +64,13 @@ class InputXGradient:
     """Input times gradient (Shrikumar et al. 2016).
 
     Args:
-        model: maps (n, ...) to (n, classes), or to (n,) for ``target=None``; put in eval mode.
+        model: maps (n, ...) to (n, classes), or to (n,) for ``target=None``; called in eval mode.
     """
 
     model: nn.Module
 
     def __post_init__(self) -> None:
-        model_in_eval(self.model)
+        checked_model(self.model)
 
     def __call__(self, inputs: Float[Tensor, "n *features"], target: Targets) -> Float[Tensor, "n *features"]:
         """Attributions of the inputs' shape, in output units."""

@@ -12,13 +12,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attricert import checks
-from attricert.attributions.base import (
-    ATTRIBUTIONS,
-    Targets,
-    differentiable_gradient,
-    input_gradient,
-    model_in_eval,
-)
+from attricert.attributions.base import ATTRIBUTIONS, checked_model
+from attricert.attributions.forward import differentiable_gradient, input_gradient
+from attricert.attributions.outputs import Targets
 from attricert.errors import ArgumentError
 
 __all__ = ["IntegratedGradients", "integrate"]
@@ -31,7 +27,7 @@ class IntegratedGradients:
     """(x - x') times the mean gradient on the line from the baseline x' to x (Sundararajan et al. 2017).
 
     Args:
-        model: maps (n, ...) to (n, classes), or to (n,) for ``target=None``; put in eval mode.
+        model: maps (n, ...) to (n, classes), or to (n,) for ``target=None``; called in eval mode.
         baselines: x': a number for every feature, or a tensor of one input's shape (no batch dimension).
         n_steps: nodes of the Gauss-Legendre rule (Captum's default rule), one gradient each.
     """
@@ -41,7 +37,7 @@ class IntegratedGradients:
     n_steps: int = 50
 
     def __post_init__(self) -> None:
-        model_in_eval(self.model)
+        checked_model(self.model)
         checks.keep(self, n_steps=checks.count("n_steps", self.n_steps, 1), baselines=checks.plain(self.baselines))
 
     def __call__(self, inputs: Float[Tensor, "n *features"], target: Targets) -> Float[Tensor, "n *features"]:

@@ -11,7 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attricert.attributions.base import Targets, model_in_eval
+from attricert import checks
+from attricert.attributions.base import warn_of_training
+from attricert.attributions.outputs import Targets
+from attricert.attributions.preserving import evaluating, modules_of
 from attricert.errors import ArgumentError
 
 __all__ = ["Wrapped", "wrap"]
@@ -25,41 +28,76 @@ class Wrapped:
     function: Callable[[Any, Any], Any]
     takes_numpy: bool = False
     nonnegative: bool = False
+    random: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("takes_numpy", "nonnegative", "random"):
+            checks.flag(name, getattr(self, name))
 
     def __call__(self, inputs: Float[Tensor, "n *features"], target: Targets) -> Float[Tensor, "n *features"]:
-        """Attributions of the inputs' shape, on the inputs' device and in their dtype."""
+        """Attributions of the inputs' shape, on the inputs' device and in their dtype.
+
+        Raises:
+            ArgumentError: the function returned something else than a tensor, an array or a list of real numbers.
+        """
         if self.takes_numpy:
             index = target.cpu().numpy() if isinstance(target, Tensor) else target
             result = self.function(inputs.detach().cpu().numpy(), index)
         else:
             result = self.function(inputs, target)
-        attributions = torch.as_tensor(np.asarray(result) if not isinstance(result, Tensor) else result)
-        return attributions.detach().to(dtype=inputs.dtype, device=inputs.device)
+        attributions = self._tensor(result).detach()
+        if attributions.is_complex():
+            raise ArgumentError("attribution", self.__name__, "must return real values, not complex ones")
+        return attributions.to(dtype=inputs.dtype, device=inputs.device)
 
     def differentiable(self, inputs: Float[Tensor, "n *features"], target: Targets) -> Float[Tensor, "n *features"]:
         """Attributions with a graph back to inputs, where the function keeps one (values alone otherwise)."""
-        return self(inputs, target) if self.takes_numpy else torch.as_tensor(self.function(inputs, target))
+        return self(inputs, target) if self.takes_numpy else self._tensor(self.function(inputs, target))
+
+    @property
+    def __name__(self) -> str:  # what errors call it
+        return str(getattr(self.function, "__name__", type(self.function).__name__))
+
+    def _tensor(self, result: Any) -> Tensor:
+        if isinstance(result, Tensor):
+            return result.dequantize() if result.is_quantized else result
+        try:
+            array = np.asarray(result)
+            if array.dtype.kind not in "biufc":
+                raise ValueError(array.dtype)
+        except (ValueError, TypeError):
+            held = f" of {type(result[0]).__name__}" if isinstance(result, (tuple, list)) and result else ""
+            rule = f"must return a tensor, an array or a list of real numbers, not {type(result).__name__}{held}"
+            raise ArgumentError("attribution", self.__name__, rule) from None
+        return torch.as_tensor(array)
 
 
-def wrap(attribution: Any, *, numpy: bool = False, nonnegative: bool = False) -> Wrapped:
+def wrap(attribution: Any, *, numpy: bool = False, nonnegative: bool = False, random: bool = False) -> Wrapped:
     """Make any attribution certifiable: a black box needs to give values only, no gradients.
 
     Args:
         attribution: a callable ``f(inputs, target)``, or an object with Captum's
-            ``attribute(inputs, target=...)``, returning a tensor or an array of the inputs' shape. It must be
-            deterministic, and treat each row of the batch by itself.
+            ``attribute(inputs, target=...)``, returning a tensor or an array of the inputs' shape. It must treat each
+            row of the batch by itself, and be deterministic unless ``random`` says otherwise. A model that it holds is
+            called in eval mode, and left as it is.
         numpy: hand over NumPy arrays instead of tensors.
         nonnegative: promise that no entry is ever negative. Makes the certificate sharper by sqrt(2); absolute values
             are certified, and a negative entry that is seen is an error.
+        random: equal inputs may have different maps, as with methods that sample (Captum's ShapleyValueSampling,
+            KernelShap, NoiseTunnel; dropout kept in train mode). Each noisy copy is then a call of its own, with the
+            global generators of torch, NumPy and Python seeded from the keyed stream: what is certified is the mean
+            over noise and randomness, and the terms say so.
+
+    Raises:
+        ArgumentError: it is neither callable nor has a method ``attribute``.
     """
-    if hasattr(attribution, "attribute"):
-        model = getattr(attribution, "forward_func", None)
-        if isinstance(model, nn.Module):
-            model_in_eval(model)
-        return Wrapped(_ByMethod(attribution), takes_numpy=numpy, nonnegative=nonnegative)
-    if not callable(attribution):
-        raise ArgumentError("attribution", attribution, "must be callable or have a method attribute()")
-    return Wrapped(attribution, takes_numpy=numpy, nonnegative=nonnegative)
+    function = _ByMethod(attribution) if hasattr(attribution, "attribute") else attribution
+    if not callable(function) or isinstance(function, (nn.Module, type)):
+        rule = "must be callable as f(inputs, target), or have a method attribute(); a model alone explains nothing"
+        raise ArgumentError("attribution", getattr(function, "__name__", type(function).__name__), rule)
+    for module in () if random is True else modules_of(function):
+        warn_of_training(module)
+    return Wrapped(function, takes_numpy=numpy, nonnegative=nonnegative, random=random)
 
 
 @final
@@ -69,7 +107,16 @@ class _ByMethod:
 
     method: Any
 
-    def __call__(self, inputs: Tensor, target: Targets) -> Tensor:
-        # Captum warns about inputs that do not ask for gradients.
-        result: Tensor = self.method.attribute(inputs.detach().requires_grad_(), target=target)
-        return result
+    def __call__(self, inputs: Any, target: Any) -> Any:
+        if isinstance(target, Tensor) and target.ndim == 2:
+            target = [tuple(index) for index in target.tolist()]  # as Captum takes an index into each axis
+        model = getattr(self.method, "forward_func", None)
+        with evaluating(*([model] if isinstance(model, nn.Module) else [])):
+            if not isinstance(inputs, Tensor):
+                return self.method.attribute(inputs, target=target)
+            # Captum warns about inputs that do not ask for gradients.
+            return self.method.attribute(inputs.detach().requires_grad_(), target=target)
+
+    @property
+    def __name__(self) -> str:
+        return type(self.method).__name__

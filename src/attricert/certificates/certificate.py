@@ -26,6 +26,8 @@ __all__ = ["Certificate", "Interval"]
 
 Array = npt.NDArray[np.float64]
 
+_USUAL = np.errstate(divide="warn", over="warn", under="ignore", invalid="warn")  # whatever the caller has set
+
 
 class Interval(NamedTuple):
     """Lower and upper bounds, of one shape."""
@@ -80,6 +82,7 @@ class Certificate:
         """Lower confidence bound on ||h||, shape (batch,)."""
         return self.evidence.norm.lower
 
+    @_USUAL
     def cosine(self, eps: npt.ArrayLike) -> Array:
         """Lower bound on cos(h(x + delta), h(x)) for every ||delta||_2 <= eps (theory 4, 6).
 
@@ -91,6 +94,7 @@ class Certificate:
         values = checks.nonnegative_values("eps", eps)
         return _shaped(cosines.cosine(self.evidence, values.reshape(1, -1)), values)
 
+    @_USUAL
     def max_eps(self, cosine: npt.ArrayLike) -> Array:
         """The largest certified eps at which the cosine stays at or above ``cosine``; 0.0 if none.
 
@@ -108,6 +112,7 @@ class Certificate:
         """
         return np.asarray(self.cosine(eps) > cosines.trivial(self.terms))
 
+    @_USUAL
     def abstention_reason(self, eps: npt.ArrayLike) -> npt.NDArray[np.object_]:
         """Why nothing can be said at eps: a text for each input, empty where something is `certified`.
 
@@ -121,6 +126,7 @@ class Certificate:
             reasons[i, j] = self._reason(int(i), float(values.reshape(-1)[j]))
         return np.asarray(reasons[:, 0] if values.ndim == 0 else reasons)
 
+    @_USUAL
     def binding(self, eps: npt.ArrayLike) -> npt.NDArray[np.object_]:
         """What limits the certificate at eps, and what would help: ``"sampling tail: more draws would help"``, ...
 
@@ -133,6 +139,7 @@ class Certificate:
         words = np.where(unknown, "norm: not told from zero; more draws, or a smaller noise scale, would help", words)
         return np.asarray(words[:, 0] if values.ndim == 0 else words)
 
+    @_USUAL
     def fixed_norm_scale(self, eps: float, cosine: npt.ArrayLike) -> Array:
         """The noise scale that would prove the population claim if all evidence stayed as it is (the paper's eq. 9).
 
@@ -148,6 +155,7 @@ class Certificate:
         with np.errstate(divide="ignore"):
             return np.asarray(self.terms.noise.scale * checks.positive("eps", eps) / population.max_eps(cosine))
 
+    @_USUAL
     def intervals(self, eps: npt.ArrayLike) -> Interval:
         """A lower and an upper map: where each entry of the smoothed map lies at every ||delta||_2 <= eps (theory 3d).
 
@@ -167,6 +175,7 @@ class Certificate:
         low, high = self.intervals(eps)
         return (low > 0).astype(np.int64) - (high < 0)
 
+    @_USUAL
     def functionals(self, eps: npt.ArrayLike) -> Interval:
         """As `intervals`, for the functionals given to ``certify``; shapes (batch, functionals).
 
@@ -178,6 +187,7 @@ class Certificate:
             raise ArgumentError("functionals", None, "must be given to certify() for this")
         return self._within(self._intervals(f, f.bound, False), eps, f.low.shape)
 
+    @_USUAL
     def top_k_overlap(self, eps: npt.ArrayLike, k: int, *, absolute: bool = False) -> Array:
         """Certified overlap: the share of the k largest entries at x that are among the k largest at x + delta.
 
@@ -191,6 +201,7 @@ class Certificate:
         self._check_k(k)
         return self._ranked(eps, absolute, lambda ranking: ranking.overlap(k) / k)
 
+    @_USUAL
     def top_k_stable(self, eps: npt.ArrayLike, k: int, *, absolute: bool = False) -> npt.NDArray[np.bool_]:
         """Which entries are certain to be among the k largest at x and at x + delta, shape (batch, ...).
 
@@ -205,6 +216,7 @@ class Certificate:
         whole = np.array(stays, dtype=bool).reshape(values.size, *shape).swapaxes(0, 1)
         return whole[:, 0] if values.ndim == 0 else whole
 
+    @_USUAL
     def kendall_tau(self, eps: npt.ArrayLike, *, absolute: bool = False) -> Array:
         """Lower bound on Kendall's tau-a between the maps at x and at x + delta, for every ||delta||_2 <= eps.
 
@@ -219,10 +231,12 @@ class Certificate:
         """The smoothed classifier's class, shape (batch,); what `prediction_radius` speaks of. -1 if none."""
         return self._prediction.label
 
+    @_USUAL
     def prediction_radius(self) -> Array:
         """The l2 size below which the smoothed classifier keeps its class; 0.0 if it may not (theory 4)."""
         return radius(self.terms, self._prediction.p_lower)
 
+    @_USUAL
     def joint(self, eps: npt.ArrayLike) -> Array:
         """The certified cosine where the prediction is certain to stay as well; -1.0 where it is not.
 
@@ -276,7 +290,7 @@ class Certificate:
     def _within(self, intervals: Intervals, eps: npt.ArrayLike, shape: tuple[int, ...]) -> Interval:
         values = checks.nonnegative_values("eps", eps)
         found = [intervals.within(e) for e in values.reshape(-1).tolist()]
-        ends = (np.stack([pair[i].reshape(shape) for pair in found], axis=1) for i in (0, 1))
+        ends = (np.array([pair[i] for pair in found]).reshape(len(found), *shape).swapaxes(0, 1) for i in (0, 1))
         return Interval(*(end[:, 0] if values.ndim == 0 else end for end in ends))
 
     def _rankings(self, eps: float, absolute: bool) -> Iterator[Ranking]:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import save
 
+from attricert import checks
 from attricert.certificates import legacy
 from attricert.certificates.pieces import (
     MAP,
@@ -29,7 +30,7 @@ from attricert.certificates.pieces import (
 )
 from attricert.certificates.possible import check_possible
 from attricert.certificates.terms import Terms
-from attricert.errors import ArgumentError, IntegrityError
+from attricert.errors import ArgumentError, IntegrityError, RowError
 from attricert.files import parse_json, read_tensors, write_atomically
 
 __all__ = ["Evidence", "piece_classes"]
@@ -126,7 +127,7 @@ class Evidence:
         """Write to one safetensors file."""
         metadata = {"format": _FORMAT, "terms": self.terms.to_json(), "outcome": json.dumps(self.outcome)}
         arrays = {name: np.ascontiguousarray(array) for name, array in self.arrays().items()}
-        write_atomically(Path(path), save(arrays, metadata=metadata))
+        write_atomically(checks.path("path", path), save(arrays, metadata=metadata))
 
     @classmethod
     def load(cls, path: str | Path) -> Evidence:
@@ -136,10 +137,11 @@ class Evidence:
             ArgumentError: there is no such file.
             IntegrityError: the file is something else, damaged, or holds what cannot be evidence.
         """
-        if not Path(path).is_file():
+        file = checks.path("path", path)
+        if not file.is_file():
             raise ArgumentError("path", str(path), "must be a file that save has written")
         try:
-            metadata, arrays = read_tensors(Path(path).resolve())  # a link that the caller names is the caller's
+            metadata, arrays = read_tensors(file.resolve())  # a link that the caller names is the caller's
             kind = metadata.pop("format", None)
             known = {legacy.FORMAT: "statement", _FORMAT: "terms"}
             if kind not in known or set(metadata) != {known[kind], "outcome"}:
@@ -176,4 +178,4 @@ def _indices(rows: int | Sequence[int] | npt.NDArray[Any], count: int) -> npt.ND
     try:
         return np.asarray(np.arange(count)[chosen])
     except IndexError:
-        raise IndexError(f"there are {count} inputs") from None
+        raise RowError("rows", rows, f"there are {count} inputs") from None

@@ -41,6 +41,10 @@ class Terms:
         ledger: alpha's shares of all that is proven.
         lattice: the spacing of the lattice to which noisy inputs are rounded before g sees them; None where they are
             not, as in version 0.1: then the last bits of a sum can tell x from x~.
+        random: whether equal inputs may have different maps; each draw was then a call of its own, with random numbers
+            of its own, and h is the mean over noise and randomness.
+        preflight: what was looked at before the draws: mode, inputs, repeat, rows (theory 5). Empty where it was
+            switched off, None in evidence of before there was one.
         version: library version.
     """
 
@@ -57,6 +61,8 @@ class Terms:
     seed: int
     ledger: Ledger
     lattice: float | None = None
+    random: bool = False
+    preflight: tuple[str, ...] | None = None
     version: str = __version__
 
     def __post_init__(self) -> None:
@@ -66,10 +72,13 @@ class Terms:
             raise ArgumentError("max_entry", self.max_entry, f"must be at most max_norm, {self.max_norm!r}")
         for name in ("bound", "confidence", "version"):
             checks.text(name, getattr(self, name))
-        for name in ("nonnegative", "antithetic"):
+        for name in ("nonnegative", "antithetic", "random"):
             checks.flag(name, getattr(self, name))
         checks.known("confidence", self.confidence, (*CONFIDENCE_BOUNDS, "asymptotic"))
         checks.count("seed", self.seed, 0)
+        if self.preflight is not None:
+            checks.typed("preflight", self.preflight, tuple[str, ...])
+            checks.keep(self, preflight=tuple(self.preflight))
         if self.lattice is not None:
             checks.positive("lattice", self.lattice)
             if self.lattice != (step := self.noise.lattice_step(self.dimension)):

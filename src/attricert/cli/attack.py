@@ -109,7 +109,7 @@ def _attacked(options: Options, run: runs.Store, rows: Sequence[Row], certificat
     images = torch.stack([items[row.facts["position"]][0] for row in rows]).to(setting.device)
     return sandwich(
         certificate,
-        setting.smoothed(setting.scores(images[:1])),
+        setting.smoothed(),
         images,
         torch.tensor([row.facts["target"] for row in rows], device=setting.device),
         cosine=options.cosine,

@@ -64,6 +64,7 @@ class Config:
         threads: CPU threads of a worker; with another number, or on another kind of machine, sums may differ in their
             last bits.
         batch_size: noisy copies computed at once; by default chosen to fit memory on the CPU, 256 elsewhere.
+        preflight: look first, in a few calls, for random maps, rows of a batch that are mixed, changes in place.
     """
 
     model: str
@@ -89,6 +90,7 @@ class Config:
     device: str = "cpu"
     threads: int = 1
     batch_size: int | None = None
+    preflight: bool = True
 
     def __post_init__(self) -> None:
         checks.keep(self, **{f.name: checks.plain(getattr(self, f.name)) for f in dataclasses.fields(self)})
@@ -181,6 +183,7 @@ class Config:
             guarantee="population" if population else Observed(self.observed_samples or self.n_samples),
             stop_at=stop_at,
             confidence=self.confidence,
+            preflight=self.preflight,
         )
 
     def smoothing_noise(self) -> Noise:
@@ -204,7 +207,7 @@ class LoadedConfig:
 
     Args:
         config: the config.
-        model: in eval mode, on the device.
+        model: on the device.
         attribution: the attribution.
         functionals: weights or label map, or None.
         device: the device.
@@ -225,23 +228,20 @@ class LoadedConfig:
         attribution = load_attribution(config.attribution, model, _own(ATTRIBUTIONS, config.parameters))
         return cls(config, model, attribution, functionals, where)
 
-    def scores(self, images: Tensor) -> Tensor:
-        """The model's outputs, on the CPU."""
-        parts = [scores_of(self.model, part.to(self.device)) for part in torch.split(images, 256)]
-        scores = torch.cat(parts).cpu()
-        if len(scores) != len(images):
-            raise ArgumentError("model", tuple(scores.shape), f"must give a row for each of {len(images)} inputs")
-        return scores
+    def predicted(self, images: Tensor) -> Tensor:
+        """The model's classes, on the CPU."""
+        parts = [scores_of(self.model, part.to(self.device)).argmax(dim=1) for part in torch.split(images, 256)]
+        return torch.cat(parts).cpu()
 
-    def smoothed(self, scores: Tensor) -> SmoothedAttribution:
-        """The smoothed attribution, for a model that gives such scores."""
+    def smoothed(self) -> SmoothedAttribution:
+        """The smoothed attribution."""
         c = self.config
         on_cpu = self.device.type == "cpu"
         return SmoothedAttribution(
             self.attribution,
             c.smoothing_noise(),
             c.structural_bound(),
-            classifier=self.model if scores.ndim == 2 and scores.shape[1] > 1 else None,
+            classifier=self.model,
             antithetic=c.antithetic,
             batch_size=_ACCELERATOR_BATCH if c.batch_size is None and not on_cpu else c.batch_size,
         )

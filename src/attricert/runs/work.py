@@ -13,7 +13,15 @@ import threadpoolctl
 import torch
 
 from attricert.certificates import Certificate, Terms
-from attricert.errors import ArgumentError, AttributionWarning, InPlaceWarning, IntegrityError, ModelModeWarning
+from attricert.errors import (
+    ArgumentError,
+    AttributionWarning,
+    CallError,
+    InPlaceWarning,
+    IntegrityError,
+    ModelModeWarning,
+    OutputWarning,
+)
 from attricert.options import Options
 from attricert.runs.config import Config, LoadedConfig
 from attricert.runs.loading import load_array
@@ -104,7 +112,8 @@ class Worker:
         """The input's row; an exception of model or attribution becomes part of it."""
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", AttributionWarning)  # the row counts them
+                for said in (AttributionWarning, ModelModeWarning, OutputWarning):  # by the row, or before the run
+                    warnings.simplefilter("ignore", said)
                 return _certified(
                     self._setting,
                     unit,
@@ -114,6 +123,8 @@ class Worker:
                 )
         except KeyboardInterrupt:
             raise
+        except CallError as error:  # which says what was raised
+            return Row.failed(unit.position, unit.id, str(error))
         except BaseException as error:  # sys.exit too
             return Row.failed(unit.position, unit.id, told(error))
 
@@ -137,7 +148,8 @@ def dry_run(setting: LoadedConfig, unit: Unit) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AttributionWarning)
-            warnings.simplefilter("always", InPlaceWarning)
+            for said in (InPlaceWarning, OutputWarning):
+                warnings.simplefilter("always", said)
             options = setting.config.options()
             options = replace(options, n_samples=min(options.n_samples, _DRY_RUN))
             _certified(setting, unit, options, None, None)
@@ -152,11 +164,10 @@ def _certified(
 ) -> Row:
     c = setting.config
     images = unit.image[None].to(setting.device)
-    scores = setting.scores(images)
-    predicted = scores.argmax(dim=1) if scores.ndim == 2 else torch.zeros(1, dtype=torch.int64)
+    predicted = setting.predicted(images)
     target = setting.target(torch.tensor([unit.label]), predicted)
     keep = c.maps == "keep"
-    smoothed = setting.smoothed(scores)
+    smoothed = setting.smoothed()
     if options.prove is None and not keep:
         proven = options.proven(classifier=smoothed.classifier is not None)
         options = replace(options, prove=tuple(name for name in proven if name != "entries"))

@@ -4,17 +4,19 @@ from attricert.sampling.batching import BatchSize
 from attricert.sampling.columns import Columns
 from attricert.sampling.fourth import CenteredFourth
 from attricert.sampling.lattice import check_precision
-from attricert.sampling.preflight import preflight
+from attricert.sampling.preflight import COPIES, Preflight, preflight
 from attricert.sampling.sampler import Draws, Sampler
 from attricert.sampling.scatter import Exact, Gram, Scatter
 
 __all__ = [
+    "COPIES",
     "BatchSize",
     "CenteredFourth",
     "Columns",
     "Draws",
     "Exact",
     "Gram",
+    "Preflight",
     "Sampler",
     "Scatter",
     "check_precision",

@@ -9,7 +9,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-__all__ = ["BatchSize", "bytes_per_draw", "is_out_of_memory"]
+__all__ = ["BatchSize", "bytes_per_draw"]
 
 _DEFAULT_BUDGET = 512 * 2**20  # bytes on the CPU; beyond a few hundred megabytes nothing gets faster
 _LARGEST = 128  # draws on the CPU: larger batches fall out of its caches
@@ -76,10 +76,3 @@ def bytes_per_draw(call: Callable[[], Tensor], draws: int, dimension: int) -> in
         call()
     # Twice what is kept: the backward pass holds gradients of the same sizes for a while.
     return 2 * sum(kept.values()) // draws + 20 * 8 * dimension
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether a smaller batch may help."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

@@ -1,53 +1,215 @@
-"""Before the draws: one call on two copies, to see what attribution and classifier do to what they are given."""
+"""Before the draws: a few calls, to see whether attribution and classifier are functions of each input alone."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import final
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
-from attricert.errors import InPlaceWarning
-from attricert.sampling.sampler import Sampler
-from attricert.streams import Stream
+from attricert.attributions import (
+    Attribution,
+    Classifier,
+    attributions_of,
+    is_random,
+    modules_of,
+    name_of,
+    scores_of,
+)
+from attricert.errors import ArgumentError, CallError, InPlaceWarning, OutputWarning
 
-__all__ = ["preflight"]
+__all__ = ["COPIES", "LOOKED_AT", "Preflight", "preflight"]
 
-_ROWS = 2
+LOOKED_AT = ("mode", "inputs", "repeat", "rows")
+"""The mode of models, changes in place, equal calls, and an input alone and beside others."""
+
+# Relative. Sums in another order differ by far less, what is random or mixes rows by far more. A kink that is met may
+# differ by more too, but not at each of several noisy copies.
+_REPEAT, _REPEAT_ELSEWHERE, _ROWS, _HALF = 1e-5, 1e-3, 1e-2, 30.0
+_REPEATS = 5  # what has few outcomes may give the same one several times
+_SINGLE = 4  # bytes
+_FAR = 100.0  # times an input: there few logits lie in [0, 1]
+_ATTEMPTS, _BATCH = 3, 4
+
+COPIES = 2 * _ATTEMPTS
+"""Noisy copies that a preflight needs."""
 
 
-def preflight(sampler: Sampler, x: Tensor, target: Tensor | None) -> None:
-    """Look for changes in place. Copies make them harmless here; elsewhere the same function may spoil its input.
+@final
+@dataclass(frozen=True)
+class Preflight:
+    """What was looked at before the draws, and can be looked at again after them.
 
     Args:
-        sampler: what is sampled.
-        x: one input.
-        target: its class, or None.
+        looked_at: of `LOOKED_AT`, what can be told of these functions.
+        seen: calls, and what they gave.
+    """
+
+    looked_at: tuple[str, ...]
+    seen: tuple[_Seen, ...]
+
+    def again(self) -> None:
+        """After the draws.
+
+        Raises:
+            ArgumentError: the same inputs have other maps or scores now.
+        """
+        for one in self.seen:
+            one.again()
+
+
+def preflight(
+    attribution: Attribution,
+    classifier: Classifier | None,
+    copies: Float[Tensor, "n *features"],
+    target: Tensor | None,
+    batch_size: int | None = None,
+) -> Preflight:
+    """Look for what would make certificates false, in a few calls on noisy copies of one input.
+
+    Args:
+        attribution: g.
+        classifier: what predicts a class for each copy, or None.
+        copies: `COPIES` of them.
+        target: the class explained, or None.
+        batch_size: copies that are computed at once, where that is fixed.
+
+    Raises:
+        ArgumentError: equal inputs have different maps or scores, or a row's depend on its neighbours.
+        CallError: a call failed.
 
     Warns:
-        InPlaceWarning: says who changed what.
+        InPlaceWarning: says who changed what; copies make it harmless here.
+        OutputWarning: a single score looks like a probability.
     """
-    copies = sampler.copies(x, Stream(0, "", "preflight"), _ROWS)  # pairs of them where they come in pairs
-    targets = None if target is None else target.expand(len(copies)).clone()
-    attribution, classifier = sampler.attribution, sampler.classifier
-    _watch("attribution", attribution, lambda given, index: attribution(given, index), copies, targets)
+    size = _BATCH if batch_size is None else min(batch_size, _BATCH)
+    itself = _Function("attribution", attribution, partial(attributions_of, attribution), target, size)
+    functions = []
     if classifier is not None:
-        with torch.no_grad():
-            _watch("classifier", classifier, lambda given, _: classifier(given), copies, None)
+        functions.append(_Function("classifier", classifier, partial(scores_of, classifier), target, size))
+    if is_random(attribution):
+        # What it does to its inputs is all that can be told.
+        itself(copies[:1], watch=True)
+    else:
+        functions.insert(0, itself)
+    seen = tuple(function.look(copies) for function in functions)
+    return Preflight(LOOKED_AT[1:2] if is_random(attribution) else LOOKED_AT, seen)
 
 
-def _watch(
-    role: str, who: object, call: Callable[[Tensor, Tensor | None], object], inputs: Tensor, target: Tensor | None
-) -> None:
-    given, index = inputs.clone(), None if target is None else target.clone()
-    call(given, index)
-    changed = [
-        what
-        for what, before, after in (("inputs", inputs, given), ("target", target, index))
-        if before is not None and after is not None and not torch.equal(before, after)
-    ]
-    if changed:
-        name = getattr(who, "__name__", type(who).__name__)
-        text = f"the {role} {name} changes its {' and '.join(changed)} in place; it is given copies"
-        warnings.warn(text, InPlaceWarning, stacklevel=5)
+@final
+@dataclass(frozen=True)
+class _Function:
+    """An attribution or a classifier, as a function of inputs.
+
+    Args:
+        role: which of the two.
+        who: it.
+        call: it, as it is called here; and who is told of changes in place.
+        target: for all inputs.
+        size: inputs that it may be given at once.
+    """
+
+    role: str
+    who: Attribution | Classifier
+    call: Callable[[Tensor, Tensor | None, Callable[[str], None] | None], Tensor]
+    target: Tensor | None
+    size: int
+
+    def __call__(self, inputs: Tensor, *, watch: bool = False) -> Tensor:
+        target = None if self.target is None else self.target.expand(len(inputs), *self.target.shape).clone()
+        return self.call(inputs, target, self._warn if watch else None)
+
+    def look(self, copies: Tensor) -> _Seen:
+        """Equal calls, and a row alone and beside others."""
+        apart = 0.0
+        for i in range(_ATTEMPTS):
+            row, other = copies[2 * i : 2 * i + 1], copies[2 * i + 1 : 2 * i + 2]
+            alone = self(row, watch=i == 0)
+            for _ in range(_REPEATS):
+                _Seen(self, row, alone).again(first=True)
+            # Unlike its neighbours, in place and in size, but of the same kind.
+            unlike = other.flip(tuple(range(1, other.ndim)))
+            batch = torch.cat([2 * unlike, row, unlike / 2, row][: self.size] if self.size > 1 else [row])
+            seen = _Seen(self, batch, self._batch(batch))
+            seen.again(first=True)
+            mine = [j for j in range(len(batch)) if torch.equal(batch[j], row[0])]
+            apart = max(_apart(alone[0], seen.result[j]) for j in mine)
+            if apart <= _ROWS * self.coarseness:
+                if self.role == "classifier":
+                    self._look_at_scores(seen.result, row)
+                return seen
+        what = "map" if self.role == "attribution" else "score"
+        rule = (
+            f"gives an input another {what} beside other inputs than alone (by {apart:.2g} of its norm): the rows of a "
+            "batch are mixed, or treated by their place (batch norm on batch statistics? scaling over the batch? one "
+            "random stream for all?); with batch_size=1 it is given one at a time"
+        )
+        raise ArgumentError(self.role, name_of(self.who), rule)
+
+    @property
+    def coarseness(self) -> float:
+        """By how much more than single precision results may differ."""
+        parameters = (p for module in modules_of(self.who) for p in module.parameters())
+        return _HALF if any(p.is_floating_point() and p.element_size() < _SINGLE for p in parameters) else 1.0
+
+    def _batch(self, batch: Tensor) -> Tensor:
+        try:
+            return self(batch)
+        except CallError as error:
+            rule = f"takes one input at a time, not {len(batch)}: give batch_size=1 ({error.__cause__})"
+            raise ArgumentError(self.role, name_of(self.who), rule) from error
+
+    def _warn(self, what: str) -> None:
+        text = f"the {self.role} {name_of(self.who)} changes its {what} in place; it is given copies"
+        warnings.warn(text, InPlaceWarning, stacklevel=9)
+
+    def _look_at_scores(self, scores: Tensor, row: Tensor) -> None:
+        if _are_probabilities(scores) and all(_are_probabilities(self(far)) for far in (_FAR * row, -_FAR * row)):
+            text = "its single score lies in [0, 1], like a probability, yet its sign decides; give the logit"
+            warnings.warn(f"classifier {name_of(self.who)}: {text}", OutputWarning, stacklevel=7)
+
+
+@final
+@dataclass(frozen=True)
+class _Seen:
+    """A call, and what it gave."""
+
+    function: _Function
+    batch: Tensor
+    result: Tensor
+
+    def again(self, *, first: bool = False) -> None:
+        """Call once more; ``first``: there were no draws yet."""
+        now, function = self.function(self.batch), self.function
+        apart = max(_apart(one, other) for one, other in zip(self.result, now, strict=True))
+        limit = _REPEAT if self.batch.device.type == "cpu" else _REPEAT_ELSEWHERE
+        if apart > limit * function.coarseness:
+            what = "maps" if function.role == "attribution" else "scores"
+            why = "it is random" if first else "it changed while it was sampled"
+            way = "attricert.wrap(f, random=True) certifies the mean over its randomness"
+            rule = (
+                f"gives different {what} of equal inputs (by {apart:.2g} of their norm): {why} (functional dropout? a "
+                f"method that samples? a state?); {way if what == 'maps' else 'a classifier must not be'}"
+            )
+            raise ArgumentError(function.role, name_of(function.who), rule)
+
+
+def _are_probabilities(scores: Tensor) -> bool:
+    """Whether single scores, of which the other class has the negatives, lie in [0, 1]."""
+    single = scores.shape[1] == 2 and torch.equal(scores[:, 0], -scores[:, 1])
+    return single and bool(((scores[:, 1] >= 0) & (scores[:, 1] <= 1)).all())
+
+
+def _apart(one: Tensor, other: Tensor) -> float:
+    """The norm of the difference relative to the larger norm; entries that are not finite must be alike."""
+    one, other = one.flatten().double(), other.flatten().double()
+    finite = torch.isfinite(one) & torch.isfinite(other)
+    if not torch.equal(one[~finite].nan_to_num(0.5), other[~finite].nan_to_num(0.5)):
+        return torch.inf
+    size = max(float(one[finite].norm()), float(other[finite].norm()))
+    return float((one - other)[finite].norm()) / size if size > 0 else 0.0

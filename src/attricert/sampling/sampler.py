@@ -10,11 +10,22 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from attricert.attributions import Attribution, Classifier, attributions_of, classes_of, is_nonnegative, with_output
+from attricert.attributions import (
+    Attribution,
+    Classifier,
+    attributions_of,
+    classes_of,
+    is_nonnegative,
+    is_out_of_memory,
+    is_random,
+    scores_of,
+    seeded,
+    with_output,
+)
 from attricert.bounding import Bound
 from attricert.errors import ArgumentError
 from attricert.noise import Noise
-from attricert.sampling.batching import BatchSize, bytes_per_draw, is_out_of_memory
+from attricert.sampling.batching import BatchSize, bytes_per_draw
 from attricert.sampling.lattice import Lattice
 from attricert.streams import Stream
 
@@ -103,7 +114,7 @@ class Sampler:
             size = self.batch.choose(lambda: self._probe(x, target, stream), x.device)
             end = min(start + max(1, _BATCHES * size // self.calls_per_draw), stop)
             try:
-                draws = self._chunk(x, target, self._noise(x, stream, start, end), size)
+                draws = self._chunk(x, target, stream, start, end, size)
             except (RuntimeError, MemoryError) as error:
                 if not (is_out_of_memory(error) and self.batch.halve()):
                     raise
@@ -111,18 +122,19 @@ class Sampler:
             yield draws
             start = end
 
-    def _chunk(self, x: Tensor, target: Tensor | None, noise: Tensor, size: int) -> Draws:
+    def _chunk(self, x: Tensor, target: Tensor | None, stream: Stream, begin: int, end: int, size: int) -> Draws:
         """A few batches: only the attribution itself is computed batch by batch."""
+        noise, first = self._noise(x, stream, begin, end), begin * self.calls_per_draw
         # No float64 on some accelerators: their statistics are kept on the CPU.
         device = "cpu" if x.device.type == "mps" else x.device
         rows = torch.empty(noise.shape, dtype=torch.float64, device=device)
         classes = None if self.classifier is None else torch.empty(len(noise), dtype=torch.int64, device=device)
         for start in range(0, len(noise), size):
             part = slice(start, start + size)
-            attributions, output = self._attributions(x, target, noise[part])
+            attributions, scores = self._attributions(x, target, noise[part], stream, first + start)
             rows[part] = attributions.flatten(1)
-            if classes is not None and output is not None:
-                classes[part] = classes_of(output, len(attributions))
+            if classes is not None and scores is not None:
+                classes[part] = classes_of(scores)
         values, norm = self.bound.with_norms(rows)
         nonfinite, zeros = int((~torch.isfinite(norm)).sum()), int((norm == 0).sum())
         return Draws(values, self.calls_per_draw, zeros, nonfinite, classes)
@@ -142,26 +154,38 @@ class Sampler:
         copies = Lattice.around(x, self.noise.lattice_step(x.numel())).copies(noise)
         return copies.to(x.device).reshape(-1, *x.shape)
 
-    def _attributions(self, x: Tensor, target: Tensor | None, noise: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _attributions(
+        self, x: Tensor, target: Tensor | None, noise: Tensor, stream: Stream, first: int
+    ) -> tuple[Tensor, Tensor | None]:
+        """Of the calls of a stream from the first on, with their classes' scores."""
         noisy = self._noisy(x, noise)
-        targets = None if target is None else target.expand(len(noisy))
-        if self.classifier is None:
-            attributions, output = attributions_of(self.attribution, noisy, targets), None
+        targets = None if target is None else target.expand(len(noisy), *target.shape)
+        scores = None
+        if is_random(self.attribution):
+            attributions = self._one_by_one(noisy, targets, stream, first)
+            if self.classifier is not None:
+                scores = scores_of(self.classifier, noisy, targets)
+        elif self.classifier is None:
+            attributions = attributions_of(self.attribution, noisy, targets)
         else:
-            attributions, output = with_output(self.attribution, self.classifier, noisy, targets)
-        if attributions.shape != noisy.shape:
-            raise ArgumentError(
-                "attribution",
-                tuple(attributions.shape),
-                f"must return the inputs' shape, here {tuple(noisy.shape)}",
-            )
+            attributions, scores = with_output(self.attribution, self.classifier, noisy, targets)
         if is_nonnegative(self.attribution):
             if bool((attributions < 0).any()):
                 raise ArgumentError("nonnegative", True, f"the attribution returned {float(attributions.min()):.3g}")
             # A promise that is broken too rarely to be seen here would make certificates false: |g| is certified.
             attributions = attributions.abs()
-        return attributions, output
+        return attributions, scores
+
+    def _one_by_one(self, noisy: Tensor, targets: Tensor | None, stream: Stream, first: int) -> Tensor:
+        """Each in a call of its own with a seed of its own: rows of one call may share their random numbers."""
+        found = []
+        for i in range(len(noisy)):
+            with seeded(stream.seed_of(first + i)):
+                index = None if targets is None else targets[i : i + 1]
+                found.append(attributions_of(self.attribution, noisy[i : i + 1], index))
+        return torch.cat(found)
 
     def _probe(self, x: Tensor, target: Tensor | None, stream: Stream) -> int:
-        noise = self._noise(x, Stream(stream.seed, stream.sample, "probe"), 0, _PROBE)
-        return bytes_per_draw(lambda: self._attributions(x, target, noise)[0], len(noise), x.numel())
+        probe = Stream(stream.seed, stream.sample, "probe")
+        noise = self._noise(x, probe, 0, _PROBE)
+        return bytes_per_draw(lambda: self._attributions(x, target, noise, probe, 0)[0], len(noise), x.numel())

@@ -1,0 +1,273 @@
+"""Whatever is called, everything is as it was in the end: modes, weights, gradients, hooks, random state, settings."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import CodeType, FunctionType, MethodType, ModuleType
+from typing import Any, final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
+
+from attricert.errors import ArgumentError
+
+__all__ = ["evaluating", "in_training", "modules_of", "preserved", "seeded"]
+
+_KNOWN = ("Drop", "BatchNorm", "InstanceNorm")
+_INERT = ("torch._dynamo.eval_frame.", "torch.ao.nn.quantized.")
+_MOST = 10_000  # objects looked through for modules
+_SEEDS_OF_NUMPY = 2**32
+
+
+def modules_of(*owners: object) -> list[nn.Module]:
+    """The outermost torch modules that functions and objects hold: as attributes, in closures, by global names."""
+    found: list[nn.Module] = []
+    seen: set[int] = set()
+    waiting: list[object] = list(owners)
+    while waiting and len(seen) < _MOST:
+        thing = waiting.pop()
+        if id(thing) in seen:
+            continue
+        seen.add(id(thing))
+        if isinstance(thing, nn.Module):
+            found.append(thing)
+        else:
+            waiting += _held(thing)
+    inner = {id(part) for module in found for part in module.modules() if part is not module}
+    return [module for module in found if id(module) not in inner]
+
+
+def _held(thing: object) -> list[Any]:
+    if isinstance(thing, (list, tuple, set, frozenset)):
+        return list(thing)
+    if isinstance(thing, Mapping):
+        return list(thing.values())
+    if isinstance(thing, functools.partial):
+        return [thing.func, *thing.args, *thing.keywords.values()]
+    if isinstance(thing, MethodType):
+        return [thing.__self__, thing.__func__]
+    if isinstance(thing, FunctionType):
+        named = [thing.__globals__[name] for name in _names(thing.__code__) if name in thing.__globals__]
+        return [*_enclosed(thing), *(thing.__defaults__ or ()), *named, getattr(thing, "__wrapped__", None)]
+    if isinstance(thing, (type, ModuleType, Tensor, np.ndarray, str, bytes)):
+        return []
+    held = getattr(thing, "__dict__", None)
+    return list(held.values()) if isinstance(held, dict) else []
+
+
+def _enclosed(function: FunctionType) -> list[Any]:
+    contents = []
+    for cell in function.__closure__ or ():
+        with contextlib.suppress(ValueError):  # it is empty
+            contents.append(cell.cell_contents)
+    return contents
+
+
+def _names(code: CodeType) -> set[str]:
+    inner = (constant for constant in code.co_consts if isinstance(constant, CodeType))
+    return set(code.co_names).union(*map(_names, inner))
+
+
+def in_training(module: nn.Module) -> list[str]:
+    """Which parts are in train mode, by name and class: those that do something else then, as far as can be told."""
+    if "eval" in vars(module):  # exported programs refuse it: their mode is part of them
+        return []
+    found = {
+        f"{name or 'the whole'} ({type(part).__name__})": not any(part.children())
+        for name, part in module.named_modules()
+        if getattr(part, "training", False) and not _is_inert(part)  # frozen scripted modules have none
+    }
+    leaves = [name for name, leaf in found.items() if leaf]
+    known = [name for name in leaves if any(kind in name for kind in _KNOWN)]
+    return known or leaves or list(found)
+
+
+def _is_inert(part: nn.Module) -> bool:
+    """Of a class that does the same in both modes."""
+    name = f"{type(part).__module__}.{type(part).__name__}"
+    return type(part) in (nn.Sequential, nn.ModuleList, nn.DataParallel) or name.startswith(_INERT)
+
+
+@contextlib.contextmanager
+def evaluating(*modules: nn.Module) -> Iterator[None]:
+    """Modules in eval mode for the time being, flag by flag: a module's own ``train()`` may do more than that."""
+    trained = [part for module in modules for part in module.modules() if getattr(part, "training", False)]
+    for part in trained:
+        part.training = False
+    try:
+        yield
+    finally:
+        for part in trained:
+            part.training = True
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """The global generators of torch, NumPy and Python start from here; whoever uses this restores them."""
+    torch.manual_seed(seed)
+    np.random.seed(seed % _SEEDS_OF_NUMPY)  # noqa: NPY002 - other people's code draws from the global generator
+    random.seed(seed)
+    yield
+
+
+@contextlib.contextmanager
+def preserved(*owners: object) -> Iterator[None]:
+    """Restore all that calls of foreign code may change, as they leave this block.
+
+    That is, of all modules that the owners hold: modes, parameters and buffers, gradients, hooks; and the random state
+    and settings of torch, NumPy and Python.
+
+    Raises:
+        ArgumentError: a module has parameters that are not there yet.
+    """
+    parts = list({id(part): part for module in modules_of(*owners) for part in module.modules()}.values())
+    for part in parts:
+        if any(isinstance(p, UninitializedParameter) for p in _registered(part, "_parameters").values()):
+            rule = "has parameters that are not initialized yet; call the model once on an input"
+            raise ArgumentError("model", type(part).__name__, rule)
+    before = [_ModuleState.of(part) for part in parts]
+    settings = [(put, get()) for get, put in _SETTINGS]
+    try:
+        with torch.inference_mode(False), np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"):
+            yield
+    finally:
+        for state in before:
+            state.restore()
+        for put, value in settings:
+            put(value)
+
+
+def _random_state() -> tuple[Any, ...]:
+    gpu: Any = torch.cuda
+    on_gpu = gpu.get_rng_state_all() if gpu.is_initialized() else []
+    return torch.get_rng_state(), on_gpu, np.random.get_state(), random.getstate()  # noqa: NPY002 - as above
+
+
+def _set_random_state(state: tuple[Any, ...]) -> None:
+    torch.set_rng_state(state[0])
+    if state[1]:
+        torch.cuda.set_rng_state_all(state[1])
+    np.random.set_state(state[2])  # noqa: NPY002 - as above
+    random.setstate(state[3])
+
+
+def _deterministic() -> tuple[bool, bool]:
+    return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+
+
+def _set_deterministic(value: tuple[bool, bool]) -> None:
+    if _deterministic() != value:
+        torch.use_deterministic_algorithms(value[0], warn_only=value[1])
+
+
+def _cudnn() -> tuple[bool, bool, bool, bool]:
+    c: Any = torch.backends.cudnn
+    return c.enabled, c.benchmark, c.deterministic, c.allow_tf32
+
+
+def _set_cudnn(value: tuple[bool, bool, bool, bool]) -> None:
+    if _cudnn() != value:
+        cudnn: Any = torch.backends.cudnn
+        cudnn.set_flags(*value)
+
+
+def _set_threads(value: int) -> None:
+    if torch.get_num_threads() != value:
+        torch.set_num_threads(value)
+
+
+_SETTINGS: list[tuple[Callable[[], Any], Callable[[Any], Any]]] = [
+    (_random_state, _set_random_state),
+    (torch.is_grad_enabled, torch.set_grad_enabled),
+    (torch.get_default_dtype, torch.set_default_dtype),
+    (torch.get_num_threads, _set_threads),
+    (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
+    (_deterministic, _set_deterministic),
+    (_cudnn, _set_cudnn),
+]
+
+
+@final
+@dataclass(frozen=True)
+class _ModuleState:
+    """Of one module, without those within it."""
+
+    module: nn.Module
+    training: bool | None
+    tensors: list[_TensorState]
+    dictionaries: list[tuple[dict[Any, Any], dict[Any, Any]]]
+
+    @classmethod
+    def of(cls, module: nn.Module) -> _ModuleState:
+        tensors = [*_registered(module, "_parameters").values(), *_registered(module, "_buffers").values()]
+        kept = [value for name, value in vars(module).items() if name.endswith(_KEPT) and isinstance(value, dict)]
+        return cls(
+            module,
+            getattr(module, "training", None),
+            [_TensorState.of(tensor) for tensor in tensors if tensor is not None],
+            [(value, dict(value)) for value in kept],
+        )
+
+    def restore(self) -> None:
+        if self.training is not None and self.module.training != self.training:
+            self.module.training = self.training
+        for value, copy in self.dictionaries:
+            if list(value.items()) != list(copy.items()):
+                value.clear()
+                value.update(copy)
+        for tensor in self.tensors:
+            tensor.restore()
+
+
+_KEPT = ("_hooks", "_hooks_with_kwargs", "_hooks_always_called", "_parameters", "_buffers")
+
+
+@final
+@dataclass(frozen=True)
+class _TensorState:
+    tensor: Tensor
+    content: Tensor | None
+    requires_grad: bool
+    gradient: Tensor | None
+    gradient_content: Tensor | None
+
+    @classmethod
+    def of(cls, tensor: Tensor) -> _TensorState:
+        gradient = tensor.grad if tensor.is_leaf else None
+        return cls(tensor, _copy(tensor), tensor.requires_grad, gradient, None if gradient is None else _copy(gradient))
+
+    def restore(self) -> None:
+        _write_back(self.tensor, self.content)
+        if self.tensor.is_leaf:
+            if self.tensor.requires_grad != self.requires_grad:
+                self.tensor.requires_grad_(self.requires_grad)
+            if self.tensor.grad is not self.gradient:
+                self.tensor.grad = self.gradient
+            if self.gradient is not None:
+                _write_back(self.gradient, self.gradient_content)
+
+
+def _registered(module: nn.Module, kind: str) -> dict[str, Tensor | None]:
+    """Scripted modules keep theirs elsewhere, and nothing in Python changes them."""
+    found = vars(module).get(kind)
+    return found if isinstance(found, dict) else {}
+
+
+def _copy(tensor: Tensor) -> Tensor | None:
+    """None where the content cannot be changed by ordinary means."""
+    return tensor.detach().clone() if tensor.layout == torch.strided and not tensor.is_meta else None
+
+
+def _write_back(tensor: Tensor, content: Tensor | None) -> None:
+    if content is None or tensor.shape != content.shape or tensor.is_quantized:
+        return
+    with torch.no_grad():
+        if not torch.equal(tensor, content):
+            tensor.copy_(content)
