@@ -15,7 +15,7 @@ from attricert.attributions import ATTRIBUTIONS, scores_of
 from attricert.certificates import Claim
 from attricert.cli.arguments import add_options
 from attricert.cli.containing import contained
-from attricert.cli.output import show, show_json, show_table
+from attricert.cli.output import say, show, show_json, show_table
 from attricert.noise import NOISES
 from attricert.planning import Plan
 from attricert.registry import choice
@@ -94,6 +94,7 @@ def _estimated(options: Options, claim: Claim, parameters: Mapping[str, Any]) ->
     model = load_model(options.model)
     data = load_data(options.data, options.model)
     data = data.slice(0, min(options.inputs, len(data)))
+    say(f"data: {data.reading}")
     target = scores_of(model, data.images).argmax(dim=1)
     return plan(
         load_attribution(options.attribution, model, parameters),

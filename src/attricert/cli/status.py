@@ -12,6 +12,7 @@ from jsonargparse import ArgumentParser
 from attricert import runs
 from attricert.cli.arguments import add_options
 from attricert.cli.output import show, show_json
+from attricert.runs.manifest import told_reading
 from attricert.runs.results import stream
 from attricert.runs.rows import CERTIFIED, FAILED
 
@@ -44,11 +45,14 @@ def run(**values: Any) -> int:
     rows, total = [(row.facts["status"], row.facts["reason"]) for row in stream(store)], store.manifest.inputs
     counts = Counter(status for status, _ in rows)
     facts = {name: counts[name] for name in (CERTIFIED, FAILED)} | {"missing": total - len(rows)}
+    reading = store.manifest.data_reading
     if options.json:
-        show_json({"inputs": total, **facts, "working": store.working()})
+        show_json({"inputs": total, **facts, "working": store.working(), "data_reading": reading})
         return 0
     config = store.manifest.config
     show(f"{config.model}, {config.data}: {total} inputs, " + ", ".join(f"{v} {k}" for k, v in facts.items()))
+    if reading:
+        show(f"data: {told_reading(reading)}")
     show(f"at work: {', '.join(store.working()) or 'nobody'}")
     for reason, count in Counter(reason for _, reason in rows if reason).most_common():
         show(f"failed on {count}: {reason}")

@@ -2,13 +2,14 @@
 
 from attricert.datasets.cache import cache_folder
 from attricert.datasets.folder import ImageFolder, load_folder
-from attricert.datasets.labelled import Dataset, Labelled
+from attricert.datasets.labelled import Dataset, Labelled, Survey
 from attricert.datasets.registry import fetch, items, load, names, parse, splits
 
 __all__ = [
     "Dataset",
     "ImageFolder",
     "Labelled",
+    "Survey",
     "cache_folder",
     "fetch",
     "items",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol, final, runtime_checkable
 
@@ -11,7 +11,21 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-__all__ = ["Dataset", "Labelled"]
+__all__ = ["Dataset", "Labelled", "Survey"]
+
+
+@final
+@dataclass(frozen=True)
+class Survey:
+    """What one look at all of some data shows.
+
+    Args:
+        sha256: of everything.
+        reading: how items are read, in words, and how many are; what is left out, or refused, too.
+    """
+
+    sha256: str
+    reading: Mapping[str, int]
 
 
 @runtime_checkable
@@ -33,6 +47,10 @@ class Dataset(Protocol):
         """SHA-256 of everything."""
         ...
 
+    def survey(self) -> Survey:
+        """The same, and how items are read."""
+        ...
+
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -43,11 +61,13 @@ class Labelled:
         images: shape (n, channels, height, width), float32 in [0, 1].
         labels: class indices, shape (n,); -1 where there is none.
         ids: where each image comes from, e.g. ``mnist:test:17``; keys its random draws.
+        reading: how the images became numbers in [0, 1], in words.
     """
 
     images: Float[Tensor, "n channels height width"]
     labels: Int[Tensor, " n"]
     ids: tuple[str, ...]
+    reading: str = "numbers as they were given"
 
     def __len__(self) -> int:
         return len(self.images)
@@ -65,13 +85,18 @@ class Labelled:
             whole.update(part.contiguous().numpy().tobytes())
         return whole.hexdigest()
 
+    def survey(self) -> Survey:
+        """The same, and how the images were read."""
+        return Survey(self.digest(), {self.reading: len(self)})
+
     def slice(self, start: int | None, stop: int | None) -> Labelled:
         """Items from start to stop, as Python slices go."""
         part = slice(start, stop)
-        return Labelled(self.images[part], self.labels[part], self.ids[part])
+        return Labelled(self.images[part], self.labels[part], self.ids[part], self.reading)
 
     @classmethod
     def from_bytes(cls, images: Tensor, labels: Tensor, source: str) -> Labelled:
         """From 8-bit images, shape (n, channels, height, width)."""
         ids = tuple(f"{source}:{i}" for i in range(len(images)))
-        return cls(images.to(torch.float32) / 255, labels.to(torch.int64), ids)
+        reading = f"8-bit {'gray' if images.shape[1] == 1 else 'RGB'}, divided by 255"
+        return cls(images.to(torch.float32) / 255, labels.to(torch.int64), ids, reading)

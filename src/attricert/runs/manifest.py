@@ -23,9 +23,10 @@ from attricert.files import parse_json, sha256
 from attricert.runs.code import code_digest
 from attricert.runs.config import Config, LoadedConfig
 
-__all__ = ["Manifest", "code_fingerprint", "model_digest"]
+__all__ = ["Manifest", "code_fingerprint", "model_digest", "told_reading"]
 
 _FORMAT = "attricert-run-1"
+_READING = "data_reading"
 _DIGEST, _MOST = re.compile("[0-9a-f]{64}"), 10**9  # inputs
 
 
@@ -41,6 +42,7 @@ class Manifest:
         weights_sha256: of the model's parameters and buffers.
         code_sha256: of the files that a user's own model and attribution come from, and of the functionals.
         version: library version.
+        data_reading: how the data were read, in words, and how many items; for people, and no part of what a run is of.
     """
 
     config: Config
@@ -49,6 +51,7 @@ class Manifest:
     weights_sha256: str
     code_sha256: str
     version: str = __version__
+    data_reading: Mapping[str, int] = field(default_factory=dict, compare=False)
     text: str = field(default="", init=False, compare=False, repr=False)
     """Of the file that it was read from; empty for one that was not."""
 
@@ -56,7 +59,9 @@ class Manifest:
     def of(cls, setting: LoadedConfig, items: Dataset) -> Manifest:
         """Take the fingerprints."""
         code = code_fingerprint(setting.config, setting.functionals)
-        return cls(setting.config, len(items), items.digest(), model_digest(setting.model), code)
+        data = items.survey()
+        model = model_digest(setting.model)
+        return cls(setting.config, len(items), data.sha256, model, code, data_reading=data.reading)
 
     def with_seed(self, seed: int | None) -> Manifest:
         """The same with another seed."""
@@ -70,7 +75,8 @@ class Manifest:
     def differences(self, other: Manifest) -> list[str]:
         """What another one has differently, as ``n_samples: 300 -> 500``; a setting left out has its default."""
         mine, theirs = (
-            {**m.config.to_dict(), **{k: v for k, v in m.to_dict().items() if k != "config"}} for m in (self, other)
+            {**m.config.to_dict(), **{k: v for k, v in m.to_dict().items() if k not in ("config", _READING)}}
+            for m in (self, other)
         )
         pairs = {name: (mine.get(name), theirs.get(name)) for name in {**mine, **theirs}}
         return [f"{name}: {one!r} -> {two!r}" for name, (one, two) in pairs.items() if one != two]
@@ -86,7 +92,7 @@ class Manifest:
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
-        return {**values, "config": self.config.to_dict()}
+        return {**values, "config": self.config.to_dict(), _READING: dict(self.data_reading)}
 
     def to_json(self) -> str:
         """As text."""
@@ -104,9 +110,14 @@ class Manifest:
             if values.pop("format") != _FORMAT:
                 raise ValueError("unknown format")
             config, version = values.pop("config"), values.pop("version")
+            reading = values.pop(_READING, {})  # which runs of before do not have
             if not isinstance(config, Mapping):
                 raise ValueError("config is no mapping")
-            manifest = cls(config=Config.of(config), version=checks.text("version", version), **values)
+            if not isinstance(reading, Mapping):
+                raise ValueError(f"{_READING} is no mapping")
+            counts = {words: checks.count(_READING, number, 0, _MOST) for words, number in reading.items()}
+            version = checks.text("version", version)
+            manifest = cls(config=Config.of(config), version=version, data_reading=counts, **values)
             checks.count("inputs", manifest.inputs, 1, _MOST)
             checks.count("seed", manifest.config.seed, 0)
             for name in ("data_sha256", "weights_sha256", "code_sha256"):
@@ -116,6 +127,11 @@ class Manifest:
             raise IntegrityError(f"{path}: not the manifest of a run ({error})") from None
         object.__setattr__(manifest, "text", text)
         return manifest
+
+
+def told_reading(reading: Mapping[str, int]) -> str:
+    """How data were read, in a line."""
+    return "; ".join(f"{words}: {number}" for words, number in reading.items())
 
 
 def code_fingerprint(config: Config, functionals: npt.NDArray[np.generic] | None) -> str:

@@ -18,7 +18,7 @@ from attricert.runs.config import Config, LoadedConfig
 from attricert.runs.executors import Executor, Inline
 from attricert.runs.interrupts import deferred_interrupts, terminable
 from attricert.runs.loading import load_items
-from attricert.runs.manifest import Manifest
+from attricert.runs.manifest import Manifest, told_reading
 from attricert.runs.results import positions, terms
 from attricert.runs.rows import FAILED, Row, Unit
 from attricert.runs.store import Store
@@ -145,6 +145,7 @@ def certify(
         asked.top(first.image.numel())
         dry_run(setting, first)
     given = Manifest.of(setting, items)
+    reading = told_reading(given.data_reading)
     manifest = given.with_seed(fresh_seed()) if config.seed is None else given
     store = Store.create(folder, manifest, asked.to_dict(), any_seed=config.seed is None)
     with store.writing(shard.name), terminable():
@@ -152,13 +153,14 @@ def certify(
             store.drop_failed(shard.has)
         m = store.manifest
         job = Job(m.config, m.weights_sha256, m.code_sha256, max(asked.cosine, default=0.9), terms(store))
-        return _finish(store, items, tuple(first.image.shape), executor, shard, job, on_progress)
+        return _finish(store, items, tuple(first.image.shape), reading, executor, shard, job, on_progress)
 
 
 def _finish(
     store: Store,
     items: Dataset,
     shape: tuple[int, ...],
+    reading: str,
     executor: Executor,
     shard: Shard,
     job: Job,
@@ -181,7 +183,9 @@ def _finish(
             else:
                 unreadable.append(unit)
 
-    store.log("started", {"shard": shard.name, "executor": repr(executor), "left": len(todo)})
+    tracker.note(f"data: {reading}")
+    started = {"shard": shard.name, "executor": repr(executor), "left": len(todo), "data": reading}
+    store.log("started", started)
     rows = executor.run(job, readable(), tracker.progressed)
     try:
         for row in rows:
