@@ -15,6 +15,7 @@ import attricert as ac
 from attricert import runs
 from attricert.cli.main import main
 from attricert.datasets import ImageFolder
+from attricert.datasets.pictures import decoded
 from attricert.runs.manifest import Manifest
 from attricert.runs.results import gather
 
@@ -543,6 +544,14 @@ def test_damage_is_seen(tmp_path):
     for content in (b"", b"\x89PNG\r\n\x1a\n", b"II*\0", b"BM", b"GIF89a"):
         for suffix in ("png", "tif"):
             assert "cannot be read as an image" in refused(tmp_path, suffix, content)
+
+
+@pytest.mark.parametrize("content", [png(BYTES, 8, 2), png(DEEP, 16, 0)], ids=["colours", "deep"])
+def test_no_bit_of_a_png_file_can_change(content):
+    for at in range(len(content)):
+        with pytest.raises(ac.IntegrityError):
+            decoded(flipped(content, at), ".png", None)
+    assert decoded(content, ".png", None)[0].size
 
 
 def test_pillows_settings_do_not_matter_and_are_left_alone(tmp_path, monkeypatch):
