@@ -12,7 +12,7 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
@@ -39,9 +39,10 @@ _HEADER = 16 * 2**20  # bytes of a safetensors header that are read
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write aside, flush to disk, rename."""
+    """Write aside, flush to disk, rename, flush the folder."""
     with _aside(path, content) as name:
         os.replace(name, path)
+        _settle(path.parent)
 
 
 def create(path: Path, content: bytes) -> bool:
@@ -53,6 +54,7 @@ def create(path: Path, content: bytes) -> bool:
             return False
         except OSError:  # a file system without hard links
             return _created(path, content)
+        _settle(path.parent)
     return True
 
 
@@ -66,13 +68,14 @@ def _created(path: Path, content: bytes) -> bool:
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+    _settle(path.parent)
     return True
 
 
 @contextmanager
 def _aside(path: Path, content: bytes) -> Iterator[str]:
     """A whole copy beside the path, which is gone afterwards."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make(path.parent)
     aside = path.parent / f".{path.name}.{secrets.token_hex(8)}"
     try:
         # Made as any file is: with the permissions that the user's umask leaves, which need no chmod.
@@ -81,6 +84,24 @@ def _aside(path: Path, content: bytes) -> Iterator[str]:
         yield str(aside)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _make(folder: Path) -> None:
+    """A folder, and those that it is in."""
+    if not folder.is_dir():
+        _make(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _settle(folder.parent)
+
+
+def _settle(folder: Path) -> None:
+    """What has its name in a folder now has it after a loss of power too, where the system can promise that."""
+    with suppress(OSError):  # Windows opens no folders; some file systems refuse
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _put(file: BinaryIO, content: bytes) -> None:
@@ -122,7 +143,7 @@ def append_regular(path: Path, content: bytes) -> None:
         IntegrityError: it is something else.
     """
     refuse_special(path)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _CAREFUL, 0o644), "ab") as file:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _CAREFUL, 0o666), "ab") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise IntegrityError(f"{path}: is not a regular file")
         file.write(content)

@@ -232,6 +232,19 @@ def test_ctrl_c_keeps_what_is_done_and_exits_130(whole, tmp_path):
     assert digests(runs.Store.open(tmp_path)) == digests(whole)
 
 
+def test_sigterm_before_sampling_is_one_line_too(tmp_path):
+    """A scheduler's, while a user's code loads."""
+    (tmp_path / "hung.py").write_text(HUNG)
+    command = [sys.executable, "-m", "attricert", "certify", "--model", "hung.py:slow", "--data", CONFIG.data]
+    process = subprocess.Popen([*command, "--sigma", "0.125"], stderr=subprocess.PIPE, cwd=tmp_path)
+    while not (tmp_path / "slow").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err.decode()) == (130, "attricert: error: interrupted\n")
+
+
 def test_a_killed_run_is_resumed(whole, tmp_path, monkeypatch):
     """The process that writes is killed too, without notice."""
     script = f"""
@@ -250,6 +263,59 @@ runs.certify(runs.Config.of({CONFIG.to_dict()!r}), Path(sys.argv[1]), on_progres
         assert process.returncode == -signal.SIGKILL
     assert len(digests(runs.Store.open(tmp_path))) < 8
     assert digests(runs.certify(CONFIG, tmp_path)) == digests(whole)
+
+
+HUNG = """
+import re, time
+from pathlib import Path
+import attricert as ac, torch
+class Hung(torch.nn.Module):
+    def __init__(self, hang):
+        super().__init__()
+        self.inner, self.hang = ac.models.load("mnist-standard"), hang
+    def forward(self, x):
+        out = self.inner(x)
+        if len(x) > 1 and (out.argmax(dim=1) == 1).any():
+            self.hang()
+        return out
+def model():  # in C, and with the lock of the interpreter
+    return Hung(lambda: re.match("(a+)+b", "a" * 60)).eval()
+def slow():
+    Path("slow").write_text("")
+    time.sleep(1000)
+"""
+
+
+def test_an_input_that_hangs_fails_and_the_others_do_not(tmp_path, monkeypatch, capsys):
+    """The very first, which the command itself would have tried, and in one worker."""
+    monkeypatch.chdir(tmp_path)
+    Path("hung.py").write_text(HUNG)
+    command = ["certify", "--model", "hung.py:model", "--data", "mnist:sample[2:4]", "--sigma", "0.125", "--json"]
+    assert main([*command, "--n_samples", "100", "--seed", "1", "--out", "run", "--input_timeout", "1.5"]) == 1
+    printed, said = capsys.readouterr()
+    rows = {row["id"]: row for row in json.loads(printed)["rows"]}
+    assert [rows[f"mnist:test:{i}"]["status"] for i in (2, 3)] == ["failed", "certified"]
+    assert rows["mnist:test:2"]["reason"] == "took more than 1.5 s (--input_timeout)"
+    assert "mnist:test:2 failed: took more than 1.5 s (--input_timeout)" in said
+    assert not multiprocessing.active_children()
+
+
+def test_a_run_that_is_in_time_is_the_same(whole, tmp_path):
+    """The control, and that arguments are complained of as early as ever."""
+    assert digests(runs.certify(CONFIG, tmp_path / "run", input_timeout=60.0)) == digests(whole)
+    bad = dataclasses.replace(CONFIG, target="11")
+    with pytest.raises(ac.ArgumentError, match="target=11: must be a class index"):
+        runs.certify(bad, tmp_path / "bad", executor=runs.Processes(1, input_timeout=60.0))
+    assert not (tmp_path / "bad").exists()
+
+
+def test_time_outs_that_cannot_be_are_refused(tmp_path):
+    for bad in (0, -1.0, float("nan"), True):
+        with pytest.raises(ac.ArgumentError, match="input_timeout=.*must be"):
+            runs.certify(CONFIG, tmp_path / "run", input_timeout=bad)
+    with pytest.raises(ac.ArgumentError, match="input_timeout=5.0: goes with local processes, and not with Ray"):
+        runs.certify(CONFIG, tmp_path / "run", executor=runs.Ray(1), input_timeout=5.0)
+    assert not (tmp_path / "run").exists()
 
 
 def test_bad_numbers_of_workers_are_refused():

@@ -158,7 +158,8 @@ class Mirror(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def test_a_body_cut_short_sends_to_the_next_mirror(tmp_path):
+def test_a_body_cut_short_sends_to_the_next_mirror(tmp_path, monkeypatch):
+    monkeypatch.setattr("attricert.datasets.sources._WAITS", ())
     good = tmp_path / "good"
     good.write_bytes(b"hello")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Mirror) as server:

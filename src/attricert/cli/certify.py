@@ -36,6 +36,8 @@ class Options:
         ray: work on a Ray cluster: auto, ray://HOST:10001, or local (needs the extra ray).
         shard: i/N, only every N-th input from the i-th (from 0) on, for arrays of jobs that share the folder.
         retry_failed: try inputs again that have failed before.
+        input_timeout: seconds that an input may take; one that takes longer fails, whatever its model is doing, and the
+            others are certified. Work is then done in processes, with one worker too; not with --ray.
         eps: l2 sizes at which to report the certified cosine.
         cosine: thresholds at which to report the largest certified eps.
         top_k: size of the top set whose overlap is certified; by default a tenth of the features.
@@ -49,6 +51,7 @@ class Options:
     ray: str | None = None
     shard: str | None = None
     retry_failed: bool = False
+    input_timeout: float | None = None
     eps: tuple[float, ...] = (0.02, 0.05, 0.1)
     cosine: tuple[float, ...] = (0.8, 0.9)
     top_k: int | None = None
@@ -95,6 +98,7 @@ def run(**values: Any) -> int:
                 executor=_executor(options),
                 shard=shard,
                 retry_failed=options.retry_failed,
+                input_timeout=options.input_timeout,
                 asked=asked,
                 on_progress=on_progress,
             )

@@ -33,6 +33,7 @@ from attricert.cli.output import say
 from attricert.cli.settings import MODE
 from attricert.cli.trust import permit_config
 from attricert.errors import ArgumentError, AttricertError
+from attricert.runs.interrupts import terminable
 from attricert.text import printable
 from attricert.yaml_text import LARGEST
 
@@ -67,13 +68,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     0 done, 1 a claim, a check, a target or an input that fails, 2 bad input, 3 a fault of the program or of a user's
-    own code, 130 interrupted.
+    own code, 130 interrupted (Ctrl-C or SIGTERM).
     """
     arguments = [_underscored(a) for a in (sys.argv[1:] if argv is None else argv)]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # whose encoding may lack what is to be shown
             stream.reconfigure(errors="backslashreplace")
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), terminable():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = lambda message, *_, **__: say(f"note: {message}")
         try:

@@ -13,6 +13,7 @@ import sys
 import tarfile
 import tempfile
 import time
+import urllib.error
 import urllib.request
 import zipfile
 import zlib
@@ -28,7 +29,18 @@ from attricert.errors import IntegrityError
 __all__ = ["FAILURES", "Archive", "Archives", "FileSource", "Member", "NpmPackage", "PyPiWheel", "TarUrl", "Url"]
 
 _SILENCE = 20.0  # seconds a mirror may keep silent
-_PATIENCE = 900.0  # seconds that a mirror, npm or pip may take
+_SLOWEST = 10_000  # bytes a second that it must send, in every such stretch of time
+_PATIENCE = 900.0  # seconds that a file, npm or pip may take
+_WAITS = (0.5, 1.5, 4.5)  # seconds before a mirror is tried again
+_BUSY, _SERVER_ERROR = (408, 425, 429), 500  # HTTP states that pass
+_LOST = (
+    TimeoutError,
+    ConnectionResetError,
+    ConnectionAbortedError,
+    BrokenPipeError,
+    http.client.IncompleteRead,
+    EOFError,
+)
 _LARGEST = 2**30  # bytes of a file, packed or not
 _CHUNK = 2**20
 
@@ -77,7 +89,7 @@ class TarUrl(Archive):
         """Fetch it."""
         path = folder / "archive"
         with path.open("wb") as file:
-            file.writelines(_received(self.url))
+            _download(self.url, file)
         return path
 
 
@@ -122,20 +134,51 @@ class PyPiWheel(Archive):
         return _packaged("pip download", command, folder, "*.whl")
 
 
+def _download(url: str, file: io.BufferedIOBase) -> None:
+    """Fetch a file, whole or not at all; trouble that may pass is waited out a few times."""
+    for wait in (*_WAITS, None):
+        file.seek(0)
+        file.truncate()
+        try:
+            for part in _received(url):
+                file.write(part)
+        except FAILURES as error:
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()
+            if wait is None or not _may_pass(error):
+                raise
+            time.sleep(wait)
+        else:
+            return
+
+
 def _received(url: str) -> Iterator[bytes]:
-    """A file as it comes in, whole or not at all: one cut short, too slow or too large is an error."""
-    deadline, size, announced = time.monotonic() + _PATIENCE, 0, None
+    """A file as it comes in; one cut short, too slow or too large is an error."""
+    start = since = time.monotonic()
+    size = recent = 0
     with urllib.request.urlopen(url, timeout=_SILENCE) as response:
-        announced = response.headers.get("Content-Length")
-        while chunk := response.read(_CHUNK):
-            size += len(chunk)
+        while part := response.read1(_CHUNK):  # what is there, as a whole chunk may take for ever
+            size, recent, now = size + len(part), recent + len(part), time.monotonic()
             if size > _LARGEST:
                 raise IntegrityError(f"sends more than {_LARGEST} bytes")
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"not there after {_PATIENCE:.0f} s")
-            yield chunk
+            if now - start > _PATIENCE:
+                raise IntegrityError(f"not there after {_PATIENCE:.0f} s")
+            if now - since > _SILENCE:
+                if recent < _SLOWEST * (now - since):
+                    raise IntegrityError(f"sends {recent / (now - since):.0f} bytes/s, the least is {_SLOWEST}")
+                since, recent = now, 0
+            yield part
+        announced = response.headers.get("Content-Length")
     if announced is not None and announced != str(size):
-        raise IntegrityError(f"{size} bytes came, {announced} were announced")
+        raise EOFError(f"{size} bytes came, {announced} were announced")
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the same mirror may do better a moment later: it is busy, or the connection was lost."""
+    if isinstance(error, urllib.error.HTTPError):
+        return error.code in _BUSY or error.code >= _SERVER_ERROR
+    reason = error.reason if isinstance(error, urllib.error.URLError) else error
+    return isinstance(reason, _LOST)
 
 
 def _packaged(name: str, command: Sequence[str], folder: Path, pattern: str) -> Path:
@@ -227,10 +270,12 @@ class Url(FileSource):
 
     def content(self, archives: Archives) -> bytes:
         """Fetch it."""
-        content = b"".join(_received(self.url))
+        content = io.BytesIO()
+        _download(self.url, content)
         if not self.url.endswith(".gz"):
-            return content
-        with gzip.GzipFile(fileobj=io.BytesIO(content)) as packed:
+            return content.getvalue()
+        content.seek(0)
+        with gzip.GzipFile(fileobj=content) as packed:
             unpacked = packed.read(_LARGEST + 1)
         if len(unpacked) > _LARGEST:
             raise IntegrityError(f"unpacks to more than {_LARGEST} bytes")

@@ -7,6 +7,7 @@ from attricert.lazy import lazily
 if TYPE_CHECKING:
     from attricert.report.figures import both_sides, curves, maps, save_figure
     from attricert.report.results import ABSTENTION, COSINE, MAX_EPS, rows_of, to_frame, to_parquet
+    from attricert.report.statement import Statement
     from attricert.report.tables import Column, rounded, shown, to_csv, to_markdown
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "COSINE",
     "MAX_EPS",
     "Column",
+    "Statement",
     "both_sides",
     "curves",
     "maps",
@@ -32,6 +34,7 @@ __getattr__, __dir__ = lazily(
     {
         "figures": ("both_sides", "curves", "maps", "save_figure"),
         "results": ("ABSTENTION", "COSINE", "MAX_EPS", "rows_of", "to_frame", "to_parquet"),
+        "statement": ("Statement",),
         "tables": ("Column", "rounded", "shown", "to_csv", "to_markdown"),
     },
 )

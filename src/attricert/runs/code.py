@@ -15,6 +15,7 @@ import importlib.machinery
 import itertools
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,11 +27,12 @@ from attricert.errors import ArgumentError, IntegrityError
 from attricert.files import read_regular, sha256
 from attricert.text import told
 
-__all__ = ["code_digest", "factory", "is_code", "sources"]
+__all__ = ["code_digest", "factory", "is_code", "sources", "unnumbered"]
 
 _FILES, _BYTES = 1000, 4 * 2**20  # that are read, and of each
 _NOT_BESIDE = {"attricert", *sys.builtin_module_names}
 _ROOT, _NUMBERS = "_attricert_code_", itertools.count(1)
+_NUMBERED = re.compile(rf"\b{_ROOT}\d+\.")
 
 
 def is_code(name: str) -> bool:
@@ -85,6 +87,11 @@ def factory(argument: str, name: str) -> Callable[..., Any]:
         return thing
 
     return made
+
+
+def unnumbered(text: str) -> str:
+    """Text with names of a user's own modules as they are in every process."""
+    return _NUMBERED.sub("", text)
 
 
 def _refuse_hidden(argument: str, name: str, base: Path, before: Collection[str]) -> None:

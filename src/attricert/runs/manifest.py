@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -12,8 +11,6 @@ from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import nn
 
 from attricert import checks
 from attricert._version import __version__
@@ -22,6 +19,7 @@ from attricert.errors import IntegrityError
 from attricert.files import parse_json, sha256
 from attricert.runs.code import code_digest
 from attricert.runs.config import Config, LoadedConfig
+from attricert.runs.fingerprint import model_digest
 
 __all__ = ["Manifest", "code_fingerprint", "model_digest", "told_reading"]
 
@@ -145,12 +143,3 @@ def code_fingerprint(config: Config, functionals: npt.NDArray[np.generic] | None
         digests.append(sha256(f"{functionals.dtype}{functionals.shape}".encode()))
         digests.append(sha256(functionals.tobytes()))
     return sha256("".join(digests).encode())
-
-
-def model_digest(model: nn.Module) -> str:
-    """SHA-256 of a model's state, name by name."""
-    whole = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        array = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-        whole.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode() + array.tobytes())
-    return whole.hexdigest()

@@ -100,8 +100,11 @@ def terms(store: Store) -> Terms | None:
 
 
 def write_results(store: Store, rows: Sequence[Mapping[str, Any]]) -> None:
-    """``results.parquet``; the run's manifest is in its metadata."""
+    """``results.parquet``, with the run's manifest in its metadata; and in words how many inputs are certified."""
     write_atomically(store.folder / RESULTS, to_parquet(rows, store.manifest.to_json()))
+    certified = sum(row["status"] == CERTIFIED for row in rows)
+    whole = len(rows) == store.manifest.inputs
+    store.state_claim((certified, len(rows) - certified) if whole else None)
 
 
 def merge(store: Store, sources: Sequence[Path]) -> None:

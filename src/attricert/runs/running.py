@@ -15,7 +15,7 @@ from attricert.datasets import Dataset
 from attricert.errors import ArgumentError, AttricertError, IntegrityError
 from attricert.runs.asked import Asked
 from attricert.runs.config import Config, LoadedConfig
-from attricert.runs.executors import Executor, Inline
+from attricert.runs.executors import Executor, Inline, Processes, rehearse
 from attricert.runs.interrupts import deferred_interrupts, terminable
 from attricert.runs.loading import load_items
 from attricert.runs.manifest import Manifest, told_reading
@@ -113,6 +113,7 @@ def certify(
     executor: Executor | None = None,
     shard: Shard | None = None,
     retry_failed: bool = False,
+    input_timeout: float | None = None,
     asked: Asked | None = None,
     on_progress: StateCallback = lambda _: None,
 ) -> Store:
@@ -127,6 +128,8 @@ def certify(
         executor: where; in this process if None.
         shard: a part of the inputs; all if None.
         retry_failed: try inputs again that have failed before.
+        input_timeout: seconds that an input may take, in processes that are ended if need be; one that takes longer
+            fails, as where its model hangs.
         asked: at which sizes and thresholds results are wanted; goes to ``config.yaml``.
         on_progress: told how far it is.
 
@@ -135,6 +138,8 @@ def certify(
         KeyboardInterrupt: Ctrl-C or SIGTERM; all finished rows are stored.
     """
     executor, shard, asked, folder = executor or Inline(), shard or Shard(), asked or Asked(), Path(folder)
+    if input_timeout is not None:
+        executor = _ending(executor, input_timeout)
     refuse_other_code(config, folder)  # before any code that it names is run
     with limited_threads(config.threads):
         setting = LoadedConfig.load(config)
@@ -143,7 +148,10 @@ def certify(
         if first is None:
             raise ArgumentError("data", config.data, "holds no image that can be read")
         asked.top(first.image.numel())
-        dry_run(setting, first)
+        if isinstance(executor, Processes) and executor.input_timeout is not None:
+            rehearse(config, first, executor.input_timeout)
+        else:
+            dry_run(setting, first)
     given = Manifest.of(setting, items)
     reading = told_reading(given.data_reading)
     manifest = given.with_seed(fresh_seed()) if config.seed is None else given
@@ -154,6 +162,14 @@ def certify(
         m = store.manifest
         job = Job(m.config, m.weights_sha256, m.code_sha256, max(asked.cosine, default=0.9), terms(store))
         return _finish(store, items, tuple(first.image.shape), reading, executor, shard, job, on_progress)
+
+
+def _ending(executor: Executor, input_timeout: float) -> Executor:
+    """One that does the same and ends what takes too long."""
+    checks.positive("input_timeout", input_timeout)
+    if isinstance(executor, Inline | Processes):
+        return Processes(executor.workers if isinstance(executor, Processes) else 1, input_timeout)
+    raise ArgumentError("input_timeout", input_timeout, "goes with local processes, and not with Ray")
 
 
 def _finish(

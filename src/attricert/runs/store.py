@@ -2,7 +2,8 @@
 
 ``config.yaml`` every setting, fit for ``--config``; ``manifest.json`` the config and fingerprints; ``parts/`` Parquet
 files with a row an input, ``maps/`` a safetensors file for each of them; ``results.parquet`` certificates of all rows,
-made from the parts; ``log.jsonl`` what happened when. A part counts from the moment its Parquet file has its name.
+made from the parts; ``claim.txt`` what is claimed, in words that nothing reads; ``log.jsonl`` what happened when. A
+part counts from the moment its Parquet file has its name.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from attricert import yaml_text
 from attricert.datasets import Dataset
 from attricert.errors import ArgumentError, IntegrityError
 from attricert.files import append_regular, create, read_regular, refuse_link, refuse_special, write_atomically
+from attricert.report import Statement
 from attricert.runs.asked import Asked
 from attricert.runs.config import Config
 from attricert.runs.loading import load_items
@@ -29,9 +31,9 @@ from attricert.runs.manifest import Manifest
 from attricert.runs.parts import Part
 from attricert.runs.rows import FAILED, Row
 
-__all__ = ["CONFIG", "RESULTS", "Store"]
+__all__ = ["CLAIM", "CONFIG", "RESULTS", "Store"]
 
-CONFIG, RESULTS = "config.yaml", "results.parquet"
+CONFIG, RESULTS, CLAIM = "config.yaml", "results.parquet", "claim.txt"
 _MANIFEST, _PARTS, _MAPS, _LOG, _LOCK = "manifest.json", "parts", "maps", "log.jsonl", ".lock-"
 _BYTES = 2**20  # of manifest and config that are read
 
@@ -101,6 +103,8 @@ class Store:
         if created or not (folder / CONFIG).exists():
             text = yaml.safe_dump({**store.manifest.config.to_dict(), **asked}, sort_keys=False)
             write_atomically(folder / CONFIG, f"# attricert {manifest.version}\n{text}".encode())
+        if created or not (folder / CLAIM).exists():
+            store.state_claim(None)
         return store
 
     def _refuse(self, manifest: Manifest) -> None:
@@ -110,6 +114,35 @@ class Store:
                 f"holds a run of something else ({'; '.join(changed)}); choose another folder, or resume it as it was"
             )
             raise ArgumentError("out", str(self.folder), rule)
+
+    def state_claim(self, counts: tuple[int, int] | None) -> None:
+        """Say in plain words what is claimed: ``claim.txt``.
+
+        Args:
+            counts: of certified and failed inputs, where all are done.
+        """
+        m, c = self.manifest, self.manifest.config
+        if c.seed is None:
+            raise RuntimeError("a run without a seed")
+        statement = Statement(
+            model=c.model,
+            data=c.data,
+            attribution=c.attribution,
+            target=c.target,
+            noise=str(c.smoothing_noise()),
+            bound=str(c.structural_bound()),
+            inputs=m.inputs,
+            weights=m.weights_sha256,
+            pixels=m.data_sha256,
+            n_samples=c.n_samples,
+            alpha=c.alpha,
+            confidence=c.confidence,
+            observed=None if c.guarantee == "population" else c.observed_samples or c.n_samples,
+            seed=c.seed,
+            printed=c.method == "printed",
+            counts=counts,
+        )
+        write_atomically(self.folder / CLAIM, statement.to_text().encode())
 
     def settings(self) -> dict[str, Any]:
         """The settings in ``config.yaml``."""

@@ -8,9 +8,10 @@ from collections.abc import Generator, Iterable
 from attricert.runs.rows import Row, Unit
 from attricert.runs.work import InputCallback, Job
 
-__all__ = ["ATTEMPTS", "Executor", "lost"]
+__all__ = ["ATTEMPTS", "LONGEST_WAIT", "Executor", "late", "lost"]
 
 ATTEMPTS = 6  # times that an input may take its worker along before it is given up
+LONGEST_WAIT = 3600.0  # seconds in one go; the system's calls refuse numbers that are much larger
 
 
 class Executor(ABC):
@@ -28,6 +29,11 @@ class Executor(ABC):
         Raises:
             AttricertError: a worker cannot begin.
         """
+
+
+def late(unit: Unit, seconds: float) -> Row:
+    """The row of an input that took too long."""
+    return Row.failed(unit.position, unit.id, f"took more than {seconds:g} s (--input_timeout)")
 
 
 def lost(unit: Unit, how: str) -> Row:

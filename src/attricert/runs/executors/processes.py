@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import multiprocessing
 import signal
+import time
 from collections import Counter, deque
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ import torch
 
 from attricert import checks
 from attricert.errors import AttricertError
-from attricert.runs.executors.base import ATTEMPTS, Executor, lost
+from attricert.runs.executors.base import ATTEMPTS, LONGEST_WAIT, Executor, late, lost
 from attricert.runs.interrupts import ignore_sigint_in_children
 from attricert.runs.rows import Row, Unit
 from attricert.runs.work import InputCallback, Job, Note, Progress, Worker, limited_threads
@@ -39,18 +41,22 @@ class Processes(Executor):
 
     Args:
         workers: how many; on CUDA they share the devices in turn.
+        input_timeout: seconds that an input may take; one that takes longer fails, and its worker is replaced.
     """
 
     workers: int
+    input_timeout: float | None = None
 
     def __post_init__(self) -> None:
         checks.count("workers", self.workers, 1)
+        if self.input_timeout is not None:
+            checks.positive("input_timeout", self.input_timeout)
 
     def run(self, job: Job, units: Iterable[Unit], on_progress: InputCallback) -> Generator[Row]:
         """Hand out units as workers get free; yield their rows."""
         todo, again = iter(units), deque[Unit]()
         deaths = Counter[tuple[str, str]]()
-        slots = [_WorkerSlot(index, job) for index in range(self.workers)]
+        slots = [_WorkerSlot(index, job, self.input_timeout) for index in range(self.workers)]
         try:
             while True:
                 for slot in slots:
@@ -80,6 +86,9 @@ class Processes(Executor):
                                 yield lost(death.unit, death.how)
                         case _:  # one has begun
                             deaths = Counter({whose: count for whose, count in deaths.items() if whose[0] == _INPUT})
+                for slot in busy:
+                    if self.input_timeout is not None and slot.is_late:
+                        yield late(slot.give_up(), self.input_timeout)
         finally:
             for slot in slots:
                 slot.clear()
@@ -126,13 +135,15 @@ class _WorkerSlot:
 
     index: int
     job: Job
+    input_timeout: float | None
     unit: Unit | None = None
     _worker: tuple[SpawnProcess, Connection] | None = None
     _begun: bool = False
+    _since: float = 0.0  # that a worker which has begun has worked on the unit
 
     def take(self, unit: Unit) -> None:
         """Work on this next."""
-        self.unit = unit
+        self.unit, self._since = unit, time.monotonic()
         if self._worker is None:
             pipe, theirs = _SPAWN.Pipe()
             process = _SPAWN.Process(target=_serve, args=(theirs, self.job, self._device()), daemon=True)
@@ -150,7 +161,8 @@ class _WorkerSlot:
             message = self.pipe.recv()
         except Exception:  # cut off in the middle of a message, whatever that unpickles to
             return self._death()
-        self._begun = True
+        if not self._begun:
+            self._begun, self._since = True, time.monotonic()
         if isinstance(message, Row):
             self.unit = None
         return message
@@ -164,6 +176,24 @@ class _WorkerSlot:
             pipe.close()
             self._worker = None
 
+    def give_up(self) -> Unit:
+        """Send the worker away, and tell what it was working on."""
+        unit, self.unit = self._working(), None
+        self.clear()
+        return unit
+
+    @property
+    def is_late(self) -> bool:
+        """Whether there is no time left for the unit, and nothing of the worker's is still to be received."""
+        return self.unit is not None and self.seconds_left <= 0 and not self.pipe.poll()
+
+    @property
+    def seconds_left(self) -> float:
+        """For the unit; a worker that has not begun has all the time."""
+        if self.input_timeout is None or not self._begun:
+            return math.inf
+        return self.input_timeout - (time.monotonic() - self._since)
+
     @property
     def pipe(self) -> Connection:
         """To the worker."""
@@ -172,9 +202,9 @@ class _WorkerSlot:
         return self._worker[1]
 
     def _death(self) -> _Death:
-        unit, begun = self.unit, self._begun
-        if unit is None or self._worker is None:
-            raise RuntimeError("a worker without work has sent something")
+        unit, begun = self._working(), self._begun
+        if self._worker is None:
+            raise RuntimeError("there is no worker")
         process = self._worker[0]
         process.join(_JOIN_TIMEOUT)
         self.clear()
@@ -183,14 +213,20 @@ class _WorkerSlot:
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         return _Death(unit, begun, how)
 
+    def _working(self) -> Unit:
+        if self.unit is None:
+            raise RuntimeError("a worker without work has sent something")
+        return self.unit
+
     def _device(self) -> str:
         name = self.job.config.device
         return f"cuda:{self.index % torch.cuda.device_count()}" if name == "cuda" else name
 
 
 def _ready(slots: list[_WorkerSlot]) -> list[_WorkerSlot]:
-    """Those whose worker has sent something, or is gone; at least one."""
-    heard = wait([slot.pipe for slot in slots])
+    """Those whose worker has sent something, or is gone; none where time has run out."""
+    left = min(LONGEST_WAIT, *(slot.seconds_left for slot in slots))
+    heard = wait([slot.pipe for slot in slots], max(left, 0.0))
     return [slot for slot in slots if slot.pipe in heard]
 
 

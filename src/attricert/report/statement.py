@@ -1,0 +1,141 @@
+"""What a run claims, in plain words: for people who find its folder."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import final
+
+from attricert.text import one_line
+
+__all__ = ["Statement"]
+
+_WIDTH, _INDENT = 100, 14  # characters
+
+
+@final
+@dataclass(frozen=True)
+class Statement:
+    """The terms of a run, and how many of its inputs are certified.
+
+    Args:
+        model, data, attribution, target, noise, bound: in the words of commands, or as they print.
+        inputs: how many there are.
+        weights, pixels: SHA-256 of model and data.
+        n_samples: noisy copies of an input, at the most.
+        alpha: the probability with which an input's certificates may fail.
+        confidence: the confidence bound.
+        observed: attributions in each of the two averages that the claim is about; None where it is about the
+            population.
+        seed: of the draws.
+        printed: whether this is the paper's formula, which proves nothing.
+        counts: certified and failed inputs; None while results are not written.
+    """
+
+    model: str
+    data: str
+    attribution: str
+    target: str
+    noise: str
+    bound: str
+    inputs: int
+    weights: str
+    pixels: str
+    n_samples: int
+    alpha: float
+    confidence: str
+    observed: int | None
+    seed: int
+    printed: bool = False
+    counts: tuple[int, int] | None = None
+
+    def to_text(self) -> str:
+        """Lines of plain text."""
+        return "\n".join([*self._claim(), "", *self._terms(), "", *self._limits(), ""])
+
+    @property
+    def proven(self) -> bool:
+        """Whether the numbers are bounds at all."""
+        return not self.printed and self.confidence != "asymptotic"
+
+    def _claim(self) -> Iterator[str]:
+        yield "What this run claims"
+        yield "===================="
+        yield ""
+        if self.printed:
+            yield from _lines(
+                "NOTHING IS PROVEN HERE: the numbers are of the paper's printed formula, which is no bound."
+            )
+            yield ""
+        elif not self.proven:
+            yield from _lines("NOTHING IS PROVEN HERE: the asymptotic interval holds for no finite number of samples.")
+            yield ""
+        reads = "is proven" if self.proven else "would read"
+        sure = f"{1 - Decimal(repr(self.alpha)):f}"
+        maps = (
+            "the smoothed attribution map at the changed input has, with the one at the input,"
+            if self.observed is None
+            else f"averages of {self.observed:,} fresh attributions at the changed input and at the input have"
+        )
+        yield from _lines(
+            f"For each certified input this {reads}, with probability at least {sure} over the random draws: whatever "
+            f"perturbation of l2 size up to eps is added to the input, {maps} at least the cosine similarity that "
+            f"results.parquet states for that eps. Other columns make further claims of the same kind; one alpha "
+            f"covers all of an input."
+        )
+
+    def _terms(self) -> Iterator[str]:
+        about = (
+            "population: about the smoothed map, which is the expected bounded attribution under the noise; for all "
+            "perturbations at once"
+            if self.observed is None
+            else "observed: about two averages, for one perturbation that is chosen without knowledge of the draws"
+        )
+        wrong = f"{(Decimal(repr(self.alpha)) * self.inputs).normalize():f}"
+        results = (
+            "not all there yet"
+            if self.counts is None
+            else f"{self.counts[0]} inputs certified, {self.counts[1]} failed, of {self.inputs}"
+        )
+        for name, value in {
+            "model": f"{self.model} (weights have SHA-256 {self.weights})",
+            "data": f"{self.data}, {self.inputs} inputs (SHA-256 {self.pixels})",
+            "attribution": f"{self.attribution}, of the class: {self.target}",
+            "noise": self.noise,
+            "bound": self.bound,
+            "guarantee": about,
+            "alpha": f"{self.alpha!r} for each input"
+            + (f"; of {self.inputs} inputs {wrong} may be wrong on average" if self.proven else ""),
+            "confidence": self.confidence,
+            "samples": f"up to {self.n_samples:,} an input",
+            "seed": f"{self.seed}; who knows it knows the draws",
+            "results": results,
+        }.items():
+            yield from _lines(value, f"{name}:")
+
+    def _limits(self) -> Iterator[str]:
+        yield from _lines(
+            "It is about smoothed maps, of the same class at both points, and not about the attribution without noise. "
+            "It does not say that the explanation is right, nor that the prediction is. eps is in units of the model's "
+            "input. More: docs/threat_model.md."
+        )
+        yield ""
+        yield from _lines(
+            "To check it: attricert verify FOLDER, with this folder. Nothing reads this file, and no digest covers it: "
+            "what counts is the evidence, with manifest.json."
+        )
+
+
+def _lines(text: str, name: str = "") -> list[str]:
+    """Text of any origin in lines, beside a name if it has one."""
+    start, indent = (f"{name:<{_INDENT}}", " " * _INDENT) if name else ("", "")
+    return textwrap.wrap(
+        one_line(text),
+        _WIDTH,
+        initial_indent=start,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
