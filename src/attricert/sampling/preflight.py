@@ -31,7 +31,7 @@ LOOKED_AT = ("mode", "inputs", "repeat", "rows")
 # Relative. Sums in another order differ by far less, what is random or mixes rows by far more. A kink that is met may
 # differ by more too, but not at each of several noisy copies.
 _REPEAT, _REPEAT_ELSEWHERE, _ROWS, _HALF = 1e-5, 1e-3, 1e-2, 30.0
-_REPEATS = 6  # what has few outcomes may give the same one several times
+_REPEATS = 4  # what has few outcomes may give the same one several times
 _SINGLE = 4  # bytes
 _FAR = 100.0  # times an input: there few logits lie in [0, 1]
 _ATTEMPTS, _BATCH = 3, 4
