@@ -451,6 +451,16 @@ def test_attacks_say_what_they_cannot_take(given, message):
         PGD.run(settings.pop("what"), X, ZERO, **settings)
 
 
+def test_gradients_by_torch_func_are_sampled(plain):
+    model = net()
+
+    def by_func(x, target):
+        one = torch.func.grad(lambda z, i: model(z[None])[0].gather(0, i[None])[0])
+        return torch.func.vmap(one)(x, target)
+
+    np.testing.assert_allclose(certify(by_func, classifier=model).norm, plain.norm, rtol=1e-4)
+
+
 def test_first_operations_in_place_work_and_inputs_changed_in_place_are_told():
     model = nn.Sequential(nn.ReLU(inplace=True), net()).eval()
     keep = X.clone()

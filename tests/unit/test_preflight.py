@@ -240,6 +240,13 @@ def test_modules_are_found_wherever_they_are_held():
         def attribute(self, x, target):
             return x
 
+    class Slotted:
+        __slots__ = ("inner",)
+
+        def __init__(self):
+            self.inner = model
+
+    assert modules_of(Slotted()) == [model]
     assert modules_of(ac.Saliency(model)) == [model]
     assert modules_of(lambda x, t: model(x)) == [model]
     assert modules_of(partial(lambda m, x, t: x, model)) == [model]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, final
@@ -58,7 +58,16 @@ def _held(thing: object) -> list[Any]:
     if isinstance(thing, (type, ModuleType, Tensor, np.ndarray, str, bytes)):
         return []
     held = getattr(thing, "__dict__", None)
-    return list(held.values()) if isinstance(held, dict) else []
+    slots = [name for kind in type(thing).__mro__ for name in _slots(kind)]
+    return [
+        *(held.values() if isinstance(held, dict) else ()),
+        *(getattr(thing, name) for name in slots if hasattr(thing, name)),
+    ]
+
+
+def _slots(kind: type) -> Sequence[str]:
+    slots = vars(kind).get("__slots__", ())
+    return (slots,) if isinstance(slots, str) else [name for name in slots if isinstance(name, str)]
 
 
 def _enclosed(function: FunctionType) -> list[Any]:
