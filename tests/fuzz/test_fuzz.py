@@ -16,7 +16,7 @@ def test_damaged_and_forged_files_are_refused_or_as_they_were_written():
 def test_kinds_put_together_work_or_are_refused_in_one_line():
     outcomes = kinds.campaign(80, seed=3)
     assert [name for name in outcomes if name.startswith("FAULT")] == []
-    assert min(outcomes["works"], outcomes["refused (ArgumentError)"], outcomes["refused (CallError)"]) > 5
+    assert min(outcomes["works"], outcomes["refused (ArgumentError)"], outcomes["refused (CallError)"]) > 1
 
 
 def test_honest_evidence_is_taken():
