@@ -11,6 +11,7 @@ __all__ = [
     "AttricertError",
     "InPlaceWarning",
     "IntegrityError",
+    "MeaningWarning",
     "ModelModeWarning",
     "NotABoundWarning",
     "UnavailableError",
@@ -54,6 +55,10 @@ class NotABoundWarning(UserWarning):
 
 class ModelModeWarning(UserWarning):
     """A model came in train mode and was put in eval mode."""
+
+
+class MeaningWarning(UserWarning):
+    """Maps of a class were certified that the smoothed model does not predict: true, and perhaps without meaning."""
 
 
 class AttributionWarning(UserWarning):

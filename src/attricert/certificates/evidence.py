@@ -18,6 +18,7 @@ from attricert.certificates.pieces import (
     MAP,
     Cone,
     EntryBounds,
+    Explained,
     FourthMoment,
     FunctionalBounds,
     Maps,
@@ -56,6 +57,7 @@ class Evidence:
         entries: every entry of the smoothed map.
         functionals: linear functionals of it.
         prediction: the smoothed classifier's class.
+        explained: the class that the maps explain.
     """
 
     terms: Terms
@@ -69,6 +71,7 @@ class Evidence:
     entries: EntryBounds | None = None
     functionals: FunctionalBounds | None = None
     prediction: Prediction | None = None
+    explained: Explained | None = None
 
     def __post_init__(self) -> None:
         check_possible(self.terms, self.outcome, self.pieces())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, final
 
@@ -44,12 +44,15 @@ def run(**values: Any) -> int:
     rows, total = [(row.facts["status"], row.facts["reason"]) for row in stream(store)], store.manifest.inputs
     counts = Counter(status for status, _ in rows)
     facts = {name: counts[name] for name in (CERTIFIED, FAILED)} | {"missing": total - len(rows)}
+    classes = runs.meaning(store)
     if options.json:
-        show_json({"inputs": total, **facts, "working": store.working()})
+        show_json({"inputs": total, **facts, "working": store.working(), "classes": asdict(classes)})
         return 0
     config = store.manifest.config
     show(f"{config.model}, {config.data}: {total} inputs, " + ", ".join(f"{v} {k}" for k, v in facts.items()))
     show(f"at work: {', '.join(store.working()) or 'nobody'}")
     for reason, count in Counter(reason for _, reason in rows if reason).most_common():
         show(f"failed on {count}: {reason}")
+    for line in classes.lines():
+        show(line)
     return 0
