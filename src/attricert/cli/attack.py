@@ -98,6 +98,8 @@ def run(**values: Any) -> int:
         show_json({"rows": found, "failed": len(failed)})
     else:
         _show(options, found, failed)
+        for line in certificate.meaning.lines():
+            show(line)
         show(f"written to {folder / _RESULTS} and {folder / _PICTURE}")
     return 1 if failed else 0
 
