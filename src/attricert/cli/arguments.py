@@ -19,8 +19,8 @@ def add_options(parser: ArgumentParser, options: type[Any], optional: Collection
 
     A bool is a flag, with a ``--no_name`` beside it if it is true by default; a tuple, or a tuple or None, takes as
     many values as its type says. Fields without a default are required, unless named as optional. The one named as
-    first needs no ``--name`` before it. A parsed command line has what was given, there or in a config file, and nothing
-    else: defaults are the dataclass's own business.
+    first needs no ``--name`` before it. A parsed command line has what was given, there or in a config file, and
+    nothing else: defaults are the dataclass's own business.
     """
     helps, hints = descriptions(options), get_type_hints(options)
     for field in dataclasses.fields(options):
