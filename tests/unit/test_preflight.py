@@ -1,6 +1,8 @@
 """What is found before the draws, and that everything is left as it was."""
 
 import random
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
 
@@ -246,7 +248,13 @@ def test_modules_are_found_wherever_they_are_held():
         def __init__(self):
             self.inner = model
 
+    class Called:
+        def __call__(self, x, target):
+            return GLOBAL(x)
+
     assert modules_of(Slotted()) == [model]
+    assert modules_of(Called()) == [GLOBAL]
+    assert modules_of([list(range(10**6)), {"model": model}]) == [model]
     assert modules_of(ac.Saliency(model)) == [model]
     assert modules_of(lambda x, t: model(x)) == [model]
     assert modules_of(partial(lambda m, x, t: x, model)) == [model]
@@ -255,6 +263,18 @@ def test_modules_are_found_wherever_they_are_held():
     assert modules_of(named_globally) == [GLOBAL]
     whole = nn.Sequential(model)
     assert modules_of(model[0], whole) == [whole]  # parts of another are not named twice
+
+
+def test_threads_take_turns():
+    """Each finds the model in train mode, and leaves it so; none samples while another has put it back."""
+    model = net(nn.Dropout(0.5))
+    expected = certify(ac.Saliency(model)).norm
+    model.train()
+    with warnings.catch_warnings(), ThreadPoolExecutor(4) as pool:
+        warnings.simplefilter("ignore", ac.ModelModeWarning)
+        found = list(pool.map(lambda _: certify(ac.Saliency(model)).norm, range(8)))
+    np.testing.assert_allclose(found, [expected] * 8)
+    assert all(part.training for part in model.modules())
 
 
 GLOBAL = net()
