@@ -232,6 +232,30 @@ def test_train_mode_is_named_and_has_no_part_in_the_certificate():
     assert torch.equal(model[1].running_mean, before)
 
 
+def test_declared_randomness_may_be_a_layer_in_train_mode():
+    model = nn.Sequential(*(part for part in net(nn.Dropout(0.5)) if not isinstance(part, nn.BatchNorm2d))).train()
+
+    def gradient(x, target):
+        with torch.enable_grad():
+            leaf = x.clone().requires_grad_()
+            return torch.autograd.grad(model(leaf)[:, 0].sum(), leaf)[0]
+
+    def certified(attribution):
+        smoothed = ac.SmoothedAttribution(attribution, ac.Gaussian(0.01), classifier=model)
+        return smoothed.certify(X, 0, n_samples=120, seed=0, prove=["prediction"])
+
+    random_maps = certified(ac.wrap(gradient, random=True))
+    with pytest.warns(ac.ModelModeWarning):
+        fixed_maps = certified(ac.wrap(gradient))
+    assert (random_maps.norm < 0.8 * fixed_maps.norm).all()  # means over dropout are smaller
+    np.testing.assert_array_equal(random_maps.prediction, fixed_maps.prediction)  # the classifier has none
+    # Running statistics that move while g is sampled are the classifier's, too.
+    model.insert(1, nn.BatchNorm2d(4))
+    with pytest.raises(ac.ArgumentError, match="classifier='Sequential'.*it changed while it was sampled"):
+        certified(ac.wrap(gradient, random=True))
+    assert float(model[1].running_mean.abs().max()) == 0
+
+
 def test_modules_are_found_wherever_they_are_held():
     model = net()
 
