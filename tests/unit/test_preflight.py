@@ -16,6 +16,9 @@ import attricert as ac
 from attricert import attacks
 from attricert.attributions import modules_of
 
+# Class 0 is explained, whichever is predicted.
+pytestmark = pytest.mark.filterwarnings("ignore::attricert.errors.MeaningWarning")
+
 X = torch.rand(2, 3, 6, 6, generator=torch.Generator().manual_seed(0))
 
 
