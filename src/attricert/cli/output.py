@@ -21,7 +21,7 @@ from attricert.datasets import Labelled
 from attricert.report import COSINE, MAX_EPS, shown
 from attricert.runs import Store, Summary
 from attricert.runs.rows import CERTIFIED
-from attricert.text import one_line, printable
+from attricert.text import one_line, printable, shortened
 
 _FEW = 50  # inputs that are shown one by one
 _OTHERS = 10  # of which it is said one by one that they have another class
@@ -76,7 +76,7 @@ def show_rows(rows: Sequence[Mapping[str, Any]], description: str, title: str) -
     """The certificates of a run: one line an input."""
     table = [
         {
-            "input": row["id"],
+            "input": shortened(row["id"]),
             "label": "" if row["label"] < 0 else str(row["label"]),
             "prediction": str(row["prediction"]),
             **({"target": str(row["target"])} if any(r["target"] != r["prediction"] for r in rows) else {}),
@@ -89,7 +89,7 @@ def show_rows(rows: Sequence[Mapping[str, Any]], description: str, title: str) -
     ]
     show_table(table, title, description)
     marked = any(row.get("class_kept") is False for row in rows)
-    if further := [{"input": row["id"], **_further(row, marked)} for row in rows if _further(row, marked)]:
+    if further := [{"input": shortened(row["id"]), **_further(row, marked)} for row in rows if _further(row, marked)]:
         show_table(further, "prediction and entries", "certain to stay: the smoothed prediction; signs, ranks, top set")
     means = (
         f"T={key[len(MAX_EPS) :]}: {shown(sum(row[key] for row in rows) / len(rows))}"
