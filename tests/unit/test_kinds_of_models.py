@@ -92,7 +92,7 @@ def test_outputs_of_every_form_are_those_of_the_plain_model(form, plain):
 
 
 def test_the_first_of_several_outputs_is_explained_and_said_to_be(plain):
-    with pytest.warns(OutputWarning, match="returns 2 tensors; the first, of shape"):
+    with pytest.warns(OutputWarning, match=r"returns 2 tensors; the first, \(4,\) an input"):
         certificate = certify(ac.Saliency(Giving(lambda o: (o, 3 * o)).eval()))
     np.testing.assert_allclose(certificate.norm, plain.norm, rtol=1e-5)
 

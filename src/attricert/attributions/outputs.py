@@ -49,7 +49,9 @@ def _held(output: Any) -> Tensor:
         rule = f"must be a tensor, or hold one that is called {' or '.join(_NAMES[:2])}"
         raise ArgumentError("output of the model", f"{type(output).__name__}{held}", rule)
     if len(tensors) > 1:
-        text = f"the model returns {len(tensors)} tensors; the first, of shape {tuple(tensors[0].shape)}, is explained"
+        text = (
+            f"the model returns {len(tensors)} tensors; the first, {tuple(tensors[0].shape[1:])} an input, is explained"
+        )
         warnings.warn(text, OutputWarning, stacklevel=3)
     return tensors[0]
 
