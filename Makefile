@@ -43,8 +43,9 @@ faults: $(READY) ## kill workers of a real run, and the run itself, at random; i
 	rm -rf runs/faults
 	$(BIN)/python tests/faults/campaign.py runs/faults
 
-fuzz: $(READY)   ## damage and forge 10,000 files of every format; some minutes
+fuzz: $(READY)   ## damage and forge 10,000 files, put 3,000 kinds of models together; some minutes
 	PYTHONPATH=tests $(BIN)/python tests/fuzz/campaign.py
+	PYTHONPATH=tests $(BIN)/python tests/fuzz/kinds.py
 
 reproduce: $(READY)  ## a small part of each of the paper's tables, in runs/reproduce-quick/; full: attricert reproduce all
 	$(BIN)/attricert reproduce all --quick --workers 2

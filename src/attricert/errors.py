@@ -13,6 +13,7 @@ __all__ = [
     "DerivativeWarning",
     "InPlaceWarning",
     "IntegrityError",
+    "MeaningWarning",
     "ModelModeWarning",
     "NotABoundWarning",
     "OutputWarning",
@@ -74,6 +75,10 @@ class DerivativeWarning(UserWarning):
 
 class OutputWarning(UserWarning):
     """What a model returns can be read in more than one way; the text says which was taken."""
+
+
+class MeaningWarning(UserWarning):
+    """Maps of a class were certified that the smoothed model does not predict: true, and perhaps without meaning."""
 
 
 class AttributionWarning(UserWarning):

@@ -31,12 +31,17 @@ class PlannedScale:
     Args:
         scale: sigma of `Gaussian`, radius of `UniformBall`, in input units.
         reached: on how many of the inputs the claim will be proven.
-        samples_needed: samples an input that prove it on all of them; None where no affordable number does.
+        samples_needed: samples an input that prove it on all of them, and the class where that is kept; None where no
+            affordable number does.
         seconds: that they take an input, at the pilot's speed; None likewise.
         norm: of the smoothed map, least of the inputs.
         least_max_eps: certified eps at the claim's cosine with ``n_samples`` samples, least of the inputs.
         mean_max_eps: its mean.
         least_max_eps_in_the_limit: as the former, with very many samples.
+        kept: on how many of the inputs it will be proven that the smoothed classifier's class is the explained one;
+            None where there is no classifier, or no class is explained.
+        class_votes: the share of noisy copies that the model puts in the explained class, mean of the inputs; None
+            likewise.
     """
 
     scale: float
@@ -47,6 +52,12 @@ class PlannedScale:
     least_max_eps: float
     mean_max_eps: float
     least_max_eps_in_the_limit: float
+    kept: int | None = None
+    class_votes: float | None = None
+
+    def keeps(self, inputs: int) -> bool:
+        """Whether the class of so many inputs is kept, or none is known."""
+        return self.kept in (None, inputs)
 
 
 @final
@@ -70,8 +81,43 @@ class Plan:
 
     @property
     def best(self) -> PlannedScale | None:
-        """The least noise that will do for all inputs, as it blurs the map least; None if none will."""
-        return min((s for s in self.scales if s.reached == self.inputs), key=lambda s: s.scale, default=None)
+        """The least noise that will do for all inputs, as it blurs the map least; None if none will.
+
+        Where there is a classifier, "do" is to prove the claim, and to leave the smoothed classifier the class that is
+        explained: a map of another class may be certified and mean nothing.
+        """
+        good = [s for s in self.scales if s.reached == self.inputs and s.keeps(self.inputs)]
+        return min(good, key=lambda s: s.scale, default=None)
+
+    @property
+    def shortfall(self) -> str:
+        """Why no scale will do, and what can be had instead; empty where one will."""
+        if self.best is not None:
+            return ""
+        (word,) = NOISES.required(NOISES.name_of(self.noise))
+        reaching = [s for s in self.scales if s.reached == self.inputs]
+        keeping = [s for s in self.scales if s.keeps(self.inputs)]
+        most = max(keeping, key=lambda s: s.least_max_eps, default=None)
+        if most is None:
+            return (
+                f"no {word} that was tried leaves the smoothed model the explained class of all {self.inputs} inputs: "
+                "their maps would explain classes that it does not predict; try smaller scales, which prove less, or a "
+                "model that was trained with noise"
+            )
+        at = f"about {most.least_max_eps:.3g}, at {word} = {most.scale:.4g} with {self.n_samples:,} samples"
+        if len(keeping) == len(self.scales):
+            return f"out of reach for some input: the largest eps for all is {at}; try larger scales, or a lower target"
+        if reaching:
+            least = min(reaching, key=lambda s: s.scale)
+            why = (
+                f"no {word} that was tried both proves the claim and keeps the classes: {least.scale:.4g} proves it, "
+                f"but there the smoothed model predicts the explained class on {least.kept} of {self.inputs} inputs"
+            )
+        else:
+            why = "out of reach for some input, and more noise does not keep the classes of all"
+        return (
+            f"{why}; the largest eps with all classes kept is {at}: try a lower target, or a model trained with noise"
+        )
 
 
 def plan_scales(
@@ -123,7 +169,10 @@ def noise_of(noise: str | Noise) -> Noise:
 def _planned(scale: float, forecasts: Sequence[Forecast], claim: Claim, n_samples: int, seconds: float) -> PlannedScale:
     needed = [f.samples_needed(claim.eps, claim.cosine, FEWEST, n_samples) for f in forecasts]
     reached = [n for n in needed if math.isfinite(n)]
-    n = int(max(reached)) if len(reached) == len(needed) else None
+    keeping = [f.keeps_class(n_samples) for f in forecasts]
+    for_classes = [f.samples_for_class(FEWEST, n_samples) for f, keeps in zip(forecasts, keeping, strict=True) if keeps]
+    n = int(max(reached + for_classes)) if len(reached) == len(needed) else None
+    votes = [f.class_votes for f in forecasts if f.class_votes is not None]
     affordable, limit = ([f.max_eps(claim.cosine, many) for f in forecasts] for many in (n_samples, _MANY))
     return PlannedScale(
         scale=scale,
@@ -134,4 +183,6 @@ def _planned(scale: float, forecasts: Sequence[Forecast], claim: Claim, n_sample
         least_max_eps=min(affordable),
         mean_max_eps=sum(affordable) / len(affordable),
         least_max_eps_in_the_limit=min(limit),
+        kept=sum(map(bool, keeping)) if votes else None,
+        class_votes=sum(votes) / len(votes) if votes else None,
     )

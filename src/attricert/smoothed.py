@@ -19,7 +19,7 @@ from attricert.attributions import Attribution, Classifier, Targets, is_nonnegat
 from attricert.bounding import Bound, Normalize
 from attricert.certificates import Certificate, Claim, Evidence, Ledger, Observed, Terms, least_scale
 from attricert.confidence import CONFIDENCE_BOUNDS
-from attricert.errors import ArgumentError, AttributionWarning
+from attricert.errors import ArgumentError, AttributionWarning, MeaningWarning
 from attricert.moments import no_moments
 from attricert.noise import NOISES, Noise
 from attricert.options import Options
@@ -165,15 +165,19 @@ class SmoothedAttribution:
             CallError: model, attribution or classifier raised an error.
 
         Warns:
+            MeaningWarning: the smoothed classifier's class is not the explained one, or is the same for all inputs.
             AttributionWarning: some sampled attributions held NaN or inf.
             InPlaceWarning: attribution or classifier changes its inputs in place.
             ModelModeWarning: a model is in train mode; it is called in eval mode, and left as it is.
             OutputWarning: the model's output can be read in more than one way.
         """
         options = Options(n_samples, alpha, seed, prove, guarantee, stop_at, confidence, preflight)
-        return self.certify_with(
+        certificate = self.certify_with(
             options, inputs, target, functionals=functionals, sample_ids=sample_ids, progress=progress
         )
+        for line in certificate.meaning.lines():
+            warnings.warn(line, MeaningWarning, stacklevel=2)
+        return certificate
 
     def certify_with(
         self,
@@ -187,7 +191,7 @@ class SmoothedAttribution:
         on_draws: Callable[[int, Callable[[], Certificate]], None] | None = None,
         like: Terms | None = None,
     ) -> Certificate:
-        """As `certify`, with all options as one value.
+        """As `certify`, with all options as one value; of classes, `Certificate.meaning` says what `certify` warns of.
 
         Args:
             options: what is asked of the draws.
@@ -231,17 +235,20 @@ class SmoothedAttribution:
             progress: True for a bar, or a function told how many copies have just been done.
 
         Returns:
-            One forecast an input, with ``max_eps(cosine, n_samples)`` and ``samples_needed(eps, cosine, ...)``.
+            One forecast an input, with ``max_eps(cosine, n_samples)``, ``samples_needed(eps, cosine, ...)`` and
+            ``keeps_class(n_samples)``.
         """
         n_samples = checks.count("n_samples", n_samples, _FEWEST // 2)
         # The options are those of the certificate to come, whose number of draws is what is asked of the forecast.
         options = Options(alpha=alpha, seed=seed, confidence=confidence)
-        sampler = self._sampler()
+        classifier = self._classifier(target)
+        proven = options.proven(classifier=classifier is not None)
+        sampler = self._sampler(classifier if "prediction" in proven else None)
         draws = n_samples // sampler.calls_per_draw
         with undisturbed(self.attribution, self.classifier):
             batch = self._batch(inputs, target, None)
             x = batch[0][0]
-            ledger = options.ledger(options.proven(classifier=self._classifier(target) is not None), x.numel(), 0)
+            ledger = options.ledger(proven, x.numel(), 0)
             terms = self._terms(x, options, ledger, looked_at=self._preflight(sampler, batch[0]).looked_at)
             with reporting(progress, n_samples * len(batch), "forecasting") as tick:
                 return [forecast(sampler, terms, draws, *sample, tick) for sample in batch]
@@ -261,7 +268,8 @@ class SmoothedAttribution:
     ) -> Plan:
         """Estimate which scale of this noise, and how many samples, will prove a claim; nothing is proven.
 
-        This object's own scale plays no part.
+        Where there is a classifier, also whether the smoothed one still predicts the explained classes. This object's
+        own scale plays no part.
 
         Args:
             inputs: shape (batch, ...), float32 or float64, finite; a few that stand for all.
@@ -305,8 +313,9 @@ class SmoothedAttribution:
         """The smallest noise scale (sigma of `Gaussian`, radius of `UniformBall`) found that certifies a claim.
 
         h depends on the scale, so this is a search: each step samples anew at another scale, with alpha split over at
-        most 12 steps (theory 4). This object's own scale plays no part. The paper's closed form (its eq. 9) holds h
-        fixed instead: `Certificate.fixed_norm_scale`.
+        most 12 steps (theory 4). This object's own scale plays no part, nor does the classifier: whether the smoothed
+        one still predicts the explained class at that scale, `certify` says (`Certificate.class_kept`). The paper's
+        closed form (its eq. 9) holds h fixed instead: `Certificate.fixed_norm_scale`.
 
         Args:
             inputs: shape (batch, ...), float32 or float64, finite; an array or lists are converted.
@@ -444,6 +453,7 @@ def plan(
     claim: Claim,
     noise: str | Noise = "gaussian",
     bound: Bound | None = None,
+    classifier: Classifier | None = None,
     scales: Sequence[float] | None = None,
     n_pilot: int = 400,
     n_samples: int = 10_000,
@@ -455,11 +465,12 @@ def plan(
 
     Args:
         attribution: g, as in `SmoothedAttribution`.
-        inputs: see `SmoothedAttribution.plan`, as for what follows but the next two.
+        inputs: see `SmoothedAttribution.plan`, as for what follows but the next three.
         target: class index, or one an input; None for single-output models.
         claim: what is to be proven.
         noise: the family: a word of `NOISES`, or a noise whose scale plays no part.
         bound: the structural l2 bound; `Normalize` by default.
+        classifier: as in `SmoothedAttribution`.
         scales: sigmas (or radii) to try.
         n_pilot: samples for each input and scale, >= 50.
         n_samples: samples that may be spent on an input, >= 500.
@@ -468,9 +479,9 @@ def plan(
         progress: True for a bar, or a function told how many copies have just been done.
 
     Returns:
-        What to expect of each scale; ``best`` is the least that will do, or None.
+        What to expect of each scale; ``best`` is the least that will do, or None, and ``shortfall`` why.
     """
-    smoothed = SmoothedAttribution(attribution, noise_of(noise), Normalize() if bound is None else bound)
+    smoothed = SmoothedAttribution(attribution, noise_of(noise), Normalize() if bound is None else bound, classifier)
     return smoothed.plan(
         inputs,
         target,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["one_line", "printable", "told"]
+__all__ = ["one_line", "printable", "shortened", "told"]
+
+_LONGEST = 60  # characters of a name in a table
 
 
 def printable(text: str) -> str:
@@ -19,6 +21,11 @@ def printable(text: str) -> str:
 def one_line(text: str) -> str:
     """`printable`, with runs of white space as one space each."""
     return printable(" ".join(text.split()))
+
+
+def shortened(name: str) -> str:
+    """A name for a table, whose middle is left out if it is long; as whole as it is elsewhere."""
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST // 2]}...{name[3 - _LONGEST // 2 :]}"
 
 
 def told(error: BaseException) -> str:

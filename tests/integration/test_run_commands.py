@@ -80,6 +80,7 @@ def test_shards_are_merged(run, capsys):
         "missing": 2,
         "working": [],
         "data_reading": {"8-bit gray, divided by 255": 4},
+        "classes": {"inputs": 2, "others": [], "one_class": None},
     }
     assert main(["merge", "a"]) == 2
     assert "lacks 2 of 4 inputs; --partial merges it" in capsys.readouterr().err

@@ -132,7 +132,7 @@ def test_stopping_early_needs_an_anytime_bound(digits, smoothed):
 def test_stopping_early_leaves_out_what_holds_at_a_fixed_number_of_draws(digits, smoothed):
     whole = smoothed.certify(digits.images[:1], 7, n_samples=300, seed=3)
     early = smoothed.certify(digits.images[:1], 7, n_samples=300, seed=3, stop_at=ac.Claim(eps=0.01, cosine=0.9))
-    pieces = {"sampling", "norm", "maps", "top_variance", "entries"}
+    pieces = {"sampling", "norm", "maps", "explained", "top_variance", "entries"}
     assert set(early.evidence.pieces()) == pieces
     assert set(whole.evidence.pieces()) == pieces | {"cone", "prediction"}
     assert set(early.terms.ledger.names) == {"norm", "top_variance", "entries"}

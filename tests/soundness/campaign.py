@@ -240,6 +240,7 @@ def planted_in_place():
             sm = ac.SmoothedAttribution(ac.wrap(g), ac.Gaussian(0.05), classifier=classifier)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", InPlaceWarning)
+                warnings.simplefilter("ignore", ac.MeaningWarning)  # which spoiled votes bring about
                 found = sm.certify(x, target, n_samples=200, seed=seed, prove=["prediction"])
             false[name] += int(found.prediction[0] != truth and found.prediction_radius()[0] > 0)
     return {"caught": false["spoiled"] > 0, "sound_holds": false["copies"] == 0, **false, "seeds": seeds}

@@ -64,6 +64,7 @@ def classifier(seed):
     return nn.Sequential(nn.Flatten(), nn.Linear(8, 3)).eval()
 
 
+@pytest.mark.filterwarnings("ignore::attricert.MeaningWarning")  # some inputs lie near a boundary
 @pytest.mark.parametrize("numpy", [False, True])
 def test_an_attribution_that_spoils_its_inputs_spoils_no_prediction(numpy):
     """The class certified is that of the noisy copies, not of what the attribution leaves of them."""
@@ -107,6 +108,7 @@ def test_targets_are_copies_too():
     assert target.tolist() == [2, 1]
 
 
+@pytest.mark.filterwarnings("ignore::attricert.MeaningWarning")  # any target will do
 def test_an_attribution_may_reuse_its_memory():
     """It returns the same tensor at each call, and its classifier writes to that as well."""
     memory = torch.empty(0)

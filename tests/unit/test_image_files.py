@@ -319,7 +319,7 @@ def test_alpha_is_dropped_only_where_all_is_opaque(tmp_path, alpha, passes):
         if passes:
             pixels, words = read(tmp_path, suffix, content)
             exact(pixels, samples, 255)
-            assert len(words) == 1 or words[1:] == ["opaque alpha left out"]
+            assert len(words) == 1 or words[1:] == ["alpha, opaque or refused"]
         else:
             message = refused(
                 tmp_path, suffix, content, shown=b"BM" in content[:2] and b"\xff\0\0\0" not in content[:70]
@@ -598,7 +598,7 @@ READ = {
     "8-bit gray, divided by 255": 2,
     "turned as EXIF says": 1,
     "8-bit RGB, divided by 255": 1,
-    "opaque alpha left out": 1,
+    "alpha, opaque or refused": 1,
     "colours made gray": 1,
     "refused as their headers show": 2,
     "left out (notes.txt)": 1,

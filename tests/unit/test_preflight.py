@@ -1,6 +1,8 @@
 """What is found before the draws, and that everything is left as it was."""
 
 import random
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
 
@@ -13,6 +15,9 @@ from torch.nn import functional
 import attricert as ac
 from attricert import attacks
 from attricert.attributions import modules_of
+
+# Class 0 is explained, whichever is predicted.
+pytestmark = pytest.mark.filterwarnings("ignore::attricert.errors.MeaningWarning")
 
 X = torch.rand(2, 3, 6, 6, generator=torch.Generator().manual_seed(0))
 
@@ -230,6 +235,30 @@ def test_train_mode_is_named_and_has_no_part_in_the_certificate():
     assert torch.equal(model[1].running_mean, before)
 
 
+def test_declared_randomness_may_be_a_layer_in_train_mode():
+    model = nn.Sequential(*(part for part in net(nn.Dropout(0.5)) if not isinstance(part, nn.BatchNorm2d))).train()
+
+    def gradient(x, target):
+        with torch.enable_grad():
+            leaf = x.clone().requires_grad_()
+            return torch.autograd.grad(model(leaf)[:, 0].sum(), leaf)[0]
+
+    def certified(attribution):
+        smoothed = ac.SmoothedAttribution(attribution, ac.Gaussian(0.01), classifier=model)
+        return smoothed.certify(X, 0, n_samples=120, seed=0, prove=["prediction"])
+
+    random_maps = certified(ac.wrap(gradient, random=True))
+    with pytest.warns(ac.ModelModeWarning):
+        fixed_maps = certified(ac.wrap(gradient))
+    assert (random_maps.norm < 0.8 * fixed_maps.norm).all()  # means over dropout are smaller
+    np.testing.assert_array_equal(random_maps.prediction, fixed_maps.prediction)  # the classifier has none
+    # Running statistics that move while g is sampled are the classifier's, too.
+    model.insert(1, nn.BatchNorm2d(4))
+    with pytest.raises(ac.ArgumentError, match="classifier='Sequential'.*it changed while it was sampled"):
+        certified(ac.wrap(gradient, random=True))
+    assert float(model[1].running_mean.abs().max()) == 0
+
+
 def test_modules_are_found_wherever_they_are_held():
     model = net()
 
@@ -240,6 +269,19 @@ def test_modules_are_found_wherever_they_are_held():
         def attribute(self, x, target):
             return x
 
+    class Slotted:
+        __slots__ = ("inner",)
+
+        def __init__(self):
+            self.inner = model
+
+    class Called:
+        def __call__(self, x, target):
+            return GLOBAL(x)
+
+    assert modules_of(Slotted()) == [model]
+    assert modules_of(Called()) == [GLOBAL]
+    assert modules_of([list(range(10**6)), {"model": model}]) == [model]
     assert modules_of(ac.Saliency(model)) == [model]
     assert modules_of(lambda x, t: model(x)) == [model]
     assert modules_of(partial(lambda m, x, t: x, model)) == [model]
@@ -248,6 +290,18 @@ def test_modules_are_found_wherever_they_are_held():
     assert modules_of(named_globally) == [GLOBAL]
     whole = nn.Sequential(model)
     assert modules_of(model[0], whole) == [whole]  # parts of another are not named twice
+
+
+def test_threads_take_turns():
+    """Each finds the model in train mode, and leaves it so; none samples while another has put it back."""
+    model = net(nn.Dropout(0.5))
+    expected = certify(ac.Saliency(model)).norm
+    model.train()
+    with warnings.catch_warnings(), ThreadPoolExecutor(4) as pool:
+        warnings.simplefilter("ignore", ac.ModelModeWarning)
+        found = list(pool.map(lambda _: certify(ac.Saliency(model)).norm, range(8)))
+    np.testing.assert_allclose(found, [expected] * 8)
+    assert all(part.training for part in model.modules())
 
 
 GLOBAL = net()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from attricert.text import one_line, printable
+from attricert.text import one_line, printable, shortened
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,11 @@ def test_what_cannot_be_seen_is_escaped(text, shown):
 
 def test_one_line():
     assert one_line("  a\n  b\x1b ") == r"a b\x1b"
+
+
+def test_long_names_lose_their_middle():
+    assert shortened("x" * 60) == "x" * 60
+    short = shortened("begin" + "x" * 240 + "end.png")
+    assert len(short) == 60
+    assert short.startswith("beginx")
+    assert short.endswith("xend.png")

@@ -43,8 +43,8 @@ def undisturbed(attribution: Attribution, classifier: Classifier | None) -> Iter
         ModelModeWarning: a model is in train mode.
     """
     with preserved(attribution, classifier):
-        # What says that it is random may owe that to a layer in train mode.
-        modules = modules_of(classifier) if is_random(attribution) else modules_of(attribution, classifier)
+        # What says that it is random may owe that to a layer in train mode; a classifier gets there at each call.
+        modules = [] if is_random(attribution) else modules_of(attribution, classifier)
         for module in modules:
             warn_of_training(module)
         with evaluating(*modules):

@@ -33,26 +33,27 @@ def logits_of(output: Any) -> Tensor:
     Warns:
         OutputWarning: a sequence holds several; the first is taken.
     """
-    if isinstance(output, Tensor):
-        return output
+    found = output if isinstance(output, Tensor) else _held(output)
+    return found if found.layout == torch.strided else found.to_dense()
+
+
+def _held(output: Any) -> Tensor:
     named = _named(output)
     for name in _NAMES:
-        if isinstance(named.get(name), Tensor):
-            return _tensor(named[name])
+        value = named.get(name)
+        if isinstance(value, Tensor):
+            return value
     tensors = [value for value in (named.values() if named else _listed(output)) if isinstance(value, Tensor)]
     if not tensors or (named and len(tensors) > 1):
         held = f" of {', '.join(map(str, named))}" if named else ""
         rule = f"must be a tensor, or hold one that is called {' or '.join(_NAMES[:2])}"
         raise ArgumentError("output of the model", f"{type(output).__name__}{held}", rule)
     if len(tensors) > 1:
-        text = f"the model returns {len(tensors)} tensors; the first, of shape {tuple(tensors[0].shape)}, is explained"
-        warnings.warn(text, OutputWarning, stacklevel=2)
+        text = (
+            f"the model returns {len(tensors)} tensors; the first, {tuple(tensors[0].shape[1:])} an input, is explained"
+        )
+        warnings.warn(text, OutputWarning, stacklevel=3)
     return tensors[0]
-
-
-def _tensor(value: Any) -> Tensor:
-    found: Tensor = value
-    return found
 
 
 def _named(output: Any) -> dict[str, Any]:

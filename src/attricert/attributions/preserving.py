@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import random
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, final
@@ -21,17 +24,18 @@ __all__ = ["evaluating", "in_training", "modules_of", "preserved", "seeded"]
 
 _KNOWN = ("Drop", "BatchNorm", "InstanceNorm")
 _INERT = ("torch._dynamo.eval_frame.", "torch.ao.nn.quantized.")
-_MOST = 10_000  # objects looked through for modules
+_MOST, _FEW = 10_000, 1_000  # objects looked through for modules, and of one list
 _SEEDS_OF_NUMPY = 2**32
+_TURN = threading.RLock()
 
 
 def modules_of(*owners: object) -> list[nn.Module]:
     """The outermost torch modules that functions and objects hold: as attributes, in closures, by global names."""
     found: list[nn.Module] = []
     seen: set[int] = set()
-    waiting: list[object] = list(owners)
+    waiting: deque[object] = deque(owners)
     while waiting and len(seen) < _MOST:
-        thing = waiting.pop()
+        thing = waiting.popleft()
         if id(thing) in seen:
             continue
         seen.add(id(thing))
@@ -44,10 +48,8 @@ def modules_of(*owners: object) -> list[nn.Module]:
 
 
 def _held(thing: object) -> list[Any]:
-    if isinstance(thing, (list, tuple, set, frozenset)):
-        return list(thing)
-    if isinstance(thing, Mapping):
-        return list(thing.values())
+    if isinstance(thing, (list, tuple, set, frozenset, dict)):
+        return list(itertools.islice(thing.values() if isinstance(thing, dict) else thing, _FEW))
     if isinstance(thing, functools.partial):
         return [thing.func, *thing.args, *thing.keywords.values()]
     if isinstance(thing, MethodType):
@@ -58,7 +60,18 @@ def _held(thing: object) -> list[Any]:
     if isinstance(thing, (type, ModuleType, Tensor, np.ndarray, str, bytes)):
         return []
     held = getattr(thing, "__dict__", None)
-    return list(held.values()) if isinstance(held, dict) else []
+    slots = [name for kind in type(thing).__mro__ for name in _slots(kind)]
+    called = [getattr(type(thing), name, None) for name in ("__call__", "attribute")]
+    return [
+        *(held.values() if isinstance(held, dict) else ()),
+        *(getattr(thing, name) for name in slots if hasattr(thing, name)),
+        *(function for function in called if isinstance(function, FunctionType)),
+    ]
+
+
+def _slots(kind: type) -> Sequence[str]:
+    slots = vars(kind).get("__slots__", ())
+    return (slots,) if isinstance(slots, str) else [name for name in slots if isinstance(name, str)]
 
 
 def _enclosed(function: FunctionType) -> list[Any]:
@@ -121,12 +134,17 @@ def preserved(*owners: object) -> Iterator[None]:
     """Restore all that calls of foreign code may change, as they leave this block.
 
     That is, of all modules that the owners hold: modes, parameters and buffers, gradients, hooks; and the random state
-    and settings of torch, NumPy and Python.
+    and settings of torch, NumPy and Python. These are the process's: threads take turns.
 
     Raises:
         ArgumentError: a module has parameters that are not there yet.
     """
-    parts = list({id(part): part for module in modules_of(*owners) for part in module.modules()}.values())
+    with _TURN:
+        parts = list({id(part): part for module in modules_of(*owners) for part in module.modules()}.values())
+        yield from _preserved(parts)
+
+
+def _preserved(parts: list[nn.Module]) -> Iterator[None]:
     for part in parts:
         if any(isinstance(p, UninitializedParameter) for p in _registered(part, "_parameters").values()):
             rule = "has parameters that are not initialized yet; call the model once on an input"

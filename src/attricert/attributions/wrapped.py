@@ -78,8 +78,8 @@ def wrap(attribution: Any, *, numpy: bool = False, nonnegative: bool = False, ra
     Args:
         attribution: a callable ``f(inputs, target)``, or an object with Captum's
             ``attribute(inputs, target=...)``, returning a tensor or an array of the inputs' shape. It must treat each
-            row of the batch by itself, and be deterministic unless ``random`` says otherwise. A model that it holds is
-            called in eval mode, and left as it is.
+            row of the batch by itself, and be deterministic unless ``random`` says otherwise; models that it holds are
+            then called in eval mode, and left as they are.
         numpy: hand over NumPy arrays instead of tensors.
         nonnegative: promise that no entry is ever negative. Makes the certificate sharper by sqrt(2); absolute values
             are certified, and a negative entry that is seen is an error.
@@ -91,7 +91,7 @@ def wrap(attribution: Any, *, numpy: bool = False, nonnegative: bool = False, ra
     Raises:
         ArgumentError: it is neither callable nor has a method ``attribute``.
     """
-    function = _ByMethod(attribution) if hasattr(attribution, "attribute") else attribution
+    function = _ByMethod(attribution, random) if hasattr(attribution, "attribute") else attribution
     if not callable(function) or isinstance(function, (nn.Module, type)):
         rule = "must be callable as f(inputs, target), or have a method attribute(); a model alone explains nothing"
         raise ArgumentError("attribution", getattr(function, "__name__", type(function).__name__), rule)
@@ -103,15 +103,16 @@ def wrap(attribution: Any, *, numpy: bool = False, nonnegative: bool = False, ra
 @final
 @dataclass(frozen=True)
 class _ByMethod:
-    """Calls a Captum attribution object."""
+    """Calls a Captum attribution object, its model in eval mode unless that is to be kept."""
 
     method: Any
+    keep_mode: bool
 
     def __call__(self, inputs: Any, target: Any) -> Any:
         if isinstance(target, Tensor) and target.ndim == 2:
             target = [tuple(index) for index in target.tolist()]  # as Captum takes an index into each axis
         model = getattr(self.method, "forward_func", None)
-        with evaluating(*([model] if isinstance(model, nn.Module) else [])):
+        with evaluating(*([model] if isinstance(model, nn.Module) and not self.keep_mode else [])):
             if not isinstance(inputs, Tensor):
                 return self.method.attribute(inputs, target=target)
             # Captum warns about inputs that do not ask for gradients.

@@ -4,6 +4,7 @@ from attricert.certificates.certificate import Certificate, Interval
 from attricert.certificates.claim import Claim, Observed
 from attricert.certificates.evidence import Evidence, piece_classes
 from attricert.certificates.ledger import LEGACY_WEIGHTS, Ledger
+from attricert.certificates.meaning import Meaning, note
 from attricert.certificates.paper import PaperCertificate
 from attricert.certificates.solve import least_scale
 from attricert.certificates.terms import Terms
@@ -15,9 +16,11 @@ __all__ = [
     "Evidence",
     "Interval",
     "Ledger",
+    "Meaning",
     "Observed",
     "PaperCertificate",
     "Terms",
     "least_scale",
+    "note",
     "piece_classes",
 ]

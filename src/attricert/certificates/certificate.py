@@ -16,6 +16,7 @@ from attricert.certificates import cosine as cosines
 from attricert.certificates.displacement import displacement
 from attricert.certificates.evidence import Evidence, Rows
 from attricert.certificates.intervals import Intervals
+from attricert.certificates.meaning import Meaning
 from attricert.certificates.pieces import EntryBounds, FunctionalBounds, Prediction
 from attricert.certificates.prediction import radius
 from attricert.certificates.ranking import Ranking
@@ -236,17 +237,53 @@ class Certificate:
         """The l2 size below which the smoothed classifier keeps its class; 0.0 if it may not (theory 4)."""
         return radius(self.terms, self._prediction.p_lower)
 
+    @property
+    def explained(self) -> npt.NDArray[np.int64]:
+        """The class that the maps explain, shape (batch,).
+
+        -1 where no target was given, and in evidence of earlier versions, which did not keep it.
+        """
+        piece = self.evidence.explained
+        return np.full(len(self), -1) if piece is None else piece.target
+
+    @property
+    def class_kept(self) -> npt.NDArray[np.bool_]:
+        """Whether the explained class is certain to be the smoothed classifier's at x, shape (batch,).
+
+        That is: `prediction` is the explained class, and its `prediction_radius` is not 0. False where none was
+        explained.
+
+        Raises:
+            ArgumentError: there was no classifier, or no input has an explained class.
+        """
+        smoothed, explained = self.prediction, self.explained
+        if len(self) and (explained < 0).all():
+            rule = "is needed in certify() for this (evidence of earlier versions does not tell it)"
+            raise ArgumentError("target", None, rule)
+        return np.asarray((explained >= 0) & (smoothed == explained) & (self.prediction_radius() > 0))
+
+    @property
+    def meaning(self) -> Meaning:
+        """Which maps explain another class than the smoothed classifier's; nothing is counted where either is unknown.
+
+        The smoothed class is the pilot's most frequent one, certified or not.
+        """
+        prediction = self.evidence.prediction
+        return Meaning() if prediction is None else Meaning.of(self.explained, prediction.label)
+
     @_USUAL
     def joint(self, eps: npt.ArrayLike) -> Array:
-        """The certified cosine where the prediction is certain to stay as well; -1.0 where it is not.
+        """The certified cosine where the explained class is certain to be, and to stay, the prediction; else -1.0.
 
-        Prediction and explanation hold together with probability at least 1 - alpha.
+        Prediction and explanation hold together with probability at least 1 - alpha. Where no class is known to be
+        explained (`explained` is -1) it is `prediction`, whichever that is, that stays.
 
         Args:
             eps: l2 size of the perturbation, >= 0, in input units.
         """
         values = checks.nonnegative_values("eps", eps)
-        keeps = values.reshape(1, -1) < self.prediction_radius()[:, None]
+        named = (self.explained < 0) | (self.explained == self.prediction)
+        keeps = named[:, None] & (values.reshape(1, -1) < self.prediction_radius()[:, None])
         joint = np.where(keeps, cosines.cosine(self.evidence, values.reshape(1, -1)), cosines.NOTHING)
         return _shaped(joint, values)
 

@@ -19,6 +19,7 @@ from attricert.certificates.pieces import (
     MAP,
     Cone,
     EntryBounds,
+    Explained,
     FourthMoment,
     FunctionalBounds,
     Maps,
@@ -57,6 +58,7 @@ class Evidence:
         entries: every entry of the smoothed map.
         functionals: linear functionals of it.
         prediction: the smoothed classifier's class.
+        explained: the class that the maps explain.
     """
 
     terms: Terms
@@ -70,6 +72,7 @@ class Evidence:
     entries: EntryBounds | None = None
     functionals: FunctionalBounds | None = None
     prediction: Prediction | None = None
+    explained: Explained | None = None
 
     def __post_init__(self) -> None:
         check_possible(self.terms, self.outcome, self.pieces())

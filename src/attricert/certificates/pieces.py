@@ -19,6 +19,7 @@ from attricert.errors import IntegrityError
 __all__ = [
     "Cone",
     "EntryBounds",
+    "Explained",
     "FourthMoment",
     "FunctionalBounds",
     "Maps",
@@ -257,6 +258,18 @@ class FunctionalBounds(Piece):
     second: Array = column(NUMBERS, 0)
     center: Array = column(NUMBERS, optional=True)
     bound: Array = column(SHARED, 0, 1e150)
+
+
+@final
+@dataclass(frozen=True)
+class Explained(Piece):
+    """What the maps explain. Evidence of earlier versions does not have it.
+
+    Args:
+        target: the class; -1 where none was given.
+    """
+
+    target: Counts = column(COUNT, -1)
 
 
 @final

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Collection
 from typing import Any, get_args, get_origin, get_type_hints
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ActionYesNo, ArgumentParser
 
 from attricert.registry import Registry, descriptions
 
@@ -17,9 +17,10 @@ __all__ = ["add_options"]
 def add_options(parser: ArgumentParser, options: type[Any], optional: Collection[str] = (), first: str = "") -> None:
     """Add one ``--argument`` for each field of a dataclass, and for the parameters of what a field chooses from.
 
-    A bool is a flag; a tuple, or a tuple or None, takes as many values as its type says. Fields without a default are
-    required, unless named as optional. The one named as first needs no ``--name`` before it. A parsed command line has
-    what was given, there or in a config file, and nothing else: defaults are the dataclass's own business.
+    A bool is a flag, with a ``--no_name`` beside it if it is true by default; a tuple, or a tuple or None, takes as
+    many values as its type says. Fields without a default are required, unless named as optional. The one named as
+    first needs no ``--name`` before it. A parsed command line has what was given, there or in a config file, and
+    nothing else: defaults are the dataclass's own business.
     """
     helps, hints = descriptions(options), get_type_hints(options)
     for field in dataclasses.fields(options):
@@ -44,7 +45,7 @@ def _add(parser: ArgumentParser, name: str, hint: Any, default: Any, text: str, 
     elif name.startswith("-"):
         settings["default"] = argparse.SUPPRESS
     if hint is bool:
-        settings["action"] = "store_true"
+        settings["action"] = ActionYesNo(no_prefix="no_") if default is True else "store_true"
     elif sizes := _tuple_of(hint):
         settings.update(type=sizes[0], nargs="+" if sizes[-1] is ... else len(sizes))
     else:

@@ -25,6 +25,7 @@ from attricert.files import write_atomically
 from attricert.report import both_sides, save_figure, shown, to_parquet
 from attricert.runs.rows import Row
 from attricert.runs.trust import refuse_other_code
+from attricert.text import shortened
 
 __all__ = ["Options", "configure", "run"]
 
@@ -98,6 +99,8 @@ def run(**values: Any) -> int:
         show_json({"rows": found, "failed": len(failed)})
     else:
         _show(options, found, failed)
+        for line in certificate.meaning.lines():
+            show(line)
         show(f"written to {folder / _RESULTS} and {folder / _PICTURE}")
     return 1 if failed else 0
 
@@ -148,7 +151,7 @@ def _rows(ids: Sequence[str], attacked: Sandwich) -> list[dict[str, Any]]:
 def _show(options: Options, rows: Sequence[dict[str, Any]], failed: Sequence[dict[str, Any]]) -> None:
     table = [
         {
-            "input": row["id"],
+            "input": shortened(row["id"]),
             f"certified eps, T={options.cosine}": shown(row["max_eps"]),
             "attacked eps": f"{row['eps'][0]:.4f}",
             "cos certified": shown(row["cosine_certified"][0]),

@@ -14,7 +14,7 @@ from attricert.bounding import Normalize
 from attricert.cli.arguments import add_options
 from attricert.cli.output import describe, show, show_json, show_rows, subjects
 from attricert.noise import Gaussian, UniformBall
-from attricert.report import curves, maps, rows_of, save_figure, shown
+from attricert.report import curves, maps, notes, rows_of, save_figure, shown
 from attricert.smoothed import SmoothedAttribution
 
 __all__ = ["Options", "configure", "run"]
@@ -78,7 +78,7 @@ def run(**values: Any) -> int:
     }
     names = [f"digit {i}: {p}" for i, p in enumerate(predicted.tolist())]
     folder = Path(options.out)
-    save_figure(maps(columns, names), folder / "maps.png")
+    save_figure(maps(columns, names, notes(certificate)), folder / "maps.png")
     save_figure(curves(certificate, names), folder / "curves.png")
     if options.json:
         show_json({"terms": certificate.terms.to_dict(), "rows": rows})

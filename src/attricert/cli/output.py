@@ -16,14 +16,15 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
-from attricert.certificates import Terms
+from attricert.certificates import Terms, note
 from attricert.datasets import Labelled
 from attricert.report import COSINE, MAX_EPS, shown
 from attricert.runs import Store, Summary
 from attricert.runs.rows import CERTIFIED
-from attricert.text import one_line, printable
+from attricert.text import one_line, printable, shortened
 
 _FEW = 50  # inputs that are shown one by one
+_OTHERS = 10  # of which it is said one by one that they have another class
 _KIND = {"sound": "sound lower bounds", "printed": "the paper's printed formula (NOT lower bounds)"}
 
 __all__ = ["describe", "exit_code", "say", "show", "show_json", "show_rows", "show_run", "show_table", "subjects"]
@@ -52,6 +53,10 @@ def show_run(store: Store, rows: Sequence[Mapping[str, Any]], found: Summary, te
         else:
             show(f"{title}: {text}")
     _show_curve(found)
+    if known := found.classes.inputs:
+        show(f"explained class certain to be the smoothed model's: {found.class_kept} of {known} inputs")
+    for line in found.classes.lines():
+        show(line)
     for e, reasons in found.abstentions.items():
         for reason, count in reasons.items():
             show(f"abstains at eps={e!r} on {count} of {found.certified} inputs: {reason}")
@@ -71,7 +76,7 @@ def show_rows(rows: Sequence[Mapping[str, Any]], description: str, title: str) -
     """The certificates of a run: one line an input."""
     table = [
         {
-            "input": row["id"],
+            "input": shortened(row["id"]),
             "label": "" if row["label"] < 0 else str(row["label"]),
             "prediction": str(row["prediction"]),
             **({"target": str(row["target"])} if any(r["target"] != r["prediction"] for r in rows) else {}),
@@ -83,7 +88,8 @@ def show_rows(rows: Sequence[Mapping[str, Any]], description: str, title: str) -
         for row in rows
     ]
     show_table(table, title, description)
-    if further := [{"input": row["id"], **_further(row)} for row in rows if _further(row)]:
+    marked = any(row.get("class_kept") is False for row in rows)
+    if further := [{"input": shortened(row["id"]), **_further(row, marked)} for row in rows if _further(row, marked)]:
         show_table(further, "prediction and entries", "certain to stay: the smoothed prediction; signs, ranks, top set")
     means = (
         f"T={key[len(MAX_EPS) :]}: {shown(sum(row[key] for row in rows) / len(rows))}"
@@ -96,13 +102,38 @@ def show_rows(rows: Sequence[Mapping[str, Any]], description: str, title: str) -
             show(
                 f"{row['id']}: {row['zeros']} zero and {row['nonfinite']} non-finite of {row['n_samples']} attributions"
             )
+    _show_other_classes(rows)
 
 
-def _further(row: Mapping[str, Any]) -> dict[str, str]:
-    """What is said of the prediction, and at the smallest eps of the entries; all of it is in the files."""
+def _show_other_classes(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Inputs whose map explains a class that the smoothed model does not predict."""
+    others = [row for row in rows if row.get("class_kept") is False and _other(row)]
+    for row in others[:_OTHERS]:
+        own = row["prediction"] == row["explained_class"]
+        show(
+            f"{row['id']}: {_other(row)}: this map explains a class that the smoothed model does not predict; "
+            + ("less noise would help" if own else "nor does the model itself")
+        )
+    if len(others) > _OTHERS:
+        show(f"and so on: {len(others)} inputs in all")
+
+
+def _other(row: Mapping[str, Any]) -> str:
+    return note(row["explained_class"], row["certified_prediction"])
+
+
+def _further(row: Mapping[str, Any], marked: bool) -> dict[str, str]:
+    """What is said of the prediction, and at the smallest eps of the entries; all of it is in the files.
+
+    With a mark where the class that is explained is not, or not for certain, that of the smoothed model.
+    """
     found: dict[str, str] = {}
     if "prediction_radius" in row:
         found = {"class": str(row["certified_prediction"]), "keeps it, eps <": shown(row["prediction_radius"])}
+        if marked and "class_kept" in row:
+            other = row["certified_prediction"] != row["explained_class"]
+            word = "yes" if row["class_kept"] else f"NO: {row['explained_class']}" if other else "not certain"
+            found["is explained"] = word
     pattern = re.compile(r"(signs|kendall_tau|top_(\d+)_overlap)_eps_(.*)")
     matches = [match for key in row if (match := pattern.fullmatch(key))]
     for match in matches:

@@ -84,7 +84,7 @@ def run(**values: Any) -> int:
         found = _estimated(options, claim, parameters)
     if options.json:
         best = None if found.best is None else asdict(found.best)
-        show_json({"rows": [asdict(scale) for scale in found.scales], "best": best})
+        show_json({"rows": [asdict(row) for row in found.scales], "best": best, "shortfall": found.shortfall})
     else:
         _show(options, found)
     return 0 if found.best else 1
@@ -100,6 +100,7 @@ def _estimated(options: Options, claim: Claim, parameters: Mapping[str, Any]) ->
         load_attribution(options.attribution, model, parameters),
         data.images,
         target,
+        classifier=model,
         claim=claim,
         noise=options.noise,
         scales=options.scales,
@@ -116,9 +117,11 @@ def _show(options: Options, found: Plan) -> None:
     table = [
         {
             name: f"{row.scale:.4g}",
-            "inputs reached": f"{row.reached} of {found.inputs}",
-            "samples an input": "-" if row.samples_needed is None else f"{row.samples_needed:,}",
-            "seconds an input": "-" if row.seconds is None else f"{row.seconds:.3g}",
+            "reached": f"{row.reached} of {found.inputs}",
+            "samples each": "-" if row.samples_needed is None else f"{row.samples_needed:,}",
+            "seconds each": "-" if row.seconds is None else f"{row.seconds:.3g}",
+            "class kept": "-" if row.kept is None else f"{row.kept} of {found.inputs}",
+            "its votes": "-" if row.class_votes is None else f"{row.class_votes:.3f}",
             "norm, least": shown(row.norm),
             f"eps at n={found.n_samples:,}, least": shown(row.least_max_eps),
             "mean": shown(row.mean_max_eps),
@@ -126,21 +129,18 @@ def _show(options: Options, found: Plan) -> None:
         }
         for row in found.scales
     ]
+    about = "class kept: certain to be the smoothed model's; its votes: the share of noisy copies put in it"
     title = f"to certify a cosine of {options.cosine!r} at eps = {options.eps!r}: {options.model}, {options.data}"
-    show_table(
-        table, title, f"estimates from {options.n_pilot:,} samples on each of {found.inputs} inputs, nothing is proven"
-    )
+    pilot = f"estimates from {options.n_pilot:,} samples on each of {found.inputs} inputs, nothing is proven"
+    show_table(table, title, f"{pilot}; {about}")
     best = found.best
     if best is None:
-        most = max(found.scales, key=lambda row: row.least_max_eps)
-        show(
-            f"out of reach for some input: the largest eps for all is about {most.least_max_eps:.3g}, at {name} = "
-            f"{most.scale:.4g} with {found.n_samples:,} samples; try larger --scales, or a lower target"
-        )
+        show(found.shortfall)
         return
     samples = best.samples_needed or found.n_samples
+    what = "least noise that will do" + ("" if best.kept is None else " and keeps the classes")
     show(
-        f"least noise that will do: {name} = {best.scale:.4g}, with {samples:,} samples an input, about "
+        f"{what}: {name} = {best.scale:.4g}, with {samples:,} samples an input, about "
         f"{best.seconds:.3g} s each here. More noise needs fewer samples and blurs the map more."
     )
     command = f"--noise {options.noise} --{name} {best.scale:.4g} --n_samples {math.ceil(1.1 * samples)}"

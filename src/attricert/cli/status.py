@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, final
 
@@ -45,9 +45,10 @@ def run(**values: Any) -> int:
     rows, total = [(row.facts["status"], row.facts["reason"]) for row in stream(store)], store.manifest.inputs
     counts = Counter(status for status, _ in rows)
     facts = {name: counts[name] for name in (CERTIFIED, FAILED)} | {"missing": total - len(rows)}
-    reading = store.manifest.data_reading
+    reading, classes = store.manifest.data_reading, runs.meaning(store)
     if options.json:
-        show_json({"inputs": total, **facts, "working": store.working(), "data_reading": reading})
+        more = {"data_reading": reading, "classes": asdict(classes)}
+        show_json({"inputs": total, **facts, "working": store.working(), **more})
         return 0
     config = store.manifest.config
     show(f"{config.model}, {config.data}: {total} inputs, " + ", ".join(f"{v} {k}" for k, v in facts.items()))
@@ -56,4 +57,6 @@ def run(**values: Any) -> int:
     show(f"at work: {', '.join(store.working()) or 'nobody'}")
     for reason, count in Counter(reason for _, reason in rows if reason).most_common():
         show(f"failed on {count}: {reason}")
+    for line in classes.lines():
+        show(line)
     return 0

@@ -11,6 +11,7 @@ from typing import Any, final
 from jsonargparse import ArgumentParser
 
 from attricert import checks, runs
+from attricert.certificates import Meaning
 from attricert.cli.arguments import add_options
 from attricert.cli.containing import contained
 from attricert.cli.output import say, show, show_json
@@ -65,10 +66,11 @@ def run(**values: Any) -> int:
             trust_code=options.trust_code,
             on_message=(lambda _: None) if options.json else lambda text: say(f"{text} ..."),
         )
+    classes = _classes(Path(options.run))
     passed = all(check.state in ("passed", "skipped") for check in found)
     if options.json:
         checked = [{**dataclasses.asdict(check), "state": check.state} for check in found]
-        show_json({"passed": passed, "checks": checked})
+        show_json({"passed": passed, "checks": checked, "classes": dataclasses.asdict(classes)})
         return 0 if passed else 1
     for check in found:
         show(f"{_WORDS[check.state]:9}  {check.what}")
@@ -78,4 +80,14 @@ def run(**values: Any) -> int:
             show(f"{'':9}  ... and {len(check.problems) - _SHOWN} more")
         if reason := check.unchecked or check.skipped:
             show(f"{'':9}  not checked: {reason}")
+    for line in classes.lines():
+        show(f"{'note':9}  {line}")
     return 0 if passed else 1
+
+
+def _classes(run: Path) -> Meaning:
+    """What maps explain: no mismatch, whatever it is, but to be known; nothing of what cannot be read."""
+    try:
+        return runs.meaning(runs.Store.open(run), problems=[])
+    except AttricertError:  # which the checks have said
+        return Meaning()

@@ -58,7 +58,7 @@ class _Picture:
         done = {
             "turned as EXIF says": self.turned,
             f"colours taken from {self.profile.name if self.profile else ''} to sRGB": self.profile is not None,
-            "opaque alpha left out": self._may_be_transparent,
+            "alpha, opaque or refused": self._may_be_transparent,
             "colours made gray": channels == 1 and not self.gray,
             "gray put in three channels": channels == 3 and self.gray,
         }

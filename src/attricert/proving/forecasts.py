@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from attricert.certificates import Certificate, Evidence, Terms
-from attricert.certificates.pieces import Cone, Norm, Sampling, TopVariance
+from attricert.certificates.pieces import Cone, Explained, Norm, Prediction, Sampling, TopVariance
 from attricert.confidence import bernstein, excess, stake, upper_proportion
 from attricert.progress import ProgressCallback
 from attricert.proving.pilot import Source, across_of
-from attricert.proving.prover import PILOT_SHARE
+from attricert.proving.prediction import PredictionProof, majority
+from attricert.proving.prover import PILOT_SHARE, class_of
 from attricert.proving.regions import Regions
 from attricert.sampling import Sampler
 
@@ -40,6 +43,8 @@ class Forecast:
         along: variance of g along h.
         largest: largest ||g - h||^2 seen.
         around: u.g and ||g - (u.g) u|| of the draws, u the direction of their mean; shape (n, 2).
+        explained: the class that the map explains; -1 if none.
+        votes: predicted classes of the draws, or None without a classifier.
     """
 
     terms: Terms
@@ -49,6 +54,22 @@ class Forecast:
     along: float
     largest: float
     around: torch.Tensor
+    explained: int = -1
+    votes: Int[Tensor, " votes"] | None = None
+
+    @property
+    def class_votes(self) -> float | None:
+        """The share of draws put in the explained class; None without a classifier, or a class."""
+        if self.votes is None or self.explained < 0:
+            return None
+        return float((self.votes == self.explained).double().mean())
+
+    def keeps_class(self, n_samples: float) -> bool | None:
+        """Whether so many samples will prove that the explained class is the smoothed classifier's.
+
+        None without a classifier, or a class.
+        """
+        return None if self.class_votes is None else bool(self._certificate(n_samples).class_kept[0])
 
     def max_eps(self, cosine: float, n_samples: float) -> float:
         """The certified eps to expect from so many samples."""
@@ -56,19 +77,11 @@ class Forecast:
 
     def samples_needed(self, eps: float, cosine: float, n_min: int, n_max: int) -> float:
         """About how many samples prove (eps, cosine), at least n_min; inf if n_max do not."""
+        return _fewest(lambda n: bool(self._certificate(n).cosine(eps)[0] >= cosine), n_min, n_max)
 
-        def enough(n: float) -> bool:
-            return bool(self._certificate(n).cosine(eps)[0] >= cosine)
-
-        few, many = float(n_min), float(n_max)
-        if few > many or not enough(many):
-            return math.inf
-        if enough(few):
-            return n_min
-        while many > _GROWTH * few:
-            middle = math.sqrt(few * many)
-            few, many = (few, middle) if enough(middle) else (middle, many)
-        return math.ceil(many)
+    def samples_for_class(self, n_min: int, n_max: int) -> float:
+        """About how many prove that the explained class is the smoothed one, at least n_min; inf if n_max do not."""
+        return _fewest(lambda n: bool(self.keeps_class(n)), n_min, n_max)
 
     def _certificate(self, n_samples: float) -> Certificate:
         """Of evidence as it will be, about."""
@@ -81,13 +94,29 @@ class Forecast:
         center = min(math.hypot(self.norm, math.sqrt(self.trace / behind)), t.max_norm)
         farthest = t.max_norm + center
         norm_piece = Norm(_one(min(max(norm, 0.0), t.max_norm)))
-        none = np.zeros(1, dtype=np.int64)
-        sampling = Sampling(np.full(1, main), none, none, none)
+        sampling = Sampling(_count(main), _count(0), _count(0), _count(0))
+        found = Evidence(
+            t,
+            sampling,
+            norm_piece,
+            ("",),
+            prediction=self._prediction(main),
+            explained=Explained(_count(self.explained)),
+        )
         if "top_variance" not in t.ledger:
-            return Certificate(Evidence(t, sampling, norm_piece, ("",)))
+            return Certificate(found)
         spread = TopVariance(_one(self._raised(main, "top_variance", farthest**2)), _one(farthest))
         cone = self._cone(main, behind, center, spread) if "regions" in t.ledger else None
-        return Certificate(Evidence(t, sampling, norm_piece, ("",), top_variance=spread, cone=cone))
+        return Certificate(replace(found, top_variance=spread, cone=cone))
+
+    def _prediction(self, main: int) -> Prediction | None:
+        """Were the shares of votes as they were."""
+        if self.votes is None:
+            return None
+        label = majority(self.votes)
+        hits = int(main * float((self.votes == label).double().mean())) if label >= 0 else 0
+        proof = PredictionProof(label, self.terms.share("prediction"), self.terms.slip, hits, main)
+        return Prediction.stack([proof.piece()])
 
     def _cone(self, main: int, behind: float, center: float, spread: TopVariance) -> Cone:
         t = self.terms
@@ -118,6 +147,23 @@ class Forecast:
         return min(self.top_variance + float(excess(largest * self.top_variance, largest, bet, main, share)), limit)
 
 
+def _fewest(enough: Callable[[float], bool], n_min: int, n_max: int) -> float:
+    """About the least number that is enough, at least n_min; inf if n_max is not."""
+    few, many = float(n_min), float(n_max)
+    if few > many or not enough(many):
+        return math.inf
+    if enough(few):
+        return n_min
+    while many > _GROWTH * few:
+        middle = math.sqrt(few * many)
+        few, many = (few, middle) if enough(middle) else (middle, many)
+    return math.ceil(many)
+
+
+def _count(value: int) -> npt.NDArray[np.int64]:
+    return np.array([value])
+
+
 def _one(value: float) -> npt.NDArray[np.float64]:
     return np.array([value])
 
@@ -133,7 +179,11 @@ def forecast(
 ) -> Forecast:
     """Estimate from so many draws, which are all kept in memory."""
     source = Source(sampler, x, target, terms.seed, key, tick)
-    rows = torch.cat([chunk.values for chunk in source.draws("forecast", 0, draws)])
+    values, votes = [], []
+    for chunk in source.draws("forecast", 0, draws):
+        values.append(chunk.values)
+        votes += [] if chunk.classes is None else [chunk.votes]
+    rows = torch.cat(values)
     first, second = rows[: len(rows) // 2], rows[len(rows) // 2 :]
     norm = math.sqrt(max(float(first.mean(0) @ second.mean(0)), 0.0))  # free of the bias of a norm of means
     mean = rows.mean(0)
@@ -152,6 +202,8 @@ def forecast(
         along=float((q @ unit).var()),
         largest=float(squares.max()),
         around=torch.stack([rows @ unit, across_of(rows, rows @ unit)], dim=1),
+        explained=class_of(target),
+        votes=torch.cat(votes) if votes else None,
     )
 
 

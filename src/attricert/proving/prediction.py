@@ -8,6 +8,8 @@ from typing import final
 
 import numpy as np
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 from attricert.certificates import Terms
 from attricert.certificates.pieces import Piece, Prediction
@@ -16,7 +18,7 @@ from attricert.proving.pilot import Pilot
 from attricert.proving.proof import Beginning, Proof, proves
 from attricert.sampling import Draws
 
-__all__ = ["PredictionProof"]
+__all__ = ["PredictionProof", "majority"]
 
 
 @final
@@ -43,9 +45,8 @@ class PredictionProof(Proof):
         """No draws yet."""
         if pilot.votes is None:
             raise AttributeError("there was no classifier")
-        votes = pilot.votes[pilot.votes >= 0]
         share = terms.share("prediction") / (1 if terms.observed is None else 3)
-        return cls(int(torch.mode(votes).values) if len(votes) else -1, share, terms.slip)
+        return cls(majority(pilot.votes), share, terms.slip)
 
     def update(self, draws: Draws) -> PredictionProof:
         """After these draws too."""
@@ -55,8 +56,18 @@ class PredictionProof(Proof):
 
     def pieces(self) -> Mapping[str, Piece]:
         """The class and its probability."""
+        return {"prediction": self.piece()}
+
+    def piece(self) -> Prediction:
+        """The same, as the piece that it is."""
         p_lower = max(lower_proportion(self.hits, self.draws, self.alpha) - self.slip, 0.0)
-        return {"prediction": Prediction(np.array(self.label), np.array(p_lower))}
+        return Prediction(np.array(self.label), np.array(p_lower))
+
+
+def majority(votes: Int[Tensor, " n"]) -> int:
+    """The most frequent class; -1 if no vote is for one."""
+    known = votes[votes >= 0]
+    return int(torch.mode(known).values) if len(known) else -1
 
 
 @proves("prediction")

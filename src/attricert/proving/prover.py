@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from attricert.certificates import Evidence, Terms
-from attricert.certificates.pieces import Maps, Norm, Piece, Sampling
+from attricert.certificates.pieces import Explained, Maps, Norm, Piece, Sampling
 from attricert.confidence import CONFIDENCE_BOUNDS, norm_interval
 from attricert.moments import Moments, no_moments
 from attricert.progress import ProgressCallback
@@ -23,7 +23,7 @@ from attricert.proving.proof import PROOFS, Beginning, Proof
 from attricert.proving.spread import SpreadProof, max_deviation
 from attricert.sampling import Draws, Sampler
 
-__all__ = ["PILOT_SHARE", "Proven", "Prover", "confidences", "evidence"]
+__all__ = ["PILOT_SHARE", "Proven", "Prover", "class_of", "confidences", "evidence"]
 
 
 def confidences() -> list[str]:
@@ -62,11 +62,12 @@ class _Tally:
             self.nonfinite + draws.nonfinite,
         )
 
-    def pieces(self, x: Tensor, pilot: int) -> dict[str, Piece]:
+    def pieces(self, source: Source, pilot: int) -> dict[str, Piece]:
         counts = (np.array(count) for count in (self.calls, pilot, self.zeros, self.nonfinite))
         return {
             "sampling": Sampling(*counts),
-            "maps": Maps(self.moments.mean.reshape(x.shape).cpu().numpy()),
+            "maps": Maps(self.moments.mean.reshape(source.x.shape).cpu().numpy()),
+            "explained": Explained(np.array(class_of(source.target))),
         }
 
 
@@ -114,7 +115,7 @@ class Prover:
         m, share = tally.moments, self.terms.share("norm")
         norm, _ = norm_interval(m.mean.cpu().numpy(), m.variance.cpu().numpy(), m.count, share)
         lower = Norm(np.array(min(norm, self.terms.max_norm)))
-        return Proven("", {**tally.pieces(source.x, 0), "norm": lower})
+        return Proven("", {**tally.pieces(source, 0), "norm": lower})
 
     def _finite(self, source: Source, units: int) -> Proven:
         main = units - units // PILOT_SHARE
@@ -128,20 +129,20 @@ class Prover:
                 norm = norm.update(draws)
                 spread = None if spread is None else spread.update(draws)
                 others = [proof.update(draws) for proof in others]
-                self._show(tally, norm, spread, source.x)
+                self._show(tally, norm, spread, source)
             done = stop
             outcome = self._outcome(norm, spread, last=stop == main)
             if outcome in ("proven", "refuted"):
                 break
-        found = tally.pieces(source.x, pilot.draws * self.sampler.calls_per_draw)
+        found = tally.pieces(source, pilot.draws * self.sampler.calls_per_draw)
         return Proven(outcome, _all_pieces(found, [norm, *([] if spread is None else [spread]), *others]))
 
-    def _show(self, tally: _Tally, norm: NormProof, spread: SpreadProof | None, x: Tensor) -> None:
+    def _show(self, tally: _Tally, norm: NormProof, spread: SpreadProof | None, source: Source) -> None:
         if self.on_draws is None:
             return
 
         def so_far() -> Evidence:
-            found = _all_pieces(tally.pieces(x, 0), [norm, *([] if spread is None else [spread])])
+            found = _all_pieces(tally.pieces(source, 0), [norm, *([] if spread is None else [spread])])
             return evidence(self.terms, [Proven("", found)])
 
         self.on_draws(tally.calls, so_far)
@@ -186,6 +187,11 @@ class Prover:
         if not goal.reached(norm.upper, lower, farthest):
             return "refuted"  # not even the pilot direction's true mean, and the true spread, would prove it
         return "open" if last else ""
+
+
+def class_of(target: Tensor | None) -> int:
+    """The class that a target names, first of its indices if it has several; -1 if there is none."""
+    return -1 if target is None else int(target.reshape(-1)[0])
 
 
 def _all_pieces(found: dict[str, Piece], proofs: Sequence[Proof]) -> dict[str, Piece]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from attricert.lazy import lazily
 
 if TYPE_CHECKING:
-    from attricert.report.figures import both_sides, curves, maps, save_figure
+    from attricert.report.figures import both_sides, curves, maps, notes, save_figure
     from attricert.report.results import ABSTENTION, COSINE, MAX_EPS, rows_of, to_frame, to_parquet
     from attricert.report.statement import Statement
     from attricert.report.tables import Column, rounded, shown, to_csv, to_markdown
@@ -19,6 +19,7 @@ __all__ = [
     "both_sides",
     "curves",
     "maps",
+    "notes",
     "rounded",
     "rows_of",
     "save_figure",
@@ -32,7 +33,7 @@ __all__ = [
 __getattr__, __dir__ = lazily(
     __name__,
     {
-        "figures": ("both_sides", "curves", "maps", "save_figure"),
+        "figures": ("both_sides", "curves", "maps", "notes", "save_figure"),
         "results": ("ABSTENTION", "COSINE", "MAX_EPS", "rows_of", "to_frame", "to_parquet"),
         "statement": ("Statement",),
         "tables": ("Column", "rounded", "shown", "to_csv", "to_markdown"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -11,23 +12,25 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from attricert.attacks import Sandwich
-from attricert.certificates import Certificate
+from attricert.certificates import Certificate, note
 from attricert.files import write_atomically
 from attricert.text import printable
 
-__all__ = ["both_sides", "curves", "maps", "save_figure"]
+__all__ = ["both_sides", "curves", "maps", "notes", "save_figure"]
 
 Array = npt.NDArray[np.floating]
 
 
-def maps(columns: Mapping[str, Array], row_titles: Sequence[str]) -> Figure:
+def maps(columns: Mapping[str, Array], row_titles: Sequence[str], row_notes: Sequence[str] = ()) -> Figure:
     """Images beside their attribution maps, one input a row, in the manner of the paper's Figure 3.
 
     Args:
         columns: title to images (not negative: shown in gray) or maps (signed: red positive, blue negative, each
             scaled by its own largest value), shape (n, height, width).
         row_titles: one an input.
+        row_notes: what to put below each, or nothing; see `notes`.
     """
+    titles = _titles(row_titles, row_notes)
     n, m = len(row_titles), len(columns)
     figure = Figure(figsize=(1.7 * m + 0.6, 1.6 * n + 0.5), layout="constrained")
     axes = figure.subplots(n, m, squeeze=False)
@@ -44,7 +47,7 @@ def maps(columns: Mapping[str, Array], row_titles: Sequence[str]) -> Figure:
             if i == 0:
                 ax.set_title(_literal(title), fontsize=9)
             if j == 0:
-                ax.set_ylabel(_literal(row_titles[i]), fontsize=9)
+                ax.set_ylabel(titles[i], fontsize=9)
     return figure
 
 
@@ -54,8 +57,8 @@ def curves(certificate: Certificate, names: Sequence[str], threshold: float = 0.
     eps = np.linspace(0, last, 400)
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     ax = figure.subplots()
-    for name, curve in zip(names, certificate.cosine(eps), strict=True):
-        ax.plot(eps, np.where(curve > 0, curve, np.nan), label=_literal(name), linewidth=1.3)
+    for name, curve in zip(_titles(names, notes(certificate)), certificate.cosine(eps), strict=True):
+        ax.plot(eps, np.where(curve > 0, curve, np.nan), label=name, linewidth=1.3)
     ax.axhline(threshold, color="gray", linestyle=":", linewidth=1)
     ax.text(0, threshold, f" T = {threshold:g}", va="bottom", color="gray", fontsize=8)
     ax.set_xlim(0, last)
@@ -76,7 +79,7 @@ def both_sides(certificate: Certificate, attacked: Sandwich, names: Sequence[str
     axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
     for ax in axes.flat[len(names) :]:
         ax.set_axis_off()
-    for i, (ax, name) in enumerate(zip(axes.flat, names, strict=False)):
+    for i, (ax, name) in enumerate(zip(axes.flat, _titles(names, notes(certificate)), strict=False)):
         sizes = attacked.eps[i][np.isfinite(attacked.eps[i])]
         last = float(sizes.max()) * 1.05
         eps = np.linspace(0, last, 200)
@@ -85,13 +88,24 @@ def both_sides(certificate: Certificate, attacked: Sandwich, names: Sequence[str
         values, error = attacked.attacked[i][: len(sizes)], attacked.error[i][: len(sizes)]
         ax.errorbar(sizes, values, 2 * error, fmt=".-", linewidth=0.8, label="attacked: at most", color="C3")
         ax.axhline(attacked.threshold, color="gray", linestyle=":", linewidth=1)
-        ax.set_title(_literal(name), fontsize=9)
+        ax.set_title(name, fontsize=9)
         ax.set_xlim(0, last)
         ax.set_ylim(0, 1.02)
     figure.legend(*axes[0][0].get_legend_handles_labels(), fontsize=8, loc="outside upper right", ncols=2)
     figure.supxlabel("eps: $\\ell_2$ size of the perturbation, in input units", fontsize=9)
     figure.supylabel("cosine similarity of the smoothed map", fontsize=9)
     return figure
+
+
+def notes(certificate: Certificate) -> list[str]:
+    """One an input: in words, where its map explains another class than the smoothed model's; else empty."""
+    prediction = certificate.evidence.prediction
+    smoothed = certificate.explained if prediction is None else prediction.label
+    return [note(*pair) for pair in zip(certificate.explained.tolist(), smoothed.tolist(), strict=True)]
+
+
+def _titles(names: Sequence[str], notes: Sequence[str]) -> list[str]:
+    return [_literal(name) + (f"\n{said}" if said else "") for name, said in zip_longest(names, notes[: len(names)])]
 
 
 def _literal(name: str) -> str:

@@ -45,7 +45,8 @@ class ResultColumn:
         about: what it says, with units.
         per: what there is one for.
         values: one an input, from the certificate, the eps or threshold, and k.
-        needs: the piece of evidence without which there is no such column.
+        needs: the piece of evidence without which there is no such column; ``"sound"``: a certificate that is not the
+            paper's; ``"class"``: a prediction, and a class that is explained.
     """
 
     name: str
@@ -104,15 +105,25 @@ _column(
     "certified_prediction", "the smoothed classifier's class", "input", lambda c, *_: c.prediction, needs="prediction"
 )
 _column(
+    "explained_class", "the class that the map explains, -1 if none", "input", lambda c, *_: c.explained, "explained"
+)
+_column(
+    "class_kept",
+    "whether the explained class is certified to be the smoothed classifier's",
+    "input",
+    lambda c, *_: c.class_kept,
+    needs="class",
+)
+_column(
     "prediction_radius",
-    "the eps below which that class stays, in input units",
+    "the eps below which the smoothed classifier's class stays, in input units",
     "input",
     lambda c, *_: c.prediction_radius(),
     needs="prediction",
 )
 _column(
     "joint_eps_{eps}",
-    "certified cosine where the class stays too, else -1",
+    "certified cosine where the explained class is the smoothed classifier's and stays so too, else -1",
     "eps",
     lambda c, e, _: c.joint(e),
     needs="prediction",
@@ -177,6 +188,8 @@ def _there(certificate: Certificate | PaperCertificate, column: ResultColumn, to
     sound = isinstance(certificate, Certificate)
     if column.needs == "sound":
         return sound
+    if column.needs == "class":
+        return isinstance(certificate, Certificate) and certificate.meaning.inputs > 0
     known = getattr(certificate.evidence, column.needs) is not None
     return (
         known

@@ -4,7 +4,7 @@ from attricert.runs.asked import Asked
 from attricert.runs.config import Config, LoadedConfig
 from attricert.runs.executors import Executor, Inline, Processes, Ray
 from attricert.runs.manifest import Manifest
-from attricert.runs.results import Summary, certificates, certified, load, merge, summary, terms, write_results
+from attricert.runs.results import Summary, certificates, certified, load, meaning, merge, summary, terms, write_results
 from attricert.runs.running import Shard, State, certify
 from attricert.runs.store import Store
 from attricert.runs.verification import Check, verify
@@ -27,6 +27,7 @@ __all__ = [
     "certified",
     "certify",
     "load",
+    "meaning",
     "merge",
     "summary",
     "terms",

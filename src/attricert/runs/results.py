@@ -12,12 +12,12 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
-from attricert.certificates import Certificate, PaperCertificate, Terms
+from attricert.certificates import Certificate, Meaning, PaperCertificate, Terms
 from attricert.errors import ArgumentError, IntegrityError
 from attricert.files import write_atomically
 from attricert.report import ABSTENTION, MAX_EPS, rows_of, to_parquet
 from attricert.runs.asked import Asked
-from attricert.runs.rows import CERTIFIED, Row, evidence_of_rows
+from attricert.runs.rows import CERTIFIED, EXPLAINED, Row, evidence_of_rows
 from attricert.runs.store import RESULTS, Store
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "certified",
     "gather",
     "load",
+    "meaning",
     "merge",
     "positions",
     "stream",
@@ -82,10 +83,10 @@ def certificates(
 
 def _grouped(rows: Iterable[Row], entries: bool) -> Iterator[list[Row]]:
     """All rows of one version at once where numbers suffice, else as many as fit memory."""
-    groups: dict[bool, list[Row]] = {}
+    groups: dict[tuple[bool, bool], list[Row]] = {}
     size = 0
     for row in rows:
-        groups.setdefault(row.legacy, []).append(row if entries else Row(row.facts))
+        groups.setdefault((row.legacy, row.tells_class), []).append(row if entries else Row(row.facts))
         size += sum(array.nbytes for array in row.arrays.values()) if entries else 0
         if size >= _CHUNK_BYTES:
             yield from groups.values()
@@ -97,6 +98,19 @@ def terms(store: Store) -> Terms | None:
     """The terms of the run's claims; None while nothing is certified."""
     first = next((row for row in stream(store) if row.facts["status"] == CERTIFIED), None)
     return None if first is None else evidence_of_rows([first]).terms
+
+
+def meaning(store: Store, problems: list[str] | None = None) -> Meaning:
+    """Explained and smoothed classes of the run; nothing is counted of rows that do not tell them.
+
+    Args:
+        store: the run.
+        problems: as `stream`.
+    """
+    names = (EXPLAINED, "prediction.label")
+    pairs = [tuple(row.facts.get(name) for name in names) for row in stream(store, problems=problems)]
+    told = [pair for pair in pairs if None not in pair]
+    return Meaning.of(*zip(*told, strict=True)) if told else Meaning()
 
 
 def write_results(store: Store, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -176,6 +190,8 @@ class Summary:
         missing: not done yet.
         curve: for each threshold, pairs of eps and the share of all inputs that are done whose certificate reaches it.
         abstentions: for each eps, reason to count.
+        classes: explained and smoothed classes of those certified; nothing is counted where they are not known.
+        class_kept: on how many of these the explained class is certified to be the smoothed classifier's.
     """
 
     inputs: int
@@ -184,6 +200,8 @@ class Summary:
     missing: int
     curve: Mapping[float, Sequence[tuple[float, float]]]
     abstentions: Mapping[float, Mapping[str, int]]
+    classes: Meaning
+    class_kept: int
 
 
 def summary(store: Store, rows: Sequence[Mapping[str, Any]], asked: Asked) -> Summary:
@@ -201,7 +219,10 @@ def summary(store: Store, rows: Sequence[Mapping[str, Any]], asked: Asked) -> Su
     reasons = {e: [row.get(f"{ABSTENTION}{e!r}") for row in good] for e in asked.eps}
     abstentions = {e: dict(Counter(_kind(reason) for reason in found if reason)) for e, found in reasons.items()}
     total = store.manifest.inputs
-    return Summary(total, len(good), dict(failed), total - len(rows), curve, abstentions)
+    told = [(row["explained_class"], row["certified_prediction"]) for row in good if row.get("class_kept") is not None]
+    kept = sum(bool(row.get("class_kept")) for row in good)
+    classes = Meaning.of(*zip(*told, strict=True)) if told else Meaning()
+    return Summary(total, len(good), dict(failed), total - len(rows), curve, abstentions, classes, kept)
 
 
 def _grid(reached: npt.NDArray[np.float64]) -> list[float]:

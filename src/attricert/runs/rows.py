@@ -24,6 +24,7 @@ from attricert.text import one_line
 
 __all__ = [
     "CERTIFIED",
+    "EXPLAINED",
     "FAILED",
     "SCHEMA",
     "Row",
@@ -92,6 +93,9 @@ LEGACY_SCHEMA = pa.schema(
     ]
 )
 
+
+EXPLAINED = "explained.target"
+"""The column that says again, as evidence, which class was explained; rows of earlier versions lack it."""
 
 _NEEDED = {name.partition(".")[0] for name, _ in _ABOUT} | {"sampling", "norm", "terms", "statement", "digest"}
 _CLASSES = ("label", "prediction", "target")
@@ -164,6 +168,11 @@ class Row:
         """Whether version 0.1 has written it."""
         return "statement" in self.facts
 
+    @property
+    def tells_class(self) -> bool:
+        """Whether its evidence says which class was explained; not that of earlier versions."""
+        return self.facts.get(EXPLAINED) is not None
+
     def digest(self, run: str) -> str:
         """SHA-256 over everything, and the run it belongs to."""
         facts = {name: value for name, value in self.facts.items() if value is not None and name != "digest"}
@@ -216,6 +225,8 @@ def check_facts(facts: Mapping[str, Any], inputs: int, path: str) -> None:
             raise IntegrityError(f"{where}: has {', '.join(more)}, though it has failed")
     elif not _KEY.fullmatch(facts["input"]) or min(facts[n] + (n == "label") for n in _CLASSES) < 0:
         raise IntegrityError(f"{where}: must have the digest of an input, and classes")
+    elif facts.get(EXPLAINED) not in (None, facts["target"]):
+        raise IntegrityError(f"{where}: must explain its target, {facts['target']}, not {facts[EXPLAINED]}")
 
 
 def _terms_text(facts: Mapping[str, Sequence[Any]]) -> str:
@@ -248,6 +259,8 @@ def evidence_of(facts: Mapping[str, Sequence[Any]], arrays: Sequence[Mapping[str
         if "functional_bound" in found:
             found["functional_bound"] = _shared(found["functional_bound"], "functional_bound")
         terms, all_arrays = legacy_evidence(text, {**found, **stacked})
+        if (explained := _column(facts, EXPLAINED)) is not None:
+            all_arrays[EXPLAINED] = _stack(explained, EXPLAINED)
     else:
         terms, all_arrays = Terms.from_json(text), dict(stacked)
         for name, kind in KINDS.items():
@@ -261,9 +274,13 @@ def evidence_of(facts: Mapping[str, Sequence[Any]], arrays: Sequence[Mapping[str
 def evidence_of_rows(rows: Sequence[Row]) -> Evidence:
     """What certified rows show, at least one, in this order; a run that version 0.1 began may hold both kinds.
 
+    Where some rows tell which class was explained, those of earlier versions do by their target, which is the same.
+
     Raises:
         IntegrityError: as `evidence_of`.
     """
+    if any(row.tells_class for row in rows):
+        rows = [Row({**row.facts, EXPLAINED: row.facts["target"]}, row.arrays) for row in rows]
     kinds: dict[bool, list[int]] = {}
     for i, row in enumerate(rows):
         kinds.setdefault(row.legacy, []).append(i)

@@ -139,12 +139,13 @@ class _Checking:
             ("every input has a row", self._complete),
             ("certificates from evidence", self._results),
         ]
+        sample = min(self._sample, self._store.manifest.inputs)
         elsewhere: list[tuple[str, Callable[[], Iterator[str]]]] = [
             ("data", self._data),
             ("code", self._code),
             ("model", self._model),
-            (f"{self._sample} inputs sampled again, same seed", lambda: self._again(same=True)),
-            (f"{self._sample} inputs sampled again, other seeds", lambda: self._again(same=False)),
+            (f"{sample} inputs sampled again, same seed", lambda: self._again(same=True)),
+            (f"{sample} inputs sampled again, other seeds", lambda: self._again(same=False)),
         ]
         for what, problems in here:
             on_message(what)

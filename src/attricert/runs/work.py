@@ -146,10 +146,7 @@ class Worker:
 def dry_run(setting: LoadedConfig, unit: Unit) -> None:
     """Certify one input from a few samples, for the complaints about arguments; nothing else matters here."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", AttributionWarning)
-            for said in (InPlaceWarning, OutputWarning):
-                warnings.simplefilter("always", said)
+        with _said_once(InPlaceWarning, OutputWarning):
             options = setting.config.options()
             options = replace(options, n_samples=min(options.n_samples, _DRY_RUN))
             _certified(setting, unit, options, None, None)
@@ -157,6 +154,21 @@ def dry_run(setting: LoadedConfig, unit: Unit) -> None:
         raise
     except BaseException:  # trouble of this input's own: its row will say so
         return
+
+
+@contextlib.contextmanager
+def _said_once(*kinds: type[Warning]) -> Iterator[None]:
+    """Of the library's warnings these alone, and each once, however many calls they come from."""
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("ignore", AttributionWarning)
+        for kind in kinds:
+            warnings.simplefilter("always", kind)
+        try:
+            yield
+        finally:
+            texts = {str(one.message): one.category for one in found}
+    for text, category in texts.items():
+        warnings.warn(text, category, stacklevel=3)
 
 
 def _certified(

@@ -9,11 +9,15 @@ from typing import final
 import torch
 from torch import Tensor
 
+from attricert.errors import CallError
+
 __all__ = ["BatchSize", "bytes_per_draw"]
 
 _DEFAULT_BUDGET = 512 * 2**20  # bytes on the CPU; beyond a few hundred megabytes nothing gets faster
 _LARGEST = 128  # draws on the CPU: larger batches fall out of its caches
 _STEP = 16
+_OWN_COPIES = 20  # in float64
+_UNSEEN = 1_000  # arrays of the input's size that a model is taken to keep, where that cannot be seen
 
 
 @final
@@ -72,7 +76,12 @@ def bytes_per_draw(call: Callable[[], Tensor], draws: int, dimension: int) -> in
         kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        call()
+    own = _OWN_COPIES * 8 * dimension
+    try:
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            call()
+    except CallError:
+        call()  # torch.func goes without such hooks, and what fails without them fails here
+        return own + _UNSEEN * 4 * dimension
     # Twice what is kept: the backward pass holds gradients of the same sizes for a while.
-    return 2 * sum(kept.values()) // draws + 20 * 8 * dimension
+    return own + 2 * sum(kept.values()) // draws
