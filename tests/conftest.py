@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import math
 import os
 import pkgutil
 from pathlib import Path
@@ -37,6 +38,8 @@ hypothesis.settings.load_profile("repeatable")
 # Nor do they hold numbers from the modules that happen to be imported by then, as Hypothesis would have it.
 providers._get_local_constants = lambda: providers._local_constants
 
+running = importlib.import_module("attricert.runs.running")
+
 GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text())
 
 
@@ -48,6 +51,14 @@ def model():
 @pytest.fixture(scope="session")
 def digits():
     return ac.datasets.load("mnist", split="sample")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _parts_are_full():
+    """On a busy machine runs would write parts of fewer rows, lest time pass without any."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running, "_SECONDS", math.inf)
+        yield
 
 
 @pytest.fixture(autouse=True)
