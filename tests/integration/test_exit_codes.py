@@ -52,6 +52,7 @@ def test_some_inputs_failed(capsys):
     Image.fromarray(np.eye(28, dtype=np.uint8) * 200).save("images/a.png")
     Path("images/b.png").write_text("no image")
     command = ["certify", "--model", "mnist-standard", "--data", "images", "--sigma", "0.25", "--n_samples", "100"]
+    command += ["--maps", "drop", "--prove", "prediction"]
     for arguments in ([*command, "--out", "run"], ["certify", "--out", "run"], ["merge", "run"], [*command, "--json"]):
         assert main(arguments) == 1
         assert (

