@@ -1,4 +1,4 @@
-"""Runs over data sets: inputs per minute of one worker and of two, what the store costs, certificates of many rows.
+"""Runs over data sets: inputs per minute of one worker and of two, what the store costs.
 
 Usage: python benchmarks/runs.py [inputs [turns]]; both cores of a machine with two must be free.
 """
@@ -14,14 +14,11 @@ from pathlib import Path
 from unittest import mock
 
 from attricert import runs
-from attricert.runs.parts import Part
-from attricert.runs.results import gather
 from attricert.runs.rows import Row
 
 CONFIG = runs.Config(
     "mnist-standard", "mnist:sample[0:100]", noise="gaussian", parameters={"sigma": 0.125}, n_samples=10_000, seed=0
 )
-ROWS = 100_000
 
 
 def rate(workers: int, inputs: int) -> tuple[float, float]:
@@ -56,22 +53,6 @@ def store_share(inputs: int) -> float:
         return spent[0] / (time.perf_counter() - start)
 
 
-def offline() -> float:
-    """Seconds for the certificates of many rows at two sizes and a threshold, as ``attricert certificates`` does it."""
-    with tempfile.TemporaryDirectory() as folder:
-        one = runs.certify(replace(CONFIG, data="mnist:sample[0:1]", n_samples=1000), Path(folder) / "one")
-        facts = {name: value for name, value in gather(one)[0].facts.items() if name != "digest"}
-        many = runs.Store.create(Path(folder) / "many", replace(one.manifest, inputs=ROWS), {}, any_seed=False)
-        for start in range(0, ROWS, 64):  # parts of the size that runs write
-            numbers = range(start, min(start + 64, ROWS))
-            norms = {i: facts["norm.lower"] * (0.5 + i / 2 / ROWS) for i in numbers}
-            rows = [Row({**facts, "id": str(i), "position": i, "norm.lower": norm}) for i, norm in norms.items()]
-            Part(many.folder / "parts" / f"0000-of-0001-{start // 64:06d}.parquet", many.manifest).write(rows)
-        begun = time.perf_counter()
-        runs.certificates(many, runs.Asked((0.01, 0.02), (0.9,)))
-        return time.perf_counter() - begun
-
-
 def main() -> None:
     """Measure in turns."""
     counts = [int(value) for value in sys.argv[1:]]
@@ -86,7 +67,6 @@ def main() -> None:
         one, two = (statistics.median(pair[which] for pair in figures[workers]) for workers in (1, 2))
         print(f"two workers by one, {name}, medians of {turns}: {two / one:.3f}")
     print(f"share of the store: {store_share(inputs):.4f}")
-    print(f"certificates of {ROWS:,} rows: {offline():.1f} s")
 
 
 if __name__ == "__main__":

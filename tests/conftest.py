@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import math
 import os
 import pkgutil
 from pathlib import Path
@@ -9,7 +10,9 @@ from pathlib import Path
 import hypothesis
 import jaxtyping
 import pytest
+import threadpoolctl
 import torch
+from hypothesis.internal.conjecture import providers
 
 ac = importlib.import_module("attricert")
 # For good, as most modules are imported when they are first asked for. Certificates are arithmetic of arrays whose
@@ -21,13 +24,21 @@ _CHECKED |= {"lab.experiments", "lab.training", "noise.samplers"}
 if "ATTRICERT_UNTYPED" not in os.environ:  # tests of arguments that are of a wrong type (pytest -m untyped)
     jaxtyping.install_import_hook([f"attricert.{name}" for name in sorted(_CHECKED)], "shape_checks.checker")
 
-# Several test processes share the cores.
-if "PYTEST_XDIST_WORKER" in os.environ:
-    torch.set_num_threads(1)
+# Sums have an order of their own for each number of threads: one, here and in processes that tests start, whatever the
+# number of cores, which several test processes share.
+os.environ["OMP_NUM_THREADS"] = "1"
+torch.set_num_threads(1)
+threadpoolctl.threadpool_limits(1)
 
-# Repeatable: the same cases in every run, however slow the machine.
-hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
+# The same examples in every run, however slow the machine.
+hypothesis.settings.register_profile(
+    "repeatable", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("repeatable")
+# Nor do they hold numbers from the modules that happen to be imported by then, as Hypothesis would have it.
+providers._get_local_constants = lambda: providers._local_constants
+
+running = importlib.import_module("attricert.runs.running")
 
 GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text())
 
@@ -40,6 +51,14 @@ def model():
 @pytest.fixture(scope="session")
 def digits():
     return ac.datasets.load("mnist", split="sample")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _parts_are_full():
+    """On a busy machine runs would write parts of fewer rows, lest time pass without any."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running, "_SECONDS", math.inf)
+        yield
 
 
 @pytest.fixture(autouse=True)

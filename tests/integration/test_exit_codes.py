@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -66,7 +67,7 @@ def test_every_input_failed(capsys):
     assert main([*own("raise ValueError('no')"), "--out", "run"]) == 1
     assert "attricert: every input failed" in capsys.readouterr().err
     assert main(["status", "run"]) == 0
-    assert "failed on 2: ValueError: no" in capsys.readouterr().out
+    assert re.search("failed on 2: classifier Loud failed on inputs .*: ValueError: no\n", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("line", ["sys.exit(0)", "os._exit(0)"])

@@ -5,7 +5,6 @@ import hashlib
 import socket
 import struct
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -16,6 +15,7 @@ from attricert.datasets.cache import RemoteFile, obtain
 from attricert.datasets.sources import Archives, Member, TarUrl, Url
 
 CONTENT = bytes(range(256)) * 40
+_HUNG = 600  # seconds after which nothing will come
 
 
 @pytest.fixture(autouse=True)
@@ -92,16 +92,25 @@ def hung_up(handler):
     handler.connection.shutdown(socket.SHUT_RDWR)
 
 
-def trickling(handler):
-    handler.send_response(200)
-    handler.end_headers()
-    for _ in range(100):
-        handler.wfile.write(b"x")
-        time.sleep(0.01)
+class Trickle:
+    """A byte a second, of a clock of its own: the next one is sent when the reader has looked at it."""
 
+    def __init__(self):
+        self.seconds, self.looked = 0.0, threading.Semaphore(0)
 
-def silent(handler):
-    time.sleep(0.6)
+    def monotonic(self):
+        now = self.seconds
+        self.looked.release()
+        return now
+
+    def __call__(self, handler):
+        handler.send_response(200)
+        handler.end_headers()
+        for _ in range(100):
+            if not self.looked.acquire(timeout=_HUNG):
+                return
+            self.seconds += 1
+            handler.wfile.write(b"x")
 
 
 def other(handler):
@@ -123,10 +132,17 @@ def test_trouble_that_passes_is_waited_out(mirror, trouble):
 
 
 def test_a_silent_mirror_is_asked_again(mirror, monkeypatch):
-    monkeypatch.setattr(sources, "_SILENCE", 0.2)
+    left = threading.Event()
+
+    def silent(handler):
+        monkeypatch.setattr(sources, "_SILENCE", _HUNG)  # for those who ask from now on
+        left.wait(_HUNG)
+
+    monkeypatch.setattr(sources, "_SILENCE", 0.5)
     url, asked = mirror(silent, whole)
     assert fetched(url) == CONTENT
     assert len(asked) == 2
+    left.set()
 
 
 @pytest.mark.parametrize(
@@ -146,30 +162,33 @@ def test_other_trouble_is_not_and_nothing_for_ever(mirror, trouble, error, times
 
 
 @pytest.mark.parametrize(
-    ("limits", "error"),
+    ("limits", "error", "after"),
     [
-        ({"_SILENCE": 0.3}, r"sends \d+ bytes/s, the least is 10000"),
-        ({"_PATIENCE": 0.3}, "not there after 0 s"),
+        ({}, "sends 1 bytes/s, the least is 10000", 21),
+        ({"_SLOWEST": 1, "_PATIENCE": 50.0}, "not there after 50 s", 51),
     ],
 )
-def test_a_mirror_that_trickles_is_left(mirror, monkeypatch, limits, error):
+def test_a_mirror_that_trickles_is_left(mirror, monkeypatch, limits, error, after):
     """Each byte comes in time, and all of them never would."""
+    trickle = Trickle()
+    monkeypatch.setattr(sources, "time", trickle)
     for name, value in limits.items():
         monkeypatch.setattr(sources, name, value)
-    url, asked = mirror(trickling)
-    start = time.monotonic()
+    url, asked = mirror(trickle)
     with pytest.raises(ac.IntegrityError, match=error):
         fetched(url)
-    assert time.monotonic() - start < 2
+    assert trickle.seconds in (after, after + 1)  # one may be on its way
     assert len(asked) == 1
 
 
 def test_one_that_is_fast_enough_is_not(mirror, monkeypatch):
     """The control of the last: the same trickle, where so little is asked."""
-    monkeypatch.setattr(sources, "_SILENCE", 0.3)
-    monkeypatch.setattr(sources, "_SLOWEST", 10)
-    url, _ = mirror(trickling)
+    trickle = Trickle()
+    monkeypatch.setattr(sources, "time", trickle)
+    monkeypatch.setattr(sources, "_SLOWEST", 1)
+    url, _ = mirror(trickle)
     assert fetched(url) == b"x" * 100
+    assert trickle.seconds == 100
 
 
 def test_a_wrong_file_is_asked_for_once_and_sought_elsewhere(mirror, tmp_path):

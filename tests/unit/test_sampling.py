@@ -2,6 +2,7 @@ import pytest
 import torch
 
 import attricert as ac
+from attricert.errors import CallError
 from attricert.sampling import BatchSize, Sampler
 from attricert.streams import Stream
 
@@ -76,12 +77,13 @@ def test_out_of_memory_at_one_draw_is_an_error(error):
         values(sampler(hopeless, batch=4), torch.rand(3), 0, 10)
 
 
-def test_other_errors_pass_through():
+def test_other_errors_are_told_of_whose_they_are():
     def broken(x, t):
         raise RuntimeError("boom")
 
-    with pytest.raises(RuntimeError, match="boom"):
+    with pytest.raises(CallError, match="^attribution broken failed on .*: RuntimeError: boom$") as caught:
         values(sampler(broken, batch=4), torch.rand(3), 0, 10)
+    assert isinstance(caught.value.__cause__, RuntimeError)
 
 
 def test_the_batch_fits_the_memory_budget(model, digits):
