@@ -1,7 +1,27 @@
-"""``python -m attricert``."""
+"""The command, and ``python -m attricert``: interrupts are heard from the beginning, while the rest is imported."""
+
+from __future__ import annotations
 
 import sys
 
-from attricert.cli.main import main
+from attricert.interrupts import terminable
 
-sys.exit(main())
+__all__ = ["main"]
+
+_INTERRUPTED = 130
+
+
+def main() -> int:
+    """Run one command; its exit code."""
+    try:
+        with terminable():
+            from attricert.cli.main import main as run  # takes seconds
+
+            return run()
+    except KeyboardInterrupt:
+        print("attricert: error: interrupted", file=sys.stderr, flush=True)
+        return _INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

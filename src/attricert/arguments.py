@@ -35,6 +35,8 @@ def as_tensor(inputs: Tensor | npt.ArrayLike, name: str = "inputs") -> Tensor:
                 return torch.stack([as_tensor(part) for part in inputs])
             return torch.tensor(inputs)
         array = np.array(inputs)
+        if np.ma.is_masked(inputs):
+            raise ValueError("entries are masked; fill them")
         if array.dtype.kind not in "biufc":
             raise ValueError(f"of dtype {array.dtype}")
         return torch.from_numpy(array)

@@ -90,6 +90,7 @@ def tiff(samples, bits, order="<", **tags):
     """One strip; tags by the names that follow, an integer or several."""
     numbers = {"photometric": 262, "compression": 259, "extra": 338, "format": 339, "map": 320, "order": 266}
     numbers |= {"orientation": 274, "largest": 281, "rows": 278, "planar": 284, "offsets": 273, "counts": 279}
+    numbers |= {"transfer": 301, "curve": 291, "s_largest": 341}
     channels = samples.shape[2] if samples.ndim == 3 else 1
     if bits == 12:
         wide = (samples.reshape(-1, 1).astype(np.int64) >> np.arange(12)[::-1]) & 1
@@ -671,3 +672,20 @@ def test_tags_that_pillow_only_warns_of(tmp_path):
     exact(read(tmp_path, "tif", saved(BYTES, "TIFF", tiffinfo=info))[0], BYTES, 255)
     torn = saved(BYTES, "JPEG", exif=exif(6)[:-8])
     assert "cannot be read as an image" in refused(tmp_path, "jpg", torn)
+
+
+def test_tiff_strips_that_are_short_and_values_by_a_curve(tmp_path):
+    gray = np.arange(48, dtype=np.uint8).reshape(6, 8)
+    exact(read(tmp_path, "tif", tiff(gray, 8))[0], gray, 255)
+    assert "holds 20 of 48 bytes" in refused(tmp_path, "tif", tiff(gray, 8, counts=20))
+    assert "by TransferFunction that its values are not sRGB's" in refused(
+        tmp_path, "tif", tiff(gray, 8, transfer=(1, 2))
+    )
+    assert "by GrayResponseCurve" in refused(tmp_path, "tif", tiff(gray, 8, curve=(1, 2)))
+    deep = gray.astype(np.uint16) * 80
+    assert "has 16 bits of which 12 count" in refused(tmp_path, "tif", tiff(deep, 16, s_largest=4095), shown=False)
+
+
+def test_png_with_exif_data_in_an_old_form(tmp_path):
+    old = chunk(b"zTXt", b"Raw profile type APP1\0\0" + zlib.compress(b"\nexif\n  4\n45786966\n"))
+    assert "EXIF data in an old form" in refused(tmp_path, "png", png(BYTES, 8, 2, old))

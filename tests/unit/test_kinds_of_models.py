@@ -100,7 +100,7 @@ def test_the_first_of_several_outputs_is_explained_and_said_to_be(plain):
 @pytest.mark.parametrize(
     ("form", "message"),
     [
-        (lambda o: {"a": o, "b": o}, "output of the model='dict of a, b': must be a tensor, or hold one"),
+        (lambda o: {"a": o, "b": o}, "output of the model='dict of a, b': must be a torch tensor.*, or hold one"),
         (lambda o: None, "output of the model='NoneType'"),
         (lambda o: o.detach().numpy(), "output of the model='ndarray'"),
         (lambda o: o.mean(0), "must give a row for each of"),
@@ -149,12 +149,17 @@ def test_a_pixel_of_a_segmentation_is_explained():
     expected = torch.zeros_like(X)
     expected[:, :, 1:4, 2:5] = weight[1]  # the gradient of one output of a convolution is its kernel, put there
     torch.testing.assert_close(maps(X, (1, 2, 3)), expected)
-    certificate = ac.SmoothedAttribution(maps, ac.Gaussian(0.25)).certify(X, (1, 2, 3), n_samples=300, seed=0)
+    with pytest.warns(
+        OutputWarning, match=r"target \(1, 2, 3\) has several indices: the first, 1, is taken as the class"
+    ):
+        certificate = ac.SmoothedAttribution(maps, ac.Gaussian(0.25)).certify(X, (1, 2, 3), n_samples=300, seed=0)
     assert (certificate.norm > 0.9).all()  # the map is constant
     np.testing.assert_array_equal(certificate.prediction, model(X)[:, :, 2, 3].argmax(1).numpy())
     each = ac.SmoothedAttribution(maps, ac.Gaussian(0.25)).attribute(X, [(1, 2, 3), (0, 0, 0)], n_samples=120, seed=0)
     torch.testing.assert_close(each[0], expected[0] / expected[0].norm())
     assert float(each[1, :, 2:].abs().max()) == 0
+    single = ac.Saliency(nn.Sequential(model, nn.Conv2d(5, 1, 1)).eval())  # one logit a pixel: two classes by its sign
+    torch.testing.assert_close(single(X, (1, 2, 3)), -single(X, (0, 2, 3)))
     by_captum = ac.wrap(captum.attr.Saliency(model))
     torch.testing.assert_close(by_captum(X, torch.tensor([[1, 2, 3]] * 2)), expected.abs())
     for target, message in [
@@ -207,6 +212,7 @@ def test_inputs_are_converted(inputs, plain):
         (["a"], "inputs='list': must be a tensor, an array or lists of numbers"),
         (None, "inputs='NoneType': must be a tensor"),
         ({"x": X}, "inputs='dict': must be a tensor"),
+        (np.ma.masked_greater(X.numpy(), 0.9), "entries are masked"),
         ([[1.0, 2.0], [3.0]], "inputs='list': must be a tensor"),
         (X.to("meta"), "inputs='tensor on the meta device'"),
         (X[:, :1], r"expected input\[1, 1, 6, 6\] to have 3 channels"),
@@ -364,7 +370,7 @@ def test_what_other_peoples_code_raises_is_one_line_with_its_cause(error):
     [
         (lambda x: x.flatten(1).argmax(1), "must give scores"),
         (lambda x: x.flatten(1).numpy(), "output of the model='ndarray'"),
-        (lambda x: torch.randn(len(x), 3), "classifier='<lambda>': gives an input another score beside other inputs"),
+        (lambda x: torch.randn(len(x), 3), "classifier='<lambda>': gives different scores of equal inputs"),
         (lambda x: x.flatten(1) - x.mean(), "gives an input another score beside other inputs"),
         (lambda x: x[:1].flatten(1), "must give a row for each of"),
     ],

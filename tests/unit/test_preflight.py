@@ -84,9 +84,12 @@ def one_in_a_batch(x, target):
         "mean": (ac.wrap(lambda x, t: x - x.mean(0)), "rows of a batch are mixed"),
         "largest": (ac.wrap(lambda x, t: x / x.abs().max()), "rows of a batch are mixed"),
         "smallest": (ac.wrap(lambda x, t: x / x.flatten(1).norm(dim=1).min()), "rows of a batch are mixed"),
+        "above the mean": (ac.wrap(lambda x, t: torch.where(x > x.mean(0) + 1e-9, 1.0, -1.0)), "rows of a batch"),
+        "largest fifth": (ac.wrap(lambda x, t: x * (x.abs() >= x.abs().quantile(0.8))), "rows of a batch are mixed"),
+        "median": (ac.wrap(lambda x, t: (x - x.median()).sign()), "rows of a batch are mixed"),
         "sorted": (ac.wrap(lambda x, t: x.sort(dim=0).values), "rows of a batch are mixed"),
         "changes at once": (ac.wrap(State(3)), "gives different maps of equal inputs"),
-        "changes in between": (ac.wrap(State(11)), "it changed while it was sampled"),
+        "changes in between": (ac.wrap(State(14)), "it changed while it was sampled"),
     }.values(),
 )
 def test_what_is_no_function_of_each_input_alone_is_refused(attribution, message):
@@ -129,6 +132,7 @@ def test_terms_say_what_was_looked_at():
 def everything(model):
     rng = (torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate())  # noqa: NPY002 - as above
     settings = (torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_float32_matmul_precision())
+    settings += (torch.backends.cuda.flash_sdp_enabled(), torch.backends.mha.get_fastpath_enabled())
     settings += (torch.are_deterministic_algorithms_enabled(), torch.get_num_threads(), np.geterr())
     tensors = {name: value.clone() for name, value in model.state_dict().items()}
     gradients = [None if p.grad is None else (p.grad, p.grad.clone()) for p in model.parameters()]
@@ -141,7 +145,10 @@ def assert_same(one, other):
     for a, b in zip(one[0], other[0], strict=True):
         assert a == b if isinstance(a, tuple) else np.array_equal(np.asarray(a), np.asarray(b))
     assert one[1] == other[1]
-    assert all(torch.equal(one[2][name], other[2][name]) for name in {**one[2], **other[2]})
+    assert list(one[2]) == list(other[2])
+    for a, b in zip(one[2].values(), other[2].values(), strict=True):
+        assert a.dtype == b.dtype
+        assert a.numpy().tobytes() == b.numpy().tobytes()  # the signs of zeros, too
     for a, b in zip(one[3], other[3], strict=True):
         assert (a is None) == (b is None)
         assert a is None or (a[0] is b[0] and torch.equal(a[1], b[1]))
@@ -150,9 +157,10 @@ def assert_same(one, other):
 
 def vandal(model):
     """An attribution that leaves nothing as it was."""
+    weight = model[-1].weight
 
     def attribute(x, target):
-        model.train()
+        model.float().train()
         model(torch.rand(5, 3, 6, 6, dtype=torch.float32))  # running statistics
         model.eval()
         model[0].register_forward_hook(lambda *_: None)
@@ -164,10 +172,17 @@ def vandal(model):
             maps = model[0].weight.sum() * x
             model[0].weight.mul_(2.0)
         model[0].weight.requires_grad_(False)
+        model[0].bias = nn.Parameter(torch.zeros(4, dtype=torch.float32))  # other parameters, buffers, parts, dtypes
+        model[1].running_var = 0.5 * model[1].running_var
+        model[2] = nn.Identity()
+        weight.data = weight.data.half().float() * -0.0 + weight.data
+        model[-1].half()
         torch.set_grad_enabled(False)
         torch.set_default_dtype(torch.float64)
         torch.set_float32_matmul_precision("medium")
         torch.use_deterministic_algorithms(True)
+        torch.backends.cuda.enable_flash_sdp(False)
+        torch.backends.mha.set_fastpath_enabled(False)
         torch.manual_seed(3)
         np.random.seed(3)  # noqa: NPY002 - as above
         random.seed(3)

@@ -20,10 +20,10 @@ from PIL import Image
 
 import attricert as ac
 from attricert import runs
+from attricert.interrupts import deferred_interrupts
 from attricert.report.results import COLUMNS, columns_as_markdown
 from attricert.runs import parts, results, running, work
 from attricert.runs.executors import Executor
-from attricert.runs.interrupts import deferred_interrupts
 from attricert.runs.manifest import code_fingerprint
 from attricert.runs.results import gather
 from attricert.runs.rows import SCHEMA, Row, Unit, evidence_of

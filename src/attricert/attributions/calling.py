@@ -168,6 +168,9 @@ _WAYS_OUT = {
     ("is not implemented", "double backward", "use_reentrant"): (
         'it cannot be differentiated twice; attack its smoothed map with method="score"'
     ),
+    (
+        "more than 1 value per channel",
+    ): "statistics over a batch make maps depend on neighbours; use running statistics",
     ("Guard failed",): "it was exported for one shape of the batch; export it with a dynamic first dimension",
 }
 

@@ -46,7 +46,7 @@ def _held(output: Any) -> Tensor:
     tensors = [value for value in (named.values() if named else _listed(output)) if isinstance(value, Tensor)]
     if not tensors or (named and len(tensors) > 1):
         held = f" of {', '.join(map(str, named))}" if named else ""
-        rule = f"must be a tensor, or hold one that is called {' or '.join(_NAMES[:2])}"
+        rule = f"must be a torch tensor (torch.as_tensor), or hold one that is called {' or '.join(_NAMES[:2])}"
         raise ArgumentError("output of the model", f"{type(output).__name__}{held}", rule)
     if len(tensors) > 1:
         text = (
@@ -138,6 +138,8 @@ def _rows(output: Tensor, n: int, role: str) -> Tensor:
         output = output[..., 0]
     if output.numel() == 0:
         raise ArgumentError(role, shape, "must give a number at least")
+    if output.ndim > 2 and output.shape[1] == 1:  # one logit at each place
+        return torch.cat([-output, output], dim=1)
     return output[:, 0] if output.ndim == 2 and output.shape[1] == 1 else output
 
 

@@ -149,16 +149,13 @@ def _preserved(parts: list[nn.Module]) -> Iterator[None]:
         if any(isinstance(p, UninitializedParameter) for p in _registered(part, "_parameters").values()):
             rule = "has parameters that are not initialized yet; call the model once on an input"
             raise ArgumentError("model", type(part).__name__, rule)
-    before = [_ModuleState.of(part) for part in parts]
-    settings = [(put, get()) for get, put in _SETTINGS]
-    try:
+    with contextlib.ExitStack() as after:  # which goes on where one of them fails
+        for part in parts:
+            after.callback(_ModuleState.of(part).restore)
+        for get, put in _SETTINGS:
+            after.callback(put, get())
         with torch.inference_mode(False), np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"):
             yield
-    finally:
-        for state in before:
-            state.restore()
-        for put, value in settings:
-            put(value)
 
 
 def _random_state() -> tuple[Any, ...]:
@@ -173,6 +170,28 @@ def _set_random_state(state: tuple[Any, ...]) -> None:
         torch.cuda.set_rng_state_all(state[1])
     np.random.set_state(state[2])  # noqa: NPY002 - as above
     random.setstate(state[3])
+
+
+def _attention() -> tuple[bool, ...]:
+    b: Any = torch.backends
+    return (
+        b.cuda.flash_sdp_enabled(),
+        b.cuda.mem_efficient_sdp_enabled(),
+        b.cuda.math_sdp_enabled(),
+        b.mha.get_fastpath_enabled(),
+    )
+
+
+def _set_attention(value: tuple[bool, ...]) -> None:
+    b: Any = torch.backends
+    setters = (
+        b.cuda.enable_flash_sdp,
+        b.cuda.enable_mem_efficient_sdp,
+        b.cuda.enable_math_sdp,
+        b.mha.set_fastpath_enabled,
+    )
+    for put, on in zip(setters, value, strict=True):
+        put(on)
 
 
 def _deterministic() -> tuple[bool, bool]:
@@ -209,6 +228,7 @@ _SETTINGS: list[tuple[Callable[[], Any], Callable[[Any], Any]]] = [
     (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
     (_deterministic, _set_deterministic),
     (_cudnn, _set_cudnn),
+    (_attention, _set_attention),
 ]
 
 
@@ -237,14 +257,14 @@ class _ModuleState:
         if self.training is not None and self.module.training != self.training:
             self.module.training = self.training
         for value, copy in self.dictionaries:
-            if list(value.items()) != list(copy.items()):
+            if list(value) != list(copy) or any(value[name] is not copy[name] for name in copy):
                 value.clear()
                 value.update(copy)
         for tensor in self.tensors:
             tensor.restore()
 
 
-_KEPT = ("_hooks", "_hooks_with_kwargs", "_hooks_always_called", "_parameters", "_buffers")
+_KEPT = ("_hooks", "_hooks_with_kwargs", "_hooks_always_called", "_parameters", "_buffers", "_modules")
 
 
 @final
@@ -284,8 +304,14 @@ def _copy(tensor: Tensor) -> Tensor | None:
 
 
 def _write_back(tensor: Tensor, content: Tensor | None) -> None:
-    if content is None or tensor.shape != content.shape or tensor.is_quantized:
+    if content is None or tensor.is_quantized:
         return
-    with torch.no_grad():
-        if not torch.equal(tensor, content):
+    if tensor.shape != content.shape or tensor.dtype != content.dtype:  # as ``half()`` puts other memory in its place
+        tensor.data = content
+    elif not torch.equal(_bits(tensor), _bits(content)):  # what is the same is not touched: graphs may rest on it
+        with torch.no_grad():
             tensor.copy_(content)
+
+
+def _bits(tensor: Tensor) -> Tensor:
+    return tensor.detach().reshape(-1).view(torch.uint8)

@@ -33,7 +33,7 @@ from attricert.cli.output import say
 from attricert.cli.settings import MODE
 from attricert.cli.trust import permit_config
 from attricert.errors import ArgumentError, AttricertError
-from attricert.runs.interrupts import terminable
+from attricert.interrupts import terminable
 from attricert.text import printable
 from attricert.yaml_text import LARGEST
 

@@ -59,11 +59,16 @@ def declared(image: Image.Image, content: bytes) -> Declared:
     return Declared() if rule is None else rule(image, content)
 
 
+_OLD_EXIF = "Raw profile type APP1"
+
+
 def _png(image: Image.Image, content: bytes) -> Declared:
     png = Png.parse(content)
     if png.bits > _BYTE and png.colour != 0:
         raise IntegrityError(f"has {png.bits} bits a channel, of which decoders keep 8: {_EIGHT}, or as gray")
     _refuse_part(image)
+    if _OLD_EXIF in image.info:
+        raise IntegrityError("has EXIF data in an old form, whose orientation decoders pass over; save it anew")
     png.refuse_other_colours()
     # Decoded, samples of less than eight bits span those of eight.
     step = 255 // (2**png.bits - 1) if png.bits < _BYTE and png.colour not in (RGB, PALETTE) else 1
@@ -131,6 +136,8 @@ def _refuse_bmp_colours(word: Callable[[int], int]) -> None:
 # Tags of a TIFF file, and values of theirs (TIFF 6.0).
 _BITS, _COMPRESSION, _PHOTOMETRIC, _ORDER, _SAMPLES, _MAX_SAMPLE = 258, 259, 262, 266, 277, 281
 _PLANAR, _COLOR_MAP, _EXTRA, _SAMPLE_FORMAT = 284, 320, 338, 339
+_STRIP_BYTES, _S_MAX_SAMPLE = 279, 341
+_CURVES = {291: "GrayResponseCurve", 301: "TransferFunction"}
 _OLD_JPEG, _JPEG = 6, 7
 _WHITE_IS_ZERO, _Y_CB_CR = 0, 6
 _UNSIGNED, _FLOAT = 1, 3
@@ -165,9 +172,19 @@ def _tiff(image: Image.Image, _: bytes) -> Declared:
         raise IntegrityError("has a palette of 16 bits a channel, of which decoders keep 8; save it as RGB")
     separate = tags.get(_PLANAR, 1) != 1 and image.info.get("compression") == "raw"
     _refuse_part(image, samples if separate else 1)
-    largest = _tuple(tags.get(_MAX_SAMPLE, 0))[0]
+    _refuse_short_strips(image, tags, bits * samples)
+    if curves := [name for tag, name in _CURVES.items() if tag in tags]:
+        raise IntegrityError(f"says by {' and '.join(curves)} that its values are not sRGB's; convert it first")
+    largest = _tuple(tags.get(_MAX_SAMPLE, tags.get(_S_MAX_SAMPLE, 0)))[0]
     fewer = [n for n in range(_BYTE, bits) if largest == 2**n - 1]  # else it is what this image's largest value is
     return Declared(bits, fewer[0] if fewer and not floats else bits, floats)
+
+
+def _refuse_short_strips(image: Image.Image, tags: Any, bits: int) -> None:
+    """Plain strips that say to hold less than the picture, for which decoders take what comes after them."""
+    held, needed = sum(_tuple(tags.get(_STRIP_BYTES, ()))), -(-image.width * bits // _BYTE) * image.height
+    if _STRIP_BYTES in tags and tags.get(_COMPRESSION, 1) == 1 and held < needed:
+        raise IntegrityError(f"holds {held} of {needed} bytes")
 
 
 def _tuple(value: Any) -> tuple[int, ...]:

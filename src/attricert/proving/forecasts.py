@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import final
 
 import numpy as np
@@ -53,9 +53,9 @@ class Forecast:
     trace: float
     along: float
     largest: float
-    around: torch.Tensor
+    around: torch.Tensor = field(repr=False)
     explained: int = -1
-    votes: Int[Tensor, " votes"] | None = None
+    votes: Int[Tensor, " votes"] | None = field(default=None, repr=False)
 
     @property
     def class_votes(self) -> float | None:

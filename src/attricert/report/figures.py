@@ -20,6 +20,9 @@ __all__ = ["both_sides", "curves", "maps", "notes", "save_figure"]
 
 Array = npt.NDArray[np.floating]
 
+_LEAST = 0.01  # a certified cosine that is as good as none
+_FAR = 8.0  # times the certified range
+
 
 def maps(columns: Mapping[str, Array], row_titles: Sequence[str], row_notes: Sequence[str] = ()) -> Figure:
     """Images beside their attribution maps, one input a row, in the manner of the paper's Figure 3.
@@ -72,7 +75,10 @@ def curves(certificate: Certificate, names: Sequence[str], threshold: float = 0.
 
 
 def both_sides(certificate: Certificate, attacked: Sandwich, names: Sequence[str]) -> Figure:
-    """Certified cosine (a line) and attacked cosine (dots) against eps, one input a panel; the truth lies between."""
+    """Certified cosine (a line) and attacked cosine (dots) against eps, one input a panel; the truth lies between.
+
+    The line ends where nothing is certified; where attacks go far beyond that, eps is by its logarithm from there on.
+    """
     columns = min(4, len(names))
     rows = -(-len(names) // columns)
     figure = Figure(figsize=(3.1 * columns + 0.4, 2.5 * rows + 0.5), layout="constrained")
@@ -81,14 +87,18 @@ def both_sides(certificate: Certificate, attacked: Sandwich, names: Sequence[str
         ax.set_axis_off()
     for i, (ax, name) in enumerate(zip(axes.flat, _titles(names, notes(certificate)), strict=False)):
         sizes = attacked.eps[i][np.isfinite(attacked.eps[i])]
-        last = float(sizes.max()) * 1.05
-        eps = np.linspace(0, last, 200)
+        last, end = float(sizes.max()) * 1.05, float(certificate.max_eps(_LEAST)[i])
+        eps = np.linspace(0, min(last, 1.05 * end) if end else last, 200)
         certified = certificate.cosine(eps)[i]
-        ax.plot(eps, np.where(certified > 0, certified, np.nan), label="certified: at least", linewidth=1.5)
+        ax.plot(
+            eps, np.where(certified > 0, certified, np.nan), label="certified: at least (to its end)", linewidth=1.5
+        )
         values, error = attacked.attacked[i][: len(sizes)], attacked.error[i][: len(sizes)]
         ax.errorbar(sizes, values, 2 * error, fmt=".-", linewidth=0.8, label="attacked: at most", color="C3")
         ax.axhline(attacked.threshold, color="gray", linestyle=":", linewidth=1)
         ax.set_title(name, fontsize=9)
+        if 0 < _FAR * end < last:
+            ax.set_xscale("symlog", linthresh=end)
         ax.set_xlim(0, last)
         ax.set_ylim(0, 1.02)
     figure.legend(*axes[0][0].get_legend_handles_labels(), fontsize=8, loc="outside upper right", ncols=2)

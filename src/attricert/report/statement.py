@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import final
 
+from attricert.files import sha256
 from attricert.text import one_line
 
 __all__ = ["Statement"]
@@ -100,7 +101,7 @@ class Statement:
             else f"{self.counts[0]} inputs certified, {self.counts[1]} failed, of {self.inputs}"
         )
         for name, value in {
-            "model": f"{self.model} (weights have SHA-256 {self.weights})",
+            "model": f"{self.model} ({self._about_weights})",
             "data": f"{self.data}, {self.inputs} inputs (SHA-256 {self.pixels})",
             "attribution": f"{self.attribution}, of the class: {self.target}",
             "noise": self.noise,
@@ -114,6 +115,12 @@ class Statement:
             "results": results,
         }.items():
             yield from _lines(value, f"{name}:")
+
+    @property
+    def _about_weights(self) -> str:
+        if self.weights == sha256(b""):
+            return "its state_dict holds no weights, so that none are compared: its code is what is"
+        return f"weights have SHA-256 {self.weights}"
 
     def _limits(self) -> Iterator[str]:
         yield from _lines(

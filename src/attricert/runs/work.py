@@ -106,7 +106,7 @@ class Worker:
         found = model_digest(self._setting.model)
         if found != job.weights:
             text = f"a worker's copy has SHA-256 {found}, the run's has {job.weights}"
-            raise IntegrityError(f"{job.config.model}: {text}")
+            raise IntegrityError(f"{job.config.model}: {text}; a factory must always give the same weights")
 
     def certify(self, unit: Unit, on_progress: InputCallback) -> Row:
         """The input's row; an exception of model or attribution becomes part of it."""

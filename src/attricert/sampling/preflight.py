@@ -31,12 +31,13 @@ LOOKED_AT = ("mode", "inputs", "repeat", "rows")
 # Relative. Sums in another order differ by far less, what is random or mixes rows by far more. A kink that is met may
 # differ by more too, but not at each of several noisy copies.
 _REPEAT, _REPEAT_ELSEWHERE, _ROWS, _HALF = 1e-5, 1e-3, 1e-2, 30.0
-_REPEATS = 4  # what has few outcomes may give the same one several times
+_REPEATS = {"attribution": 3, "classifier": 1}  # what has few outcomes may give the same one several times
+_COMPANY = [(2.0, 0.5), (-1.0, 3.0), (0.0, 1.0)]  # sizes of neighbours
 _SINGLE = 4  # bytes
 _FAR = 100.0  # times an input: there few logits lie in [0, 1]
-_ATTEMPTS, _BATCH = 3, 4
+_ATTEMPTS, _MORE, _BATCH = 3, 6, 4
 
-COPIES = 2 * _ATTEMPTS
+COPIES = 2 * (_ATTEMPTS + _MORE)
 """Noisy copies that a preflight needs."""
 
 
@@ -85,7 +86,8 @@ def preflight(
 
     Warns:
         InPlaceWarning: says who changed what; copies make it harmless here.
-        OutputWarning: a single score looks like a probability.
+        OutputWarning: a single score looks like a probability; or the target has several indices, of which the first is
+            taken as the class.
     """
     size = _BATCH if batch_size is None else min(batch_size, _BATCH)
     itself = _Function("attribution", attribution, partial(attributions_of, attribution), target, size)
@@ -97,7 +99,16 @@ def preflight(
         itself(copies[:1], watch=True)
     else:
         functions.insert(0, itself)
-    seen = tuple(function.look(copies) for function in functions)
+    # A classifier that is the attribution's own model is looked at through it, too.
+    own = classifier is getattr(attribution, "model", None)
+    attempts = {"attribution": _ATTEMPTS, "classifier": 1 if own else _ATTEMPTS}
+    seen = tuple(function.look(copies, attempts[function.role]) for function in functions)
+    if classifier is not None and target is not None and target.ndim:
+        named = tuple(target.tolist())
+        text = (
+            f"target {named} has several indices: the first, {named[0]}, is taken as the class that is predicted there"
+        )
+        warnings.warn(text, OutputWarning, stacklevel=5)
     return Preflight(LOOKED_AT[1:2] if is_random(attribution) else LOOKED_AT, seen)
 
 
@@ -124,32 +135,50 @@ class _Function:
         target = None if self.target is None else self.target.expand(len(inputs), *self.target.shape).clone()
         return self.call(inputs, target, self._warn if watch else None)
 
-    def look(self, copies: Tensor) -> _Seen:
-        """Equal calls, and a row alone and beside others."""
-        apart = 0.0
-        for i in range(_ATTEMPTS):
-            row, other = copies[2 * i : 2 * i + 1], copies[2 * i + 1 : 2 * i + 2]
-            alone = self(row, watch=i == 0)
-            # Scores that are random show it beside those of the batch, as far as they matter.
-            for _ in range(_REPEATS if self.role == "attribution" else 0):
-                _Seen(self, row, alone).again(first=True)
-            # Unlike its neighbours, in place and in size, but of the same kind.
-            unlike = other.flip(tuple(range(1, other.ndim)))
-            batch = torch.cat([2 * unlike, row, unlike / 2, row][: self.size] if self.size > 1 else [row])
-            seen = _Seen(self, batch, self._batch(batch))
-            mine = [j for j in range(len(batch)) if torch.equal(batch[j], row[0])]
-            apart = max(_apart(alone[0], seen.result[j]) for j in mine)
-            if apart <= _ROWS * self.coarseness:
-                if self.role == "classifier":
-                    self._look_at_scores(seen.result, row)
-                return seen
+    def look(self, copies: Tensor, attempts: int) -> _Seen:
+        """Equal calls, and rows alone and beside others: alike at all copies but one, which may meet a kink."""
+        apart = [self._look(copies, i, first=i == 0) for i in range(attempts)]
+        mixed = [one for one, _ in apart if one > _ROWS * self.coarseness]
+        if mixed:
+            more = [self._look(copies, i)[0] for i in range(attempts, len(copies) // 2)]
+            mixed += [one for one in more if one > _ROWS * self.coarseness]
+        if len(mixed) > 1:
+            raise self._random(max(mixed), first=True) if self.size == 1 else self._mixed(max(mixed))
+        return apart[0][1]
+
+    def _look(self, copies: Tensor, i: int, *, first: bool = False) -> tuple[float, _Seen]:
+        """By how much a row's result differs beside others; and a call to be made again."""
+        row, other = copies[2 * i : 2 * i + 1], copies[2 * i + 1 : 2 * i + 2]
+        alone = self(row, watch=first)
+        for _ in range(_REPEATS[self.role] if first else 0):
+            _Seen(self, row, alone).again(first=True)
+        # Unlike its neighbours, in place and in size, but of the same kind.
+        unlike, (one, two) = other.flip(tuple(range(1, other.ndim))), _COMPANY[i % len(_COMPANY)]
+        batch = torch.cat([one * unlike, row, two * unlike, row][: self.size] if self.size > 1 else [row])
+        seen = _Seen(self, batch, self._batch(batch))
+        if first and self.role == "classifier":
+            self._look_at_scores(seen.result, row)
+        mine = [j for j in range(len(batch)) if torch.equal(batch[j], row[0])]
+        return max(_apart(alone[0], seen.result[j]) for j in mine), seen
+
+    def _mixed(self, apart: float) -> ArgumentError:
         what = "map" if self.role == "attribution" else "score"
         rule = (
             f"gives an input another {what} beside other inputs than alone (by {apart:.2g} of its norm): the rows of a "
             "batch are mixed, or treated by their place (batch norm on batch statistics? scaling over the batch? one "
             "random stream for all?); with batch_size=1 it is given one at a time"
         )
-        raise ArgumentError(self.role, name_of(self.who), rule)
+        return ArgumentError(self.role, name_of(self.who), rule)
+
+    def _random(self, apart: float, *, first: bool) -> ArgumentError:
+        what = "maps" if self.role == "attribution" else "scores"
+        why = "it is random" if first else "it changed while it was sampled"
+        way = "attricert.wrap(f, random=True) certifies the mean over its randomness"
+        rule = (
+            f"gives different {what} of equal inputs (by {apart:.2g} of their norm): {why} (functional dropout? a "
+            f"method that samples? a state?); {way if what == 'maps' else 'a classifier must not be'}"
+        )
+        return ArgumentError(self.role, name_of(self.who), rule)
 
     @cached_property
     def coarseness(self) -> float:
@@ -189,14 +218,7 @@ class _Seen:
         apart = max(_apart(one, other) for one, other in zip(self.result, now, strict=True))
         limit = _REPEAT if self.batch.device.type == "cpu" else _REPEAT_ELSEWHERE
         if apart > limit * function.coarseness:
-            what = "maps" if function.role == "attribution" else "scores"
-            why = "it is random" if first else "it changed while it was sampled"
-            way = "attricert.wrap(f, random=True) certifies the mean over its randomness"
-            rule = (
-                f"gives different {what} of equal inputs (by {apart:.2g} of their norm): {why} (functional dropout? a "
-                f"method that samples? a state?); {way if what == 'maps' else 'a classifier must not be'}"
-            )
-            raise ArgumentError(function.role, name_of(function.who), rule)
+            raise function._random(apart, first=first)
 
 
 def _are_probabilities(scores: Tensor) -> bool:

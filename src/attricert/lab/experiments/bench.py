@@ -17,9 +17,9 @@ from attricert import runs
 from attricert._version import __version__
 from attricert.certificates import Certificate, PaperCertificate
 from attricert.errors import IntegrityError, NotABoundWarning
+from attricert.interrupts import ignore_sigint_in_children, terminable
 from attricert.lab.experiments.journal import Journal
 from attricert.models import card
-from attricert.runs.interrupts import ignore_sigint_in_children, terminable
 from attricert.runs.running import StateCallback
 from attricert.runs.work import limited_threads
 

@@ -18,8 +18,8 @@ import torch
 
 from attricert import checks
 from attricert.errors import AttricertError
+from attricert.interrupts import ignore_sigint_in_children
 from attricert.runs.executors.base import ATTEMPTS, LONGEST_WAIT, Executor, late, lost
-from attricert.runs.interrupts import ignore_sigint_in_children
 from attricert.runs.rows import Row, Unit
 from attricert.runs.work import InputCallback, Job, Note, Progress, Worker, limited_threads
 

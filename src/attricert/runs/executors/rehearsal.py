@@ -8,9 +8,9 @@ import warnings
 from multiprocessing.connection import Connection
 
 from attricert.errors import ArgumentError, InPlaceWarning
+from attricert.interrupts import ignore_sigint_in_children
 from attricert.runs.config import Config, LoadedConfig
 from attricert.runs.executors.base import LONGEST_WAIT
-from attricert.runs.interrupts import ignore_sigint_in_children
 from attricert.runs.rows import Unit
 from attricert.runs.work import dry_run, limited_threads
 
