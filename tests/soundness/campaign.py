@@ -30,6 +30,7 @@ from attricert.files import write_atomically
 
 INPUTS = 64  # of an analytic unit
 DIGITS = 10  # of a unit of digits
+DRAWS, JUDGED = 2_000, 1_000  # that certify a digit, and that judge an attack on it
 UNITS = {"waves": 200, "steps": 130, "digits": 60}
 THRESHOLDS = (0.9, 0.5, 0.99)
 ALPHA = 1e-9  # of the certificates attacked: no crossing is to be expected in any number of them
@@ -138,13 +139,13 @@ def digits(index):
     first = DIGITS * (index // len(SETTINGS) % (len(data) // DIGITS))
     x, y = data.images[first : first + DIGITS], data.labels[first : first + DIGITS]
     sm = ac.SmoothedAttribution(make(model), noise, bound)
-    certificate = sm.certify(x, y, n_samples=2_000, alpha=ALPHA, seed=index, **settings)
+    certificate = sm.certify(x, y, n_samples=DRAWS, alpha=ALPHA, seed=index, **settings)
     eps = certificate.max_eps(THRESHOLDS[index // len(SETTINGS) % 2])
     certified = np.flatnonzero(eps > 0)
     if not len(certified):
         return {"attacked": 0, "crossed": 0, "margin": None}
     attack = attacks.Strong(budget=BUDGET)
-    found = attack.run(sm, x[certified], y[certified], eps=eps[certified], n_samples=1_000, seed=index, **OPEN)
+    found = attack.run(sm, x[certified], y[certified], eps=eps[certified], n_samples=JUDGED, seed=index, **OPEN)
     claims = np.array([certificate.cosine(float(size))[i] for size, i in zip(found.size, certified, strict=True)])
     margins = found.cosine.numpy() - claims
     crossed = margins + attacks.ERRORS * found.cosine_error.numpy() < 0

@@ -10,6 +10,8 @@ import pytest
 def _small(monkeypatch):
     monkeypatch.setattr(campaign, "INPUTS", 8)
     monkeypatch.setattr(campaign, "DIGITS", 1)
+    monkeypatch.setattr(campaign, "DRAWS", 600)
+    monkeypatch.setattr(campaign, "JUDGED", 200)
     monkeypatch.setattr(campaign, "BUDGET", 0.02)
     monkeypatch.setattr(campaign, "SEEDS", 20)
 
@@ -32,10 +34,14 @@ def test_nothing_is_crossed_and_planted_claims_are(tmp_path, capsys):
 
 
 def test_a_crossing_or_a_missed_plant_fails(tmp_path, monkeypatch):
+    caught = {"caught": True, "sound_holds": True}
     crossed = {"attacked": 1, "crossed": 1, "margin": -0.1}
     monkeypatch.setattr(campaign, "analytic", lambda kind, index: crossed)
+    monkeypatch.setattr(campaign, "PLANTED", {"spread": lambda: caught})
     arguments = ["--units", "waves=1", "steps=0", "digits=0"]
     assert campaign.main([str(tmp_path / "a"), *arguments]) == 1
     monkeypatch.setattr(campaign, "analytic", lambda kind, index: {**crossed, "crossed": 0})
-    monkeypatch.setitem(campaign.PLANTED, "spread", lambda: {"caught": False, "sound_holds": True})
+    monkeypatch.setitem(campaign.PLANTED, "spread", lambda: {**caught, "caught": False})
     assert campaign.main([str(tmp_path / "b"), *arguments]) == 1
+    monkeypatch.setitem(campaign.PLANTED, "spread", lambda: caught)
+    assert campaign.main([str(tmp_path / "c"), *arguments]) == 0

@@ -1,4 +1,4 @@
-"""3,000 random and 120 optimized displacements of real digits cross no interval, sign, rank, top set or cosine."""
+"""2,000 random and 80 optimized displacements of real digits cross no interval, sign, rank, top set or cosine."""
 
 import numpy as np
 import pytest
@@ -9,8 +9,8 @@ import attricert as ac
 from attricert.streams import Stream
 
 SIGMA, EPS, K = 3.5 / 786**0.5, 0.02, 100
-DIGITS, RANDOM, DRAWS = 3, 1_000, 4_000
-ERRORS = 6.0  # standard errors that an estimate may lie beyond a claim; 8 million entries are looked at
+DIGITS, RANDOM, DRAWS = 2, 1_000, 4_000
+ERRORS = 6.0  # standard errors that an estimate may lie beyond a claim; 5 million entries are looked at
 
 
 @pytest.fixture(scope="module")
