@@ -18,7 +18,7 @@ from attricert import files, runs, yaml_text
 from attricert.cli.main import main
 
 CERTIFY = ["certify", "--data", "mnist:sample[0:2]", "--noise", "gaussian", "--sigma", "0.25", "--n_samples", "100"]
-CERTIFY += ["--seed", "1", "--maps", "drop"]
+CERTIFY += ["--seed", "1", "--maps", "drop", "--prove", "top_variance"]
 ZOO = [*CERTIFY, "--model", "mnist-standard"]
 MINE = """
 import ctypes, os, sys
@@ -52,7 +52,7 @@ def test_some_inputs_failed(capsys):
     Image.fromarray(np.eye(28, dtype=np.uint8) * 200).save("images/a.png")
     Path("images/b.png").write_text("no image")
     command = ["certify", "--model", "mnist-standard", "--data", "images", "--sigma", "0.25", "--n_samples", "100"]
-    command += ["--maps", "drop", "--prove", "prediction"]
+    command += ["--maps", "drop", "--prove", "top_variance"]
     for arguments in ([*command, "--out", "run"], ["certify", "--out", "run"], ["merge", "run"], [*command, "--json"]):
         assert main(arguments) == 1
         assert (

@@ -26,7 +26,7 @@ def attribution(model):
     return ac.Saliency(model)
 """
 CERTIFY = ["certify", "--data", "mnist:sample[0:3]", "--noise", "gaussian", "--sigma", "0.25", "--n_samples", "100"]
-CERTIFY += ["--seed", "1", "--maps", "drop"]
+CERTIFY += ["--seed", "1", "--maps", "drop", "--prove", "top_variance"]
 OWN = [*CERTIFY, "--model", "mine.py:model", "--attribution", "mine.py:attribution"]
 DIGEST = hashlib.sha256(MINE.encode()).hexdigest()
 
@@ -226,7 +226,7 @@ def test_what_config_files_may_hold_is_limited(folder, capsys):
     assert not Path("marker").exists()
     Path("fine.yaml").write_text("alpha: 1e-3\nmodel: mnist-standard\ndata: mnist:sample[0:1]\nsigma: 0.25\n")
     for out in ("x:", "{y}", "2024-01-01", "1e5", "null.d"):
-        arguments = ["--config", "fine.yaml", "--n_samples", "100", "--maps", "drop", "--out", out]
+        arguments = ["--config", "fine.yaml", *CERTIFY[-8:], "--out", out]
         code, _, err = outcome(capsys, "certify", *arguments)
         assert code == 0, err
         assert Path(out, "manifest.json").exists()
@@ -244,7 +244,7 @@ def test_names_are_shown_without_effect(folder, capsys):
         Image.fromarray(np.eye(28, dtype=np.uint8) * 200).save(images / name)
     (images / ("broken" + ODD)).write_bytes(b"no image")
     run = ["certify", "--model", "mnist-standard", "--data", str(images), "--noise", "gaussian", "--sigma", "0.25"]
-    run += ["--n_samples", "100", "--out", "odd\x1b"]
+    run += ["--n_samples", "100", "--maps", "drop", "--prove", "top_variance", "--out", "odd\x1b"]
     printed = []
     for arguments, expected in (
         (run, 1),

@@ -36,14 +36,22 @@ CONFIG = runs.Config(
     parameters={"sigma": 0.125},
     n_samples=200,
     seed=1,
+    prove=("entries",),  # where it does not matter what; all that can be takes twice the time
     functionals=None,
 )
+EVERYTHING = dataclasses.replace(CONFIG, prove=None)
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """The uninterrupted run."""
     return runs.certify(CONFIG, tmp_path_factory.mktemp("runs") / "whole")
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory):
+    """A run of all that can be proven."""
+    return runs.certify(EVERYTHING, tmp_path_factory.mktemp("runs") / "everything")
 
 
 def digests(run):
@@ -54,18 +62,18 @@ def ids(run):
     return [row.facts["id"] for part in run.parts() for row in part.rows()]
 
 
-def test_a_run_says_what_certify_says(whole, digits, model):
+def test_a_run_says_what_certify_says(everything, digits, model):
     sm = ac.SmoothedAttribution(ac.Saliency(model), ac.Gaussian(0.125))
     x = digits.images[:6]
     predicted = model(x).argmax(dim=1)
     expected = sm.certify(x, predicted, n_samples=200, seed=1, sample_ids=digits.ids[:6])
-    found = runs.load(whole.folder)
+    found = runs.load(everything.folder)
     assert found.terms == expected.terms
     one, two = found.evidence.arrays(), expected.evidence.arrays()
     assert set(one) == set(two)
     for name, array in one.items():
         np.testing.assert_allclose(array, two[name], rtol=1e-5, atol=1e-7, err_msg=name)
-    rows = runs.certificates(whole, runs.Asked((0.02,), (0.9,), top_k=50))
+    rows = runs.certificates(everything, runs.Asked((0.02,), (0.9,), top_k=50))
     assert [row["id"] for row in rows] == list(digits.ids[:6])
     np.testing.assert_array_equal([row["cosine_eps_0.02"] for row in rows], found.cosine(0.02))
     np.testing.assert_array_equal([row["top_50_overlap_eps_0.02"] for row in rows], found.top_k_overlap(0.02, 50))
@@ -156,11 +164,11 @@ def test_one_process_at_a_time(whole):
     assert whole.working() == []
 
 
-def test_without_maps_runs_are_small_and_say_less(whole, tmp_path):
-    small = runs.certify(dataclasses.replace(CONFIG, maps="drop", data="mnist:sample[0:2]"), tmp_path)
+def test_without_maps_runs_are_small_and_say_less(everything, tmp_path):
+    small = runs.certify(dataclasses.replace(EVERYTHING, maps="drop", data="mnist:sample[0:2]"), tmp_path)
     assert not list(tmp_path.rglob("*.safetensors"))
     certificate = runs.load(tmp_path)
-    assert (certificate.max_eps(0.9) > runs.load(whole.folder).max_eps(0.9)[:2]).all()  # alpha is shared among fewer
+    assert (certificate.max_eps(0.9) > runs.load(everything.folder).max_eps(0.9)[:2]).all()  # alpha is shared among fewer
     with pytest.raises(ac.ArgumentError, match="maps kept"):
         certificate.signs(0.02)
     with pytest.raises(ac.ArgumentError, match="maps='drop'"):
@@ -430,11 +438,11 @@ def test_parquet_for_pandas_polars_and_duckdb(whole):
         assert len(frame) == 6
 
 
-def test_the_columns_of_results_are_documented(whole):
+def test_the_columns_of_results_are_documented(everything):
     text = (Path(__file__).parents[2] / "docs" / "columns.md").read_text()
     assert text.partition("| column |")[0].startswith("# Columns of `results.parquet`\n")
     assert text.endswith("\n\n" + columns_as_markdown())
-    (row, *_) = runs.certificates(whole, runs.Asked((0.02,), (0.9,), top_k=50))
+    (row, *_) = runs.certificates(everything, runs.Asked((0.02,), (0.9,), top_k=50))
     patterns = [column.name.format(eps="0.02", cosine="0.9", k="50") for column in COLUMNS]
     named = [*re.findall("`([a-z]+)`", text.partition("| column |")[0]), *patterns]
     assert set(row) == {name for name in named if "functional" not in name}
@@ -452,7 +460,7 @@ def test_evidence_comes_back_exactly(whole):
 def test_many_rows_in_many_parts(whole, tmp_path, monkeypatch):
     """Each part is read once, and certificates are made of all rows at once."""
     row = {name: value for name, value in gather(whole)[0].facts.items() if name != "digest"}
-    small = dataclasses.replace(whole.manifest.config, maps="drop")
+    small = dataclasses.replace(EVERYTHING, maps="drop")
     manifest = dataclasses.replace(whole.manifest, config=small, inputs=2_000)
     big = runs.Store.create(tmp_path, manifest, {}, any_seed=False)
     for start in range(0, 2_000, 100):
