@@ -14,8 +14,8 @@ import torch
 from hypothesis.internal.conjecture import providers
 
 ac = importlib.import_module("attricert")
-# For good, as most modules are imported when they are first asked for. Those whose annotations say shapes: mypy looks at
-# all others, and checking each of their many small calls would take some tenth of the tests' time.
+# For good, as most modules are imported when they are first asked for. Those whose annotations say shapes: mypy looks
+# at all others, and checking each of their many small calls would take some tenth of the tests' time.
 _SOURCE = Path(ac.__file__).parent
 _SHAPED = [path for path in sorted(_SOURCE.rglob("*.py")) if "jaxtyping" in path.read_text(encoding="utf-8")]
 if "ATTRICERT_UNTYPED" not in os.environ:  # tests of arguments that are of a wrong type (pytest -m untyped)

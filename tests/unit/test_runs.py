@@ -168,7 +168,9 @@ def test_without_maps_runs_are_small_and_say_less(everything, tmp_path):
     small = runs.certify(dataclasses.replace(EVERYTHING, maps="drop", data="mnist:sample[0:2]"), tmp_path)
     assert not list(tmp_path.rglob("*.safetensors"))
     certificate = runs.load(tmp_path)
-    assert (certificate.max_eps(0.9) > runs.load(everything.folder).max_eps(0.9)[:2]).all()  # alpha is shared among fewer
+    assert (
+        certificate.max_eps(0.9) > runs.load(everything.folder).max_eps(0.9)[:2]
+    ).all()  # alpha is shared among fewer
     with pytest.raises(ac.ArgumentError, match="maps kept"):
         certificate.signs(0.02)
     with pytest.raises(ac.ArgumentError, match="maps='drop'"):
