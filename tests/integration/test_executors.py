@@ -234,6 +234,11 @@ def model():
 """
 
 
+def hears_interrupts():
+    """Shells start what runs in the background with Ctrl-C ignored, which all that it starts inherits."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_ctrl_c_keeps_what_is_done_and_exits_130(tmp_path, monkeypatch):
     """A real process group gets a real Ctrl-C; its workers are gone afterwards, and the run is resumed.
 
@@ -245,7 +250,9 @@ def test_ctrl_c_keeps_what_is_done_and_exits_130(tmp_path, monkeypatch):
     command = ["certify", "--model", "mine.py:model", "--data", CONFIG.data, "--noise", "gaussian", "--sigma", "0.125"]
     command += ["--n_samples", "400", "--seed", "1", "--workers", "2", "--out", "run"]
     python = [sys.executable, "-m", "attricert"]
-    process = subprocess.Popen([*python, *command], stderr=subprocess.PIPE, start_new_session=True)
+    process = subprocess.Popen(
+        [*python, *command], stderr=subprocess.PIPE, start_new_session=True, preexec_fn=hears_interrupts
+    )
     assert seen(lambda: process.poll() is not None or len(list(Path().glob("held-*"))) == 2)
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=HUNG)
