@@ -1,5 +1,6 @@
 """Local processes and Ray: workers are killed, nodes are lost, and every input is there once, with the same bits."""
 
+import contextlib
 import dataclasses
 import json
 import multiprocessing
@@ -76,6 +77,22 @@ def seen(what):
             return False
         time.sleep(0.05)
     return True
+
+
+def hears_interrupts():
+    """Shells start what runs in the background with Ctrl-C ignored, which all that it starts inherits."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextlib.contextmanager
+def started(command):
+    """A process in a group of its own, of which nothing is left in the end, whatever the test finds."""
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True, preexec_fn=hears_interrupts)
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def is_gone(group):
@@ -234,11 +251,6 @@ def model():
 """
 
 
-def hears_interrupts():
-    """Shells start what runs in the background with Ctrl-C ignored, which all that it starts inherits."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 def test_ctrl_c_keeps_what_is_done_and_exits_130(tmp_path, monkeypatch):
     """A real process group gets a real Ctrl-C; its workers are gone afterwards, and the run is resumed.
 
@@ -250,16 +262,14 @@ def test_ctrl_c_keeps_what_is_done_and_exits_130(tmp_path, monkeypatch):
     command = ["certify", "--model", "mine.py:model", "--data", CONFIG.data, "--noise", "gaussian", "--sigma", "0.125"]
     command += ["--n_samples", "400", "--seed", "1", "--workers", "2", "--out", "run"]
     python = [sys.executable, "-m", "attricert"]
-    process = subprocess.Popen(
-        [*python, *command], stderr=subprocess.PIPE, start_new_session=True, preexec_fn=hears_interrupts
-    )
-    assert seen(lambda: process.poll() is not None or len(list(Path().glob("held-*"))) == 2)
-    os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=HUNG)
-    assert process.returncode == 130, err
+    with started([*python, *command]) as process:
+        assert seen(lambda: process.poll() is not None or len(list(Path().glob("held-*"))) == 2)
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=HUNG)
+        assert process.returncode == 130, err
+        assert seen(lambda: is_gone(process.pid))
     assert err.decode().endswith("attricert: error: interrupted\n")
     assert json.loads(Path("run/log.jsonl").read_text().splitlines()[-1])["event"] == "stopped"
-    assert seen(lambda: is_gone(process.pid))
     run = runs.Store.open(Path("run"))
     assert sorted(digests(run)) == [f"mnist:test:{i}" for i in (0, 1, 3, 4)]
     Path("hold").unlink()
@@ -268,14 +278,15 @@ def test_ctrl_c_keeps_what_is_done_and_exits_130(tmp_path, monkeypatch):
     )
 
 
-def test_sigterm_before_sampling_is_one_line_too(tmp_path):
+def test_sigterm_before_sampling_is_one_line_too(tmp_path, monkeypatch):
     """A scheduler's, while a user's code loads."""
-    (tmp_path / "hung.py").write_text(HANGING)
+    monkeypatch.chdir(tmp_path)
+    Path("hung.py").write_text(HANGING)
     command = [sys.executable, "-m", "attricert", "certify", "--model", "hung.py:slow", "--data", CONFIG.data]
-    process = subprocess.Popen([*command, "--sigma", "0.125"], stderr=subprocess.PIPE, cwd=tmp_path)
-    assert seen(lambda: process.poll() is not None or (tmp_path / "slow").exists())
-    process.terminate()
-    _, err = process.communicate(timeout=HUNG)
+    with started([*command, "--sigma", "0.125"]) as process:
+        assert seen(lambda: process.poll() is not None or Path("slow").exists())
+        process.terminate()
+        _, err = process.communicate(timeout=HUNG)
     assert (process.returncode, err.decode()) == (130, "attricert: error: interrupted\n")
 
 
