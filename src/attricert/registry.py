@@ -6,7 +6,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from types import NoneType, UnionType
+from types import MappingProxyType, NoneType, UnionType
 from typing import Any, Generic, Literal, TypeVar, Union, final, get_args, get_origin, get_type_hints
 
 import docstring_parser
@@ -159,7 +159,7 @@ class Registry(Generic[T]):
 
     def _parameters(self, name: str) -> dict[str, Parameter]:
         member = self._member(name)
-        hints, helps = get_type_hints(member.kind), descriptions(member.kind)
+        hints, helps = _hints(member.kind), descriptions(member.kind)
         return {
             field.name: Parameter(field.name, hints[field.name], field.default, helps.get(field.name, ""))
             for field in dataclasses.fields(member.kind)
@@ -175,6 +175,11 @@ def choice(registry: Registry[Any], default: str, *, parameters: bool = True) ->
 def descriptions(kind: type) -> dict[str, str]:
     """What a class's docstring says of its arguments, those of its bases included."""
     return {name: text for base in reversed(kind.__mro__) for name, text in _arguments(base.__doc__ or "").items()}
+
+
+@functools.cache
+def _hints(kind: type) -> Mapping[str, Any]:
+    return MappingProxyType(get_type_hints(kind))
 
 
 @functools.cache

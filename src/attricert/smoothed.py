@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from attricert import checks
-from attricert.arguments import as_tensor, functionals_of, samples
+from attricert.arguments import functionals_of, samples
 from attricert.attributions import Attribution, Classifier, Targets, is_nonnegative, is_random, undisturbed
 from attricert.bounding import Bound, Normalize
 from attricert.certificates import Certificate, Claim, Evidence, Ledger, Observed, Terms, least_scale
@@ -285,10 +285,10 @@ class SmoothedAttribution:
         Claim.checked("claim", claim)
         n_pilot = checks.count("n_pilot", n_pilot, _FEWEST // 2)
         n_samples = checks.count("n_samples", n_samples, FEWEST)
-        x = samples(inputs, target, None)[0][0]
-        tried = scales_to_try(self.noise, claim, x.numel(), scales)
+        batch = samples(inputs, target, None)
+        tried = scales_to_try(self.noise, claim, batch[0][0].numel(), scales)
         run_seed = _seed(seed)
-        with reporting(progress, n_pilot * len(as_tensor(inputs)) * len(tried), "planning") as tick:
+        with reporting(progress, n_pilot * len(batch) * len(tried), "planning") as tick:
 
             def forecasts_at(noise: Noise) -> list[Forecast]:
                 smoothed = replace(self, noise=noise)

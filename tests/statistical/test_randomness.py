@@ -37,7 +37,7 @@ def test_declared_randomness_is_certified_and_shared_randomness_would_not_be():
 
 @pytest.mark.parametrize("antithetic", [False, True])
 def test_declared_randomness_depends_on_the_seed_alone(antithetic):
-    g = ac.wrap(lambda x, t: x + torch.randn_like(x) + float(np.random.random()), random=True)  # noqa: NPY002 - as others do
+    g = ac.wrap(lambda x, t: x + torch.randn_like(x) + float(np.random.random()), random=True)
     x = torch.rand(2, 3, generator=torch.Generator().manual_seed(0))
 
     def maps(seed, batch_size=None):

@@ -60,7 +60,7 @@ def seeded(x, target):
 
 
 def with_numpy(x, target):
-    return x + torch.from_numpy(np.random.standard_normal(x.shape)).float()  # noqa: NPY002 - as other people do
+    return x + torch.from_numpy(np.random.standard_normal(x.shape)).float()
 
 
 def with_python(x, target):
@@ -130,7 +130,7 @@ def test_terms_say_what_was_looked_at():
 
 
 def everything(model):
-    rng = (torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate())  # noqa: NPY002 - as above
+    rng = (torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate())
     settings = (torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_float32_matmul_precision())
     settings += (torch.backends.cuda.flash_sdp_enabled(), torch.backends.mha.get_fastpath_enabled())
     settings += (torch.are_deterministic_algorithms_enabled(), torch.get_num_threads(), np.geterr())
@@ -184,7 +184,7 @@ def vandal(model):
         torch.backends.cuda.enable_flash_sdp(False)
         torch.backends.mha.set_fastpath_enabled(False)
         torch.manual_seed(3)
-        np.random.seed(3)  # noqa: NPY002 - as above
+        np.random.seed(3)
         random.seed(3)
         np.seterr(all="ignore")
         return maps.float()

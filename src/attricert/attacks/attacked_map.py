@@ -238,6 +238,8 @@ def _is_differentiable(attribution: Attribution, inputs: Tensor, target: Tensor 
         maps = differentiable(attribution, leaf, None if target is None else target[:1])
         return maps is not None and torch.autograd.grad(maps.sum(), leaf, allow_unused=True)[0] is not None
     except (CallError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
         cause = one_line(str(error.__cause__ or error))
         text = (
             f"{name_of(attribution)} cannot be differentiated ({cause}); its smoothed map is attacked by values alone"

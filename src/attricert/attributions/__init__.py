@@ -19,8 +19,9 @@ from attricert.attributions.calling import (
 )
 from attricert.attributions.gradient import InputXGradient, Saliency
 from attricert.attributions.integrated import IntegratedGradients, integrate
+from attricert.attributions.modules import modules_of
 from attricert.attributions.outputs import Targets, classes_of
-from attricert.attributions.preserving import modules_of, seeded
+from attricert.attributions.preserving import seeded
 from attricert.attributions.wrapped import Wrapped, wrap
 
 __all__ = [

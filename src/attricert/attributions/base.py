@@ -8,8 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
+from attricert.attributions.modules import in_training
 from attricert.attributions.outputs import Targets
-from attricert.attributions.preserving import in_training
 from attricert.errors import ArgumentError, ModelModeWarning
 from attricert.registry import Registry
 

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from attricert.attributions.base import Attribution, Classifier, is_random, warn_of_training
 from attricert.attributions.forward import forward, twice_differentiable
+from attricert.attributions.modules import evaluating, modules_of
 from attricert.attributions.outputs import Targets, class_scores, logits_of
-from attricert.attributions.preserving import evaluating, modules_of, preserved
+from attricert.attributions.preserving import preserved
 from attricert.errors import ArgumentError, AttricertError, CallError
 from attricert.text import one_line, told
 

@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from attricert.attributions.modules import evaluating
 from attricert.attributions.outputs import Targets, logits_of, target_output
-from attricert.attributions.preserving import evaluating
 from attricert.errors import ArgumentError
 
 __all__ = ["differentiable_gradient", "forward", "input_gradient", "twice_differentiable"]
@@ -88,7 +88,7 @@ def _by_backward(model: nn.Module, inputs: Tensor, target: Targets) -> Tensor | 
         parameter.requires_grad_(False)
     try:
         leaf = inputs.detach().requires_grad_()
-        _total(model, forward(model, leaf.clone()), target, len(inputs)).backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(_total(model, forward(model, leaf.clone()), target, len(inputs)))
     finally:
         for parameter in asking:
             parameter.requires_grad_(True)

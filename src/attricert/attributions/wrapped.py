@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from attricert import checks
 from attricert.attributions.base import warn_of_training
+from attricert.attributions.modules import evaluating, modules_of
 from attricert.attributions.outputs import Targets
-from attricert.attributions.preserving import evaluating, modules_of
 from attricert.errors import ArgumentError
 
 __all__ = ["Wrapped", "wrap"]

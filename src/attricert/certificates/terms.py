@@ -43,7 +43,7 @@ class Terms:
             not, as in version 0.1: then the last bits of a sum can tell x from x~.
         random: whether equal inputs may have different maps; each draw was then a call of its own, with random numbers
             of its own, and h is the mean over noise and randomness.
-        preflight: what was looked at before the draws: mode, inputs, repeat, rows (theory 5). Empty where it was
+        preflight: what was looked at before the draws: mode, inputs, repeat, rows (theory 1). Empty where it was
             switched off, None in evidence of before there was one.
         version: library version.
     """

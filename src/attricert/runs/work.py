@@ -29,7 +29,10 @@ from attricert.runs.manifest import code_fingerprint, model_digest
 from attricert.runs.rows import Row, Unit
 from attricert.text import told
 
-__all__ = ["InputCallback", "Job", "Note", "Progress", "Worker", "dry_run", "limited_threads"]
+__all__ = ["SAID", "InputCallback", "Job", "Note", "Progress", "Worker", "dry_run", "limited_threads"]
+
+SAID = (InPlaceWarning, OutputWarning)
+"""What a dry run warns of."""
 
 _DRY_RUN = 100  # samples
 _LOOK_SECONDS, _LOOK_SHARE = 1.0, 0.02  # at most so often, and so much of the time, progress is looked at
@@ -146,7 +149,7 @@ class Worker:
 def dry_run(setting: LoadedConfig, unit: Unit) -> None:
     """Certify one input from a few samples, for the complaints about arguments; nothing else matters here."""
     try:
-        with _said_once(InPlaceWarning, OutputWarning):
+        with _said_once(*SAID):
             options = setting.config.options()
             options = replace(options, n_samples=min(options.n_samples, _DRY_RUN))
             _certified(setting, unit, options, None, None)

@@ -7,12 +7,12 @@ import signal
 import warnings
 from multiprocessing.connection import Connection
 
-from attricert.errors import ArgumentError, InPlaceWarning
+from attricert.errors import ArgumentError
 from attricert.interrupts import ignore_sigint_in_children
 from attricert.runs.config import Config, LoadedConfig
 from attricert.runs.executors.base import LONGEST_WAIT
 from attricert.runs.rows import Unit
-from attricert.runs.work import dry_run, limited_threads
+from attricert.runs.work import SAID, dry_run, limited_threads
 
 __all__ = ["rehearse"]
 
@@ -36,13 +36,13 @@ def rehearse(config: Config, unit: Unit, seconds: float) -> None:
         process.kill()
         process.join()
         pipe.close()
-    for text in told:
-        warnings.warn(text, InPlaceWarning, stacklevel=2)
+    for text, category in told:
+        warnings.warn(text, category, stacklevel=2)
     if complaint is not None:
         raise complaint
 
 
-def _heard(pipe: Connection, seconds: float) -> tuple[list[str], ArgumentError | None]:
+def _heard(pipe: Connection, seconds: float) -> tuple[list[tuple[str, type[Warning]]], ArgumentError | None]:
     """What the process has to say; nothing where it hangs or dies."""
     try:
         pipe.recv()  # it has loaded, which takes the time it takes
@@ -64,4 +64,4 @@ def _rehearse(pipe: Connection, config: Config, unit: Unit) -> None:
             dry_run(setting, unit)
         except ArgumentError as error:
             complaint = (error.name, error.value, error.rule)
-    pipe.send(([str(one.message) for one in told if issubclass(one.category, InPlaceWarning)], complaint))
+    pipe.send(([(str(one.message), one.category) for one in told if issubclass(one.category, SAID)], complaint))
