@@ -213,7 +213,7 @@ class Certificate:
         """
         self._check_k(k)
         values, shape = checks.nonnegative_values("eps", eps), self._entry_bounds.low.shape
-        stays = [[r.stays(k) for r in self._rankings(e, absolute)] for e in values.reshape(-1).tolist()]
+        stays = [[r.stays(k) for r in self.rankings(e, absolute=absolute)] for e in values.reshape(-1).tolist()]
         whole = np.array(stays, dtype=bool).reshape(values.size, *shape).swapaxes(0, 1)
         return whole[:, 0] if values.ndim == 0 else whole
 
@@ -226,6 +226,23 @@ class Certificate:
             absolute: rank by absolute value.
         """
         return self._ranked(eps, absolute, lambda ranking: ranking.kendall_tau())
+
+    @_USUAL
+    def rankings(self, eps: float, *, absolute: bool = False) -> list[Ranking]:
+        """Where the entries lie and how far they move, one an input: signs and ranks are read from these.
+
+        Args:
+            eps: l2 size of the perturbation, >= 0, in input units.
+            absolute: of absolute values.
+        """
+        size = checks.nonnegative_values("eps", eps).reshape(1, 1)
+        (low, high), (least, most) = self._entries.at_x(), self._entries.within(float(size[0, 0]))
+        moved = displacement(self.evidence, size)
+        if self.terms.observed is not None:
+            there = cosines.distance_there(self.evidence, size, moved)
+            moved = moved + cosines.distance_here(self.evidence)[:, None] + there
+        found = [Ranking(low[i], high[i], least[i], most[i], float(moved[i, 0])) for i in range(len(self))]
+        return [ranking.absolute() for ranking in found] if absolute else found
 
     @property
     def prediction(self) -> npt.NDArray[np.int64]:
@@ -330,21 +347,10 @@ class Certificate:
         ends = (np.array([pair[i] for pair in found]).reshape(len(found), *shape).swapaxes(0, 1) for i in (0, 1))
         return Interval(*(end[:, 0] if values.ndim == 0 else end for end in ends))
 
-    def _rankings(self, eps: float, absolute: bool) -> Iterator[Ranking]:
-        """One an input."""
-        entries, size = self._entries, np.array([[eps]])
-        (low, high), (least, most) = entries.at_x(), entries.within(eps)
-        moved = displacement(self.evidence, size)
-        if self.terms.observed is not None:
-            there = cosines.distance_there(self.evidence, size, moved)
-            moved = moved + cosines.distance_here(self.evidence)[:, None] + there
-        for i in range(len(self)):
-            ranking = Ranking(low[i], high[i], least[i], most[i], float(moved[i, 0]))
-            yield ranking.absolute() if absolute else ranking
-
     def _ranked(self, eps: npt.ArrayLike, absolute: bool, number: Callable[[Ranking], float]) -> Array:
         values = checks.nonnegative_values("eps", eps)
-        columns = [[number(ranking) for ranking in self._rankings(e, absolute)] for e in values.reshape(-1).tolist()]
+        sizes = values.reshape(-1).tolist()
+        columns = [[number(ranking) for ranking in self.rankings(e, absolute=absolute)] for e in sizes]
         return _shaped(np.array(columns, dtype=np.float64).reshape(-1, len(self)).T, values)
 
     def _check_k(self, k: int) -> None:

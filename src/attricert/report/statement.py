@@ -11,9 +11,18 @@ from typing import final
 from attricert.files import sha256
 from attricert.text import one_line
 
-__all__ = ["Statement"]
+__all__ = ["LIMITS", "SEED", "Statement", "alpha_of", "claim_of", "guarantee_of"]
 
 _WIDTH, _INDENT = 100, 14  # characters
+
+LIMITS = (
+    "It is about smoothed maps, of the same class at both points, and not about the attribution without noise.",
+    "It does not say that the explanation is right, nor that the prediction is.",
+)
+"""What no claim says."""
+
+SEED = "who knows it knows the draws"
+"""What a seed gives away."""
 
 
 @final
@@ -73,28 +82,13 @@ class Statement:
         elif not self.proven:
             yield from _lines("NOTHING IS PROVEN HERE: the asymptotic interval holds for no finite number of samples.")
             yield ""
-        reads = "is proven" if self.proven else "would read"
-        sure = f"{1 - Decimal(repr(self.alpha)):f}"
-        maps = (
-            "the smoothed attribution map at the changed input has, with the one at the input,"
-            if self.observed is None
-            else f"averages of {self.observed:,} fresh attributions at the changed input and at the input have"
-        )
+        claim = claim_of(self.alpha, self.observed, proven=self.proven)
         yield from _lines(
-            f"For each certified input this {reads}, with probability at least {sure} over the random draws: whatever "
-            f"perturbation of l2 size up to eps is added to the input, {maps} at least the cosine similarity that "
-            f"results.parquet states for that eps. Other columns make further claims of the same kind; one alpha "
-            f"covers all of an input."
+            f"{claim} that results.parquet states for that eps. Other columns make further claims of the same kind; "
+            "one alpha covers all of an input."
         )
 
     def _terms(self) -> Iterator[str]:
-        about = (
-            "population: about the smoothed map, which is the expected bounded attribution under the noise; for all "
-            "perturbations at once"
-            if self.observed is None
-            else "observed: about two averages, for one perturbation that is chosen without knowledge of the draws"
-        )
-        wrong = f"{(Decimal(repr(self.alpha)) * self.inputs).normalize():f}"
         results = (
             "not all there yet"
             if self.counts is None
@@ -106,12 +100,11 @@ class Statement:
             "attribution": f"{self.attribution}, of the class: {self.target}",
             "noise": self.noise,
             "bound": self.bound,
-            "guarantee": about,
-            "alpha": f"{self.alpha!r} for each input"
-            + (f"; of {self.inputs} inputs {wrong} may be wrong on average" if self.proven else ""),
+            "guarantee": guarantee_of(self.observed),
+            "alpha": alpha_of(self.alpha, self.inputs, proven=self.proven),
             "confidence": self.confidence,
             "samples": f"up to {self.n_samples:,} an input",
-            "seed": f"{self.seed}; who knows it knows the draws",
+            "seed": f"{self.seed}; {SEED}",
             "results": results,
         }.items():
             yield from _lines(value, f"{name}:")
@@ -123,16 +116,49 @@ class Statement:
         return f"weights have SHA-256 {self.weights}"
 
     def _limits(self) -> Iterator[str]:
-        yield from _lines(
-            "It is about smoothed maps, of the same class at both points, and not about the attribution without noise. "
-            "It does not say that the explanation is right, nor that the prediction is. eps is in units of the model's "
-            "input. More: docs/threat_model.md."
-        )
+        yield from _lines(f"{' '.join(LIMITS)} eps is in units of the model's input. More: docs/threat_model.md.")
         yield ""
         yield from _lines(
             "To check it: attricert verify FOLDER, with this folder. Nothing reads this file, and no digest covers it: "
             "what counts is the evidence, with manifest.json."
         )
+
+
+def claim_of(alpha: float, observed: int | None, *, proven: bool = True) -> str:
+    """What is claimed of each input, up to where the numbers are.
+
+    Args:
+        alpha: the probability with which an input's certificates may fail.
+        observed: attributions in each of two averages; None for the population.
+        proven: whether the numbers are bounds at all.
+    """
+    reads = "is proven" if proven else "would read"
+    sure = f"{1 - Decimal(repr(alpha)):f}"
+    maps = (
+        "the smoothed attribution map at the changed input has, with the one at the input,"
+        if observed is None
+        else f"averages of {observed:,} fresh attributions at the changed input and at the input have"
+    )
+    return (
+        f"For each certified input this {reads}, with probability at least {sure} over the random draws: whatever "
+        f"perturbation of l2 size up to eps is added to the input, {maps} at least the cosine similarity"
+    )
+
+
+def guarantee_of(observed: int | None) -> str:
+    """What the claims are about."""
+    if observed is None:
+        return (
+            "population: about the smoothed map, which is the expected bounded attribution under the noise; for all "
+            "perturbations at once"
+        )
+    return "observed: about two averages, for one perturbation that is chosen without knowledge of the draws"
+
+
+def alpha_of(alpha: float, inputs: int, *, proven: bool = True) -> str:
+    """What it means for so many inputs."""
+    wrong = f"{(Decimal(repr(alpha)) * inputs).normalize():f}"
+    return f"{alpha!r} for each input" + (f"; of {inputs} inputs {wrong} may be wrong on average" if proven else "")
 
 
 def _lines(text: str, name: str = "") -> list[str]:

@@ -1,0 +1,103 @@
+"""What a report is about: certificates, and what is known of their inputs beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+
+from attricert import checks
+from attricert.certificates import Certificate
+from attricert.errors import ArgumentError
+from attricert.report.layout import Kind
+from attricert.text import printable
+
+__all__ = ["Findings"]
+
+_MOST_SIZES = 60  # that may be asked for
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """All that a report shows, before anything is drawn.
+
+    Args:
+        certificate: of the inputs that are shown in full, n of them, at least one.
+        rows: one an input of the whole set, with the columns of `attricert.report.rows_of`, and ``id``, ``status``,
+            ``reason``, ``label``, ``prediction``, ``target`` where these are known.
+        ids: names of the n inputs.
+        images: their values, shape (n, ...); None where they are not to be had.
+        plain_maps: their maps without noise, of the maps' shape; None likewise.
+        names: of entries (tables), or of channels (series).
+        eps: sizes that were chosen beforehand, in input units.
+        cosine: thresholds that were chosen beforehand.
+        top_k: size of the top set.
+        inputs: in the whole set, those without a row included.
+        title: of the page.
+        about: what is known of model, data, versions: name to text.
+        attacked: by id, what an attack has found: lists ``eps``, ``cosine_attacked``, ``cosine_error`` and the number
+            ``broken_eps``.
+        remarks: what could not be had, and why.
+        data_range: smallest and largest value of images.
+        kind: how maps are shown; None for what their shape suggests.
+    """
+
+    certificate: Certificate
+    rows: Sequence[Mapping[str, Any]]
+    ids: tuple[str, ...]
+    images: npt.NDArray[Any] | None
+    plain_maps: npt.NDArray[Any] | None
+    names: tuple[str, ...] | None
+    eps: tuple[float, ...]
+    cosine: tuple[float, ...]
+    top_k: int
+    inputs: int
+    title: str
+    about: Mapping[str, str] = field(default_factory=dict)
+    attacked: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+    data_range: tuple[float, float] = (0.0, 1.0)
+    kind: Kind | None = None
+
+    def __post_init__(self) -> None:
+        n = len(self.certificate)
+        if n == 0:
+            raise ArgumentError("certificate", self.certificate, "must be of at least one input")
+        for name in ("eps", "cosine"):
+            if len(getattr(self, name)) > _MOST_SIZES:
+                raise ArgumentError(name, len(getattr(self, name)), f"must be at most {_MOST_SIZES}")
+        for name in ("ids", "images", "plain_maps"):
+            value = getattr(self, name)
+            if value is not None and len(value) != n:
+                raise ArgumentError(name, f"of {len(value)} inputs", f"must be of the {n} inputs of the certificate")
+        if self.plain_maps is not None and self.plain_maps[0].size != self.certificate.terms.dimension:
+            shape, d = self.plain_maps.shape[1:], self.certificate.terms.dimension
+            raise ArgumentError("plain_maps", shape, f"must have {d} entries each, as the smoothed maps do")
+        for name in ("images", "plain_maps"):
+            value = getattr(self, name)
+            if value is not None and not np.isfinite(value).all():
+                raise ArgumentError(name, "NaN or inf", "must be finite")
+        low, high = self.data_range
+        if not low < high:
+            raise ArgumentError("data_range", self.data_range, "must be two numbers, the smaller first")
+        checks.keep(
+            self,
+            ids=tuple(map(printable, self.ids)),
+            names=None if self.names is None else tuple(map(printable, self.names)),
+            title=printable(self.title),
+            about={name: printable(text) for name, text in self.about.items()},
+        )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one map; of one input where maps were not kept."""
+        if self.certificate.evidence.maps is not None:
+            return self.certificate.maps.shape[1:]
+        for values in (self.plain_maps, self.images):
+            if values is not None:
+                return values.shape[1:]
+        return (self.certificate.terms.dimension,)

@@ -1,0 +1,168 @@
+"""A run as one HTML file: its evidence, with data and model where they are at hand and as they were."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import torch
+
+from attricert import checks
+from attricert.attributions import attributions_of, undisturbed
+from attricert.certificates import Certificate
+from attricert.errors import ArgumentError, AttricertError
+from attricert.files import write_atomically
+from attricert.progress import ProgressCallback, reporting
+from attricert.report.findings import Findings
+from attricert.report.page import render, work
+from attricert.runs.asked import Asked
+from attricert.runs.code import is_code
+from attricert.runs.config import LoadedConfig
+from attricert.runs.manifest import model_digest, told_reading
+from attricert.runs.parts import read_table
+from attricert.runs.results import certificates, certified
+from attricert.runs.rows import Row
+from attricert.runs.store import Store
+from attricert.runs.trust import refuse_other_code
+
+__all__ = ["ATTACK", "REPORT", "report"]
+
+ATTACK, REPORT = "attack.parquet", "report.html"
+_INPUTS = 200  # that are shown in full
+_BATCH = 64
+_ATTACKED = {"id": str, "eps": list[float], "cosine_attacked": list[float], "broken_eps": float}
+
+
+def report(
+    folder: str | Path,
+    out: str | Path | None = None,
+    *,
+    inputs: int = _INPUTS,
+    eps: Sequence[float] | None = None,
+    cosine: Sequence[float] | None = None,
+    top_k: int | None = None,
+    trust_code: bool = False,
+    progress: bool | ProgressCallback = False,
+) -> Path:
+    """Write a run's report: one HTML file that needs nothing else.
+
+    Pictures of inputs need the data, maps without noise the model too, both as they were when the run was made; where
+    they are not, the report says so and goes without.
+
+    Args:
+        folder: of the run.
+        out: the file; ``report.html`` in the folder if None. One that exists is replaced.
+        inputs: how many of the certified inputs are shown in full, the first ones; all are in its table.
+        eps: l2 sizes, in input units; those that the run was asked for if None.
+        cosine: thresholds; likewise.
+        top_k: size of the top set; likewise.
+        trust_code: run code (path.py:factory) that the run names, if it is what the run was made with.
+        progress: True for a bar, or a function told of every input and size.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        ArgumentError: there is no run, nothing in it is certified, or it is of the paper's formula, which proves nothing.
+        IntegrityError: evidence is not as it was written.
+    """
+    store = Store.open(checks.path("folder", folder))
+    config = store.manifest.config
+    if config.method == "printed":
+        raise ArgumentError("folder", str(folder), "is a run of the paper's formula, which proves nothing to report")
+    given = {"eps": eps, "cosine": cosine, "top_k": top_k}
+    asked = store.asked(**{name: value for name, value in given.items() if value is not None})
+    path = store.folder / REPORT if out is None else checks.path("out", out)
+    if path.is_dir():
+        raise ArgumentError("out", str(path), "must be a file, and is a folder")
+    rows, certificate = certified(store)
+    n = min(checks.count("inputs", inputs, 1), len(rows))
+    found = _findings(store, rows[:n], certificate[:n], asked, trust_code)
+    with reporting(progress, work(found), "report") as on_progress:
+        text = render(found, on_progress)
+    write_atomically(path, text.encode())
+    return path
+
+
+def _findings(store: Store, rows: Sequence[Row], certificate: Certificate, asked: Asked, trust_code: bool) -> Findings:
+    m, c = store.manifest, store.manifest.config
+    images, plain, remarks = _seen(store, rows, trust_code)
+    attacked, problems = _attacked(store.folder / ATTACK, m.inputs)
+    return Findings(
+        certificate=certificate,
+        rows=certificates(store, asked, entries=False),
+        ids=tuple(row.facts["id"] for row in rows),
+        images=images,
+        plain_maps=plain,
+        names=None,
+        eps=asked.eps,
+        cosine=asked.cosine,
+        top_k=asked.top(certificate.terms.dimension),
+        inputs=m.inputs,
+        title=f"Certified explanations: {c.model} on {c.data}",
+        about={
+            "model": f"{c.model}, weights with SHA-256 {m.weights_sha256}",
+            "data": f"{c.data}, {m.inputs} inputs with SHA-256 {m.data_sha256}",
+            **({"read as": told_reading(m.data_reading)} if m.data_reading else {}),
+            "attribution": f"{c.attribution}, of the class: {c.target}",
+            **({"code": f"SHA-256 {m.code_sha256}"} if is_code(c.model) or is_code(c.attribution) else {}),
+            "run": f"{store.folder.resolve().name}, made with attricert {m.version}; check it: attricert verify FOLDER",
+        },
+        attacked=attacked,
+        remarks=(*remarks, *problems),
+    )
+
+
+def _seen(
+    store: Store, rows: Sequence[Row], trust_code: bool
+) -> tuple[npt.NDArray[Any] | None, npt.NDArray[Any] | None, list[str]]:
+    """Inputs, their maps without noise, and why either is not to be had."""
+    config = store.manifest.config
+    try:
+        items = store.items()
+        if items.survey().sha256 != store.manifest.data_sha256:
+            raise AttricertError("they are not what the run was made with")
+        images = torch.stack([items[row.facts["position"]][0] for row in rows])
+    except AttricertError as error:
+        return None, None, [f"Inputs, and maps without noise, are not shown: {error}."]
+    try:
+        if (is_code(config.model) or is_code(config.attribution)) and not trust_code:
+            raise AttricertError("they need the run's own code, which was not trusted (--trust-code)")
+        plain = _plain_maps(store, rows, images)
+    except AttricertError as error:
+        return images.numpy(), None, [f"Maps without noise are not shown: {error}."]
+    return images.numpy(), plain, []
+
+
+def _plain_maps(store: Store, rows: Sequence[Row], images: torch.Tensor) -> npt.NDArray[Any]:
+    """Shape of the images.
+
+    Raises:
+        AttricertError: the model cannot be had, or is another one.
+    """
+    config = store.manifest.config
+    refuse_other_code(config, store.folder)
+    setting = LoadedConfig.load(config, "cpu")
+    if model_digest(setting.model) != store.manifest.weights_sha256:
+        raise AttricertError("the model is not the one that the run was made with")
+    targets = torch.tensor([row.facts["target"] for row in rows])
+    with undisturbed(setting.attribution, None):
+        parts = zip(images.split(_BATCH), targets.split(_BATCH), strict=True)
+        maps = [attributions_of(setting.attribution, part, target) for part, target in parts]
+    return torch.cat(maps).detach().double().cpu().numpy()
+
+
+def _attacked(path: Path, inputs: int) -> tuple[dict[str, Mapping[str, Any]], list[str]]:
+    """By id, what an attack has found; and what is wrong with the file, of which nothing is read then."""
+    try:
+        rows = read_table(path, inputs).to_pylist()
+        for row in rows:
+            for name, hint in _ATTACKED.items():
+                checks.typed(name, row[name], hint)
+        return {row["id"]: row for row in rows}, []
+    except FileNotFoundError:
+        return {}, []
+    except (AttricertError, OSError, KeyError) as error:
+        return {}, [f"{ATTACK} is not shown: {error}."]
