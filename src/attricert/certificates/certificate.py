@@ -117,9 +117,9 @@ class Certificate:
     ) -> Share:
         """At least which share of the inputs' source keeps a cosine of ``cosine`` at eps (theory 12).
 
-        It fails with probability at most beta, over inputs and draws, where the inputs are a random sample with draws that
-        are independent: one that comes twice needs ``sample_ids`` of its own, or counts once among all ``inputs``. Without
-        ``simultaneous``, eps and ``cosine`` must not be chosen by looking at these certificates. Shapes () or (k,).
+        It fails with probability at most beta, over inputs and draws, if the inputs are a random sample with draws that
+        are independent: one that comes twice needs ``sample_ids`` of its own, or counts once, as one of ``inputs``.
+        Without ``simultaneous``, eps and ``cosine`` must not be chosen by looking at these certificates.
 
         Args:
             eps: l2 size of the perturbation, >= 0, in input units.
@@ -128,6 +128,9 @@ class Certificate:
             simultaneous: all eps hold at once, at this one T, also one that is chosen afterwards.
             inputs: how many were drawn, where those that failed are not among these certificates: they count as not
                 certified. By default as many as are here.
+
+        Returns:
+            The share of certified inputs, and the lower bound; shapes () or (k,).
 
         Raises:
             ArgumentError: a bad argument, no inputs, or a confidence bound that proves nothing.

@@ -12,12 +12,15 @@ import numpy as np
 
 from attricert.certificates import Terms
 from attricert.certificates.population import share_of
+from attricert.files import parse_json
 from attricert.report import COSINE, MAX_EPS
 
-__all__ = ["BETA", "SHARES", "ShareClaim", "shares_as_json", "shares_of"]
+__all__ = ["BETA", "SHARES", "ShareClaim", "shares_as_json", "shares_from_json", "shares_of"]
 
 BETA = 0.05
 """The probability with which each of a run's claims about the source may fail."""
+
+_MOST = 1e300  # of any number in a claim; integers of JSON have no limit
 
 SHARES = "attricert.shares"
 """Where ``results.parquet`` has them in its metadata."""
@@ -81,3 +84,18 @@ def shares_of(rows: Sequence[Mapping[str, Any]], inputs: int, terms: Terms) -> t
 def shares_as_json(claims: Sequence[ShareClaim]) -> str:
     """As text."""
     return json.dumps([dataclasses.asdict(claim) for claim in claims])
+
+
+def shares_from_json(text: str) -> tuple[ShareClaim, ...]:
+    """From text.
+
+    Raises:
+        ValueError: it is none that `shares_as_json` could have given.
+    """
+    try:
+        claims = tuple(ShareClaim(**values) for values in parse_json(text))
+    except TypeError:
+        raise ValueError("no claims about shares") from None
+    if not all(isinstance(value, (int, float)) and abs(value) <= _MOST for c in claims for value in vars(c).values()):
+        raise ValueError("no claims about shares")
+    return claims
