@@ -18,7 +18,7 @@ from attricert.runs.results import (
     write_results,
 )
 from attricert.runs.running import Shard, State, certify
-from attricert.runs.shares import ShareClaim
+from attricert.runs.share_claims import ShareClaim
 from attricert.runs.store import Store
 from attricert.runs.verification import Check, verify
 

@@ -18,7 +18,7 @@ from attricert.files import write_atomically
 from attricert.report import ABSTENTION, MAX_EPS, rows_of, to_parquet
 from attricert.runs.asked import Asked
 from attricert.runs.rows import CERTIFIED, EXPLAINED, Row, evidence_of_rows
-from attricert.runs.shares import SHARES, ShareClaim, shares_as_json, shares_of
+from attricert.runs.share_claims import SHARES, ShareClaim, shares_as_json, shares_of
 from attricert.runs.store import RESULTS, Store
 
 __all__ = [

@@ -29,7 +29,7 @@ from attricert.runs.parts import read_table
 from attricert.runs.resampling import sampled_again
 from attricert.runs.results import certificates, shares, stream
 from attricert.runs.rows import CERTIFIED, evidence_of_rows
-from attricert.runs.shares import SHARES, shares_from_json
+from attricert.runs.share_claims import SHARES, shares_from_json
 from attricert.runs.store import CONFIG, RESULTS, Store
 from attricert.runs.trust import code_files
 from attricert.runs.work import Job, Worker, limited_threads
