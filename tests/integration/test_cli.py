@@ -48,6 +48,8 @@ def test_certify_writes_what_it_prints(capsys):
     assert (row["id"], row["label"], row["prediction"]) == ("mnist:test:1", 2, 2)
     assert row["cosine_eps_0.01"] > row["cosine_eps_0.04"] > 0.9
     assert json.loads(table.schema.metadata[b"attricert"])["config"]["n_samples"] == 300
+    assert json.loads(table.schema.metadata[b"attricert.shares"]) == printed["summary"]["shares"]
+    assert [(s["eps"], s["cosine"]) for s in printed["summary"]["shares"]] == [(0.01, 0.9), (0.04, 0.9)]
     certificate = ac.runs.load("run")
     assert json.loads(certificate.terms.to_json()) == printed["terms"]
     assert {"norm", "entries", "prediction"} <= set(printed["terms"]["ledger"]["shares"])

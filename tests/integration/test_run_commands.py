@@ -1,6 +1,7 @@
 """``certify`` resumed, ``status``, ``merge``, ``certificates`` and ``verify``: what they print, write and find."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -119,6 +120,10 @@ def test_the_summary(run, capsys):
     assert main(["certificates", "run", "--eps", "0.03", "5"]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "share of inputs certified to keep a cosine of 0.9" in out
+    line = "with confidence 0.95, at least 0.472 of inputs from the same source keep a cosine of 0.9 at eps 0.03"
+    assert f"{line} (4 of 4 are certified to here)" in out  # 0.05^(1/4) = 0.4729
+    assert "at eps 5.0 (" not in out
+    assert "if eps and cosine were not chosen by looking at results" in out
     assert "abstains at eps=5.0 on 4 of 4 inputs: eps=# may move the map by #, its norm is at least #" in out
 
 
@@ -178,6 +183,19 @@ def results_edit(run):
     pq.write_table(pa.Table.from_pylist(rows), run / "results.parquet")
 
 
+def shares_edit(run, change):
+    table = pq.read_table(run / "results.parquet")
+    about = dict(table.schema.metadata)
+    about[b"attricert.shares"] = change(about[b"attricert.shares"])
+    pq.write_table(table.replace_schema_metadata(about), run / "results.parquet")
+
+
+def more_certified(text):
+    claims = json.loads(text)
+    claims[0]["at_least"] += 0.01
+    return json.dumps(claims).encode()
+
+
 def drop_row(run):
     rows = pq.read_table(run / "results.parquet").to_pylist()
     pq.write_table(pa.Table.from_pylist(rows[1:]), run / "results.parquet")
@@ -205,6 +223,24 @@ TAMPERING = {
         results_edit,
         "certificates from evidence",
         "results.parquet, mnist:test:2: max_eps_cosine_0.9 do not follow",
+    ),
+    "shares": (
+        lambda run: shares_edit(run, more_certified),
+        "certificates from evidence",
+        "results.parquet, attricert.shares do not follow",
+    ),
+    **{
+        f"shares, {text[:9]!r}": (
+            lambda run, text=text: shares_edit(run, lambda _: text),
+            "certificates from evidence",
+            "results.parquet, attricert.shares",
+        )
+        for text in (b"", b"{}", b"7", b"[7]", b'[{"eps": 1}]', b"\xff", b"[" * 9999)
+    },
+    "shares, too large": (
+        lambda run: shares_edit(run, lambda text: re.sub(b'"inputs": 4', b'"inputs": 1' + b"0" * 400, text)),
+        "certificates from evidence",
+        "results.parquet, attricert.shares: cannot be read",
     ),
     "missing result": (drop_row, "certificates from evidence", "results.parquet has 3 rows, the evidence 4"),
     "missing row": (

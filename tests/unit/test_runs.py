@@ -14,6 +14,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -250,6 +251,8 @@ def test_trouble_with_one_input_stays_with_it(folder, tmp_path, monkeypatch):
     assert rows[3]["abstention_reason_eps_0.02"] == "all 180 sampled attributions are zero or not finite"
     found = runs.summary(run, rows, runs.Asked())
     assert (found.certified, found.missing, sum(found.failed.values())) == (2, 0, 3)
+    assert {claim.inputs for claim in found.shares} == {5}
+    assert max(claim.certified for claim in found.shares) == 1
     assert found.abstentions[0.02] == {"all # sampled attributions are zero or not finite": 1}
     assert seen[-1].failed == 3
     assert any(re.search("2.png failed: .*ValueError: no ones, please", state.note) for state in seen)
@@ -257,6 +260,43 @@ def test_trouble_with_one_input_stays_with_it(folder, tmp_path, monkeypatch):
     Image.open(folder / "0.png").save(folder / "1.png")
     with pytest.raises(ac.ArgumentError, match="something else \\(data_sha256: "):
         runs.certify(config, tmp_path / "run")
+
+
+def test_what_a_run_says_of_the_source_of_its_inputs(whole, tmp_path):
+    """Against a certificate made by hand, and read back from the file."""
+    asked = runs.Asked((0.02, 0.4), (0.8, 0.9))
+    rows = runs.certificates(whole, asked)
+    claims = runs.summary(whole, rows, asked).shares
+    assert [(c.eps, c.cosine) for c in claims] == [(0.02, 0.8), (0.4, 0.8), (0.02, 0.9), (0.4, 0.9)]
+    certificate = runs.load(whole.folder)
+    for claim in claims:
+        share = certificate.certified_share(claim.eps, claim.cosine, beta=0.05)
+        assert (claim.certified / 6, claim.at_least) == (float(share.observed), float(share.at_least))
+        assert (claim.inputs, claim.beta) == (6, 0.05)
+    assert claims[0].certified == 6
+    assert claims[0].at_least == pytest.approx((0.05 ** (1 / 6) - 1e-3) / (1 - 1e-3), abs=2e-10)
+    (tmp_path / "results.parquet").write_bytes(runs.results_as_parquet(whole, rows))
+    about = pq.read_schema(tmp_path / "results.parquet").metadata
+    assert json.loads(about[b"attricert.shares"]) == [dataclasses.asdict(claim) for claim in claims]
+    assert json.loads(about[b"attricert"])["inputs"] == 6
+    # Missing and failed inputs count as not certified, and thresholds need not be asked for.
+    (some,) = runs.shares(whole, runs.certificates(whole, runs.Asked((0.02,), (0.8,)))[:4])
+    assert (some.certified, some.inputs) == (4, 6)
+    assert some.at_least == float(certificate[:4].certified_share(0.02, 0.8, inputs=6).at_least)
+    assert runs.shares(whole, runs.certificates(whole, runs.Asked((0.02,), ()))) == ()
+
+
+@pytest.mark.filterwarnings("ignore::attricert.NotABoundWarning")
+@pytest.mark.parametrize("changes", [{"method": "printed"}, {"confidence": "asymptotic"}])
+def test_what_proves_nothing_says_nothing_of_the_source(tmp_path, changes):
+    config = dataclasses.replace(
+        CONFIG, data="mnist:sample[0:2]", noise="uniform", parameters={"radius": 3.5}, prove=(), **changes
+    )
+    run = runs.certify(config, tmp_path / "run")
+    rows = runs.certificates(run, runs.Asked())
+    assert runs.summary(run, rows, runs.Asked()).shares == ()
+    runs.write_results(run, rows)
+    assert pq.read_schema(tmp_path / "run" / "results.parquet").metadata[b"attricert.shares"] == b"[]"
 
 
 def test_failed_inputs_are_tried_again_when_asked_to(tmp_path, monkeypatch, whole):

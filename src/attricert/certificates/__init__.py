@@ -6,6 +6,7 @@ from attricert.certificates.evidence import Evidence, piece_classes
 from attricert.certificates.ledger import LEGACY_WEIGHTS, Ledger
 from attricert.certificates.meaning import Meaning, note
 from attricert.certificates.paper import PaperCertificate
+from attricert.certificates.population import Share, least_share
 from attricert.certificates.solve import least_scale
 from attricert.certificates.terms import Terms
 
@@ -19,8 +20,10 @@ __all__ = [
     "Meaning",
     "Observed",
     "PaperCertificate",
+    "Share",
     "Terms",
     "least_scale",
+    "least_share",
     "note",
     "piece_classes",
 ]

@@ -18,6 +18,7 @@ from attricert.certificates.evidence import Evidence, Rows
 from attricert.certificates.intervals import Intervals
 from attricert.certificates.meaning import Meaning
 from attricert.certificates.pieces import EntryBounds, FunctionalBounds, Prediction
+from attricert.certificates.population import Share, share_of
 from attricert.certificates.prediction import radius
 from attricert.certificates.ranking import Ranking
 from attricert.certificates.terms import Terms
@@ -104,6 +105,47 @@ class Certificate:
         """
         values = checks.open_fractions("cosine", cosine)
         return _shaped(cosines.max_eps(self.evidence, values.reshape(1, -1)), values)
+
+    def certified_share(
+        self,
+        eps: npt.ArrayLike,
+        cosine: float,
+        *,
+        beta: float = 0.05,
+        simultaneous: bool = False,
+        inputs: int | None = None,
+    ) -> Share:
+        """At least which share of the inputs' source keeps a cosine of ``cosine`` at eps (theory 12).
+
+        It fails with probability at most beta, over inputs and draws, if the inputs are a random sample with draws that
+        are independent: one that comes twice needs ``sample_ids`` of its own, or counts once, as one of ``inputs``.
+        Without ``simultaneous``, eps and ``cosine`` must not be chosen by looking at these certificates.
+
+        Args:
+            eps: l2 size of the perturbation, >= 0, in input units.
+            cosine: threshold T, > 0 and < 1.
+            beta: the probability with which the bound may fail; at most 1/2 if simultaneous.
+            simultaneous: all eps hold at once, at this one T, also one that is chosen afterwards.
+            inputs: how many were drawn, where those that failed are not among these certificates: they count as not
+                certified. By default as many as are here.
+
+        Returns:
+            The share of certified inputs, and the lower bound; shapes () or (k,).
+
+        Raises:
+            ArgumentError: a bad argument, no inputs, or a confidence bound that proves nothing.
+        """
+        values, beta = checks.nonnegative_values("eps", eps), checks.fraction("beta", beta)
+        if checks.flag("simultaneous", simultaneous) and beta > 0.5:
+            raise ArgumentError("beta", beta, "must be at most 0.5 for all eps at once")
+        drawn = checks.count("inputs", len(self) if inputs is None else inputs, max(len(self), 1))
+        terms = self.terms
+        if terms.confidence == "asymptotic":
+            raise ArgumentError("confidence", terms.confidence, "proves nothing of an input, nor of its source")
+        sizes, averages = self.max_eps(checks.fraction("cosine", cosine)), terms.observed is not None
+        return share_of(
+            sizes, values, drawn, alpha=terms.alpha, beta=beta, averages=averages, simultaneous=simultaneous
+        )
 
     def certified(self, eps: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Whether anything is certified of the cosine at eps.

@@ -13,7 +13,6 @@ from attricert.cli.arguments import add_options
 from attricert.cli.output import show_json, show_run
 from attricert.errors import ArgumentError
 from attricert.files import write_atomically
-from attricert.report import to_parquet
 
 __all__ = ["Options", "configure", "run"]
 
@@ -58,7 +57,7 @@ def run(**values: Any) -> int:
     store = runs.Store.open(Path(options.run))
     rows = runs.certificates(store, asked, entries=options.entries)
     if options.out is not None:
-        write_atomically(Path(options.out), to_parquet(rows, store.manifest.to_json()))
+        write_atomically(Path(options.out), runs.results_as_parquet(store, rows))
     if options.json:
         show_json({"rows": rows})
     else:

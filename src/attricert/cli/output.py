@@ -53,6 +53,7 @@ def show_run(store: Store, rows: Sequence[Mapping[str, Any]], found: Summary, te
         else:
             show(f"{title}: {text}")
     _show_curve(found)
+    _show_shares(found)
     if known := found.classes.inputs:
         show(f"explained class certain to be the smoothed model's: {found.class_kept} of {known} inputs")
     for line in found.classes.lines():
@@ -68,8 +69,24 @@ def _show_curve(found: Summary) -> None:
     """Share of inputs against eps, as certified accuracy is shown."""
     for t, points in found.curve.items():
         if points and found.certified > 1:
-            table = {f"eps {e!r}": f"{math.floor(1000 * share) / 1000:.3f}" for e, share in points}
+            table = {f"eps {e!r}": _down(share) for e, share in points}
             show_table([table], f"share of inputs certified to keep a cosine of {t!r}")
+
+
+def _show_shares(found: Summary) -> None:
+    """What the run says of the source of its inputs, a line for each threshold and eps that it says anything at."""
+    for claim in found.shares:
+        if claim.certified:
+            show(
+                f"with confidence {1 - Decimal(repr(claim.beta)):f}, at least {_down(claim.at_least)} of inputs from "
+                f"the same source keep a cosine of {claim.cosine!r} at eps {claim.eps!r} "
+                f"({claim.certified} of {claim.inputs} are certified to here)"
+            )
+    if any(claim.certified for claim in found.shares):
+        show(
+            "(each by itself: if eps and cosine were not chosen by looking at results, "
+            "and the inputs are a random sample of the source)"
+        )
 
 
 def show_rows(rows: Sequence[Mapping[str, Any]], description: str, title: str) -> None:
@@ -196,6 +213,10 @@ def show(text: str) -> None:
 def say(text: str) -> None:
     """A line on standard error."""
     print(f"attricert: {one_line(text)}", file=sys.stderr, flush=True)
+
+
+def _down(share: float) -> str:
+    return f"{math.floor(1000 * share) / 1000:.3f}"
 
 
 def _cosine(value: float) -> str:

@@ -245,10 +245,17 @@ def columns_as_markdown() -> str:
     return "\n".join(lines) + "\n"
 
 
-def to_parquet(rows: Sequence[Mapping[str, Any]], terms: str) -> bytes:
-    """A Parquet file's content; the terms, as JSON, are in its metadata under ``attricert``."""
+def to_parquet(rows: Sequence[Mapping[str, Any]], terms: str, further: Mapping[str, str] | None = None) -> bytes:
+    """A Parquet file's content.
+
+    Args:
+        rows: with equal columns, but for those that some lack.
+        terms: as JSON, for its metadata under ``attricert``.
+        further: more for its metadata.
+    """
     names = {name: None for row in rows for name in row}  # rows without evidence have fewer
-    table = pa.Table.from_pylist([{**names, **row} for row in rows]).replace_schema_metadata({"attricert": terms})
+    about = {"attricert": terms, **(further or {})}
+    table = pa.Table.from_pylist([{**names, **row} for row in rows]).replace_schema_metadata(about)
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
     return bytes(sink.getvalue())

@@ -4,8 +4,21 @@ from attricert.runs.asked import Asked
 from attricert.runs.config import Config, LoadedConfig
 from attricert.runs.executors import Executor, Inline, Processes, Ray
 from attricert.runs.manifest import Manifest
-from attricert.runs.results import Summary, certificates, certified, load, meaning, merge, summary, terms, write_results
+from attricert.runs.results import (
+    Summary,
+    certificates,
+    certified,
+    load,
+    meaning,
+    merge,
+    results_as_parquet,
+    shares,
+    summary,
+    terms,
+    write_results,
+)
 from attricert.runs.running import Shard, State, certify
+from attricert.runs.share_claims import ShareClaim
 from attricert.runs.store import Store
 from attricert.runs.verification import Check, verify
 
@@ -20,6 +33,7 @@ __all__ = [
     "Processes",
     "Ray",
     "Shard",
+    "ShareClaim",
     "State",
     "Store",
     "Summary",
@@ -29,6 +43,8 @@ __all__ = [
     "load",
     "meaning",
     "merge",
+    "results_as_parquet",
+    "shares",
     "summary",
     "terms",
     "verify",

@@ -18,6 +18,7 @@ from attricert.files import write_atomically
 from attricert.report import ABSTENTION, MAX_EPS, rows_of, to_parquet
 from attricert.runs.asked import Asked
 from attricert.runs.rows import CERTIFIED, EXPLAINED, Row, evidence_of_rows
+from attricert.runs.share_claims import SHARES, ShareClaim, shares_as_json, shares_of
 from attricert.runs.store import RESULTS, Store
 
 __all__ = [
@@ -29,6 +30,8 @@ __all__ = [
     "meaning",
     "merge",
     "positions",
+    "results_as_parquet",
+    "shares",
     "stream",
     "summary",
     "terms",
@@ -113,9 +116,27 @@ def meaning(store: Store, problems: list[str] | None = None) -> Meaning:
     return Meaning.of(*zip(*told, strict=True)) if told else Meaning()
 
 
+def shares(store: Store, rows: Sequence[Mapping[str, Any]]) -> tuple[ShareClaim, ...]:
+    """What the results say of the inputs' source, one claim for each threshold and eps; none where nothing is proven.
+
+    Args:
+        store: the run.
+        rows: as `certificates` gives them.
+    """
+    stated = None if store.manifest.config.method == "printed" else terms(store)
+    if stated is None or stated.confidence == "asymptotic":
+        return ()
+    return shares_of(rows, store.manifest.inputs, stated)
+
+
+def results_as_parquet(store: Store, rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """A Parquet file's content, with the run's manifest and what `shares` says in its metadata."""
+    return to_parquet(rows, store.manifest.to_json(), {SHARES: shares_as_json(shares(store, rows))})
+
+
 def write_results(store: Store, rows: Sequence[Mapping[str, Any]]) -> None:
-    """``results.parquet``, with the run's manifest in its metadata; and in words how many inputs are certified."""
-    write_atomically(store.folder / RESULTS, to_parquet(rows, store.manifest.to_json()))
+    """``results.parquet``; and in words how many inputs are certified."""
+    write_atomically(store.folder / RESULTS, results_as_parquet(store, rows))
     certified = sum(row["status"] == CERTIFIED for row in rows)
     whole = len(rows) == store.manifest.inputs
     store.state_claim((certified, len(rows) - certified) if whole else None)
@@ -192,6 +213,7 @@ class Summary:
         abstentions: for each eps, reason to count.
         classes: explained and smoothed classes of those certified; nothing is counted where they are not known.
         class_kept: on how many of these the explained class is certified to be the smoothed classifier's.
+        shares: for each threshold and eps, at least which share of the inputs' source keeps the cosine.
     """
 
     inputs: int
@@ -202,6 +224,7 @@ class Summary:
     abstentions: Mapping[float, Mapping[str, int]]
     classes: Meaning
     class_kept: int
+    shares: tuple[ShareClaim, ...] = ()
 
 
 def summary(store: Store, rows: Sequence[Mapping[str, Any]], asked: Asked) -> Summary:
@@ -222,7 +245,8 @@ def summary(store: Store, rows: Sequence[Mapping[str, Any]], asked: Asked) -> Su
     told = [(row["explained_class"], row["certified_prediction"]) for row in good if row.get("class_kept") is not None]
     kept = sum(bool(row.get("class_kept")) for row in good)
     classes = Meaning.of(*zip(*told, strict=True)) if told else Meaning()
-    return Summary(total, len(good), dict(failed), total - len(rows), curve, abstentions, classes, kept)
+    missing, claims = total - len(rows), shares(store, rows)
+    return Summary(total, len(good), dict(failed), missing, curve, abstentions, classes, kept, claims)
 
 
 def _grid(reached: npt.NDArray[np.float64]) -> list[float]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, final
 
@@ -27,8 +27,9 @@ from attricert.runs.loading import load_array
 from attricert.runs.manifest import code_fingerprint, model_digest
 from attricert.runs.parts import read_table
 from attricert.runs.resampling import sampled_again
-from attricert.runs.results import certificates, stream
+from attricert.runs.results import certificates, shares, stream
 from attricert.runs.rows import CERTIFIED, evidence_of_rows
+from attricert.runs.share_claims import SHARES, shares_from_json
 from attricert.runs.store import CONFIG, RESULTS, Store
 from attricert.runs.trust import code_files
 from attricert.runs.work import Job, Worker, limited_threads
@@ -204,6 +205,23 @@ class _Checking:
             wrong = [name for name, value in judged.items() if not _same(value, mine.get(name), rtol)]
             if wrong:
                 yield f"{RESULTS}, {theirs['id']}: {', '.join(wrong)} do not follow from the evidence"
+        if not old and not self._damage:
+            yield from self._shares(table, list(again.values()))
+
+    def _shares(self, table: pa.Table, again: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+        """What the results say of the source; those of earlier versions do not speak of it."""
+        text = (table.schema.metadata or {}).get(SHARES.encode())
+        if text is None:
+            return
+        try:
+            theirs = shares_from_json(text.decode())
+        except ValueError as error:
+            yield f"{RESULTS}, {SHARES}: cannot be read ({error})"
+            return
+        mine = shares(self._store, again)
+        pairs = zip(theirs, mine, strict=False)
+        if len(theirs) != len(mine) or not all(_same(astuple(one), astuple(other), _SAME) for one, other in pairs):
+            yield f"{RESULTS}, {SHARES} do not follow from the evidence"
 
     def _data(self) -> Iterator[str]:
         manifest, items = self._store.manifest, self._store.items()
