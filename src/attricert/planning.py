@@ -79,6 +79,18 @@ class Plan:
     n_samples: int
     scales: tuple[PlannedScale, ...]
 
+    def __repr__(self) -> str:
+        """In a line."""
+        from attricert.report import brief
+
+        return brief.plan(self)
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        from attricert.report import notebook
+
+        return notebook.plan(self)
+
     @property
     def best(self) -> PlannedScale | None:
         """The least noise that will do for all inputs, as it blurs the map least; None if none will.

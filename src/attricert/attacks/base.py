@@ -50,6 +50,12 @@ class AttackResult:
     clean: Maps
     maps: Maps
 
+    def __repr__(self) -> str:
+        """In a line."""
+        from attricert.report import brief
+
+        return brief.attack_result(self)
+
 
 class Attack(ABC):
     """An l2 attack on an attribution map: subclasses propose, this class projects, judges and keeps the best.

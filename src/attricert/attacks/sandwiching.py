@@ -72,6 +72,18 @@ class Sandwich:
     broken_eps: Array
     inputs: Tensor
 
+    def __repr__(self) -> str:
+        """In a line."""
+        from attricert.report import brief
+
+        return brief.sandwich(self)
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        from attricert.report import notebook
+
+        return notebook.sandwich(self)
+
     @property
     def ratio(self) -> Array:
         """Certified eps over broken eps, shape (n,): at 1 a certificate has no slack, above 1 it is wrong."""

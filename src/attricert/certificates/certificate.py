@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,14 @@ from attricert.certificates.prediction import radius
 from attricert.certificates.ranking import Ranking
 from attricert.certificates.terms import Terms
 from attricert.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+    from attricert.report.notebook import Page
+else:  # what only the methods that show need
+    DataFrame = Figure = Page = Any
 
 __all__ = ["Certificate", "Interval"]
 
@@ -56,6 +64,18 @@ class Certificate:
     def __post_init__(self) -> None:
         if not isinstance(self.evidence, Evidence):
             raise ArgumentError("evidence", self.evidence, "must be an Evidence; Certificate.load reads a file")
+
+    def __repr__(self) -> str:
+        """In a line: of what, and the certified eps."""
+        from attricert.report import brief
+
+        return brief.certificate(self)
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        from attricert.report import notebook
+
+        return notebook.certificate(self)
 
     def __len__(self) -> int:
         return len(self.evidence)
@@ -345,6 +365,48 @@ class Certificate:
         keeps = named[:, None] & (values.reshape(1, -1) < self.prediction_radius()[:, None])
         joint = np.where(keeps, cosines.cosine(self.evidence, values.reshape(1, -1)), cosines.NOTHING)
         return _shaped(joint, values)
+
+    def to_frame(
+        self, eps: npt.ArrayLike | None = None, cosine: npt.ArrayLike | None = None, top_k: int | None = None
+    ) -> DataFrame:
+        """A pandas data frame, one row an input, with what there is evidence for: `attricert.report.to_frame`.
+
+        Args:
+            eps: l2 sizes at which to report, >= 0, in input units.
+            cosine: thresholds at which to report the largest certified eps, > 0 and < 1.
+            top_k: size of the top set whose overlap is reported; None for none.
+
+        Raises:
+            UnavailableError: pandas is not installed.
+        """
+        from attricert.report import results
+
+        return results.to_frame(self, eps, cosine, top_k)
+
+    def plot(self, names: Sequence[str] | None = None, threshold: float = 0.9) -> Figure:
+        """A figure of certified cosines against eps, one curve an input, which notebooks show.
+
+        Args:
+            names: of the inputs; None for their numbers.
+            threshold: a cosine to mark.
+        """
+        from attricert.report import figures
+
+        return figures.curves(self, [str(i) for i in range(len(self))] if names is None else names, threshold)
+
+    def show(
+        self, images: npt.ArrayLike | None = None, names: Sequence[str] | None = None, *, height: int = 720
+    ) -> Page:
+        """The interactive report, which notebooks show in a frame.
+
+        Args:
+            images: the inputs, shown beside their maps; None for none.
+            names: of the inputs; None for their numbers.
+            height: of the frame, >= 1, in pixels.
+        """
+        from attricert.report import notebook
+
+        return notebook.page(self, images, names, height)
 
     def save(self, path: str | Path) -> None:
         """Write the evidence to one safetensors file."""

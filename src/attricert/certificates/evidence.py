@@ -33,6 +33,7 @@ from attricert.certificates.possible import check_possible
 from attricert.certificates.terms import Terms
 from attricert.errors import ArgumentError, IntegrityError, RowError
 from attricert.files import parse_json, read_tensors, write_atomically
+from attricert.text import printable
 
 __all__ = ["Evidence", "piece_classes"]
 
@@ -79,11 +80,16 @@ class Evidence:
 
     def __repr__(self) -> str:
         """In a line: how many inputs, of what, and what was proven."""
-        t, proven = self.terms, ", ".join(self.pieces())
-        return f"Evidence({len(self)} inputs, {t.noise}, {t.bound}, {t.guarantee}, alpha={t.alpha!r}: {proven})"
+        return f"Evidence({self.about}: {', '.join(self.pieces())})"
 
     def __len__(self) -> int:
         return len(self.outcome)
+
+    @property
+    def about(self) -> str:
+        """How many inputs, and the terms that matter most; one line that can be shown, whoever wrote the terms."""
+        t, inputs = self.terms, f"{len(self)} input{'' if len(self) == 1 else 's'}"
+        return printable(", ".join([inputs, str(t.noise), t.bound, t.guarantee, f"alpha={t.alpha!r}"]))
 
     def __getitem__(self, rows: Rows) -> Evidence:
         """That of one or some of the inputs: a number, a slice, numbers, or a mask; one input stays a batch of one."""

@@ -43,6 +43,18 @@ class PaperCertificate:
             raise ArgumentError("guarantee", "observed", "the paper's theorem is about the population")
         _warn_once()
 
+    def __repr__(self) -> str:
+        """In a line."""
+        from attricert.report import brief
+
+        return brief.certificate(self)
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        from attricert.report import notebook
+
+        return notebook.certificate(self)
+
     def __len__(self) -> int:
         return len(self.evidence)
 

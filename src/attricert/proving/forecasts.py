@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
@@ -53,9 +53,21 @@ class Forecast:
     trace: float
     along: float
     largest: float
-    around: torch.Tensor = field(repr=False)
+    around: torch.Tensor
     explained: int = -1
-    votes: Int[Tensor, " votes"] | None = field(default=None, repr=False)
+    votes: Int[Tensor, " votes"] | None = None
+
+    def __repr__(self) -> str:
+        """In a line."""
+        from attricert.report import brief
+
+        return brief.forecast(self)
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        from attricert.report import notebook
+
+        return notebook.forecast(self)
 
     @property
     def class_votes(self) -> float | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from io import BytesIO
 from itertools import zip_longest
 from pathlib import Path
+from typing import final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +17,20 @@ from attricert.certificates import Certificate, note
 from attricert.files import write_atomically
 from attricert.text import printable
 
-__all__ = ["both_sides", "curves", "maps", "notes", "save_figure"]
+__all__ = ["Picture", "both_sides", "curves", "maps", "notes", "save_figure"]
 
 Array = npt.NDArray[np.floating]
 
 _LEAST = 0.01  # a certified cosine that is as good as none
 _FAR = 8.0  # times the certified range
+
+
+@final
+class Picture(Figure):
+    """A figure that notebooks show by themselves, whether or not pyplot is in use there."""
+
+    def _repr_png_(self) -> bytes:
+        return _png(self)
 
 
 def maps(columns: Mapping[str, Array], row_titles: Sequence[str], row_notes: Sequence[str] = ()) -> Figure:
@@ -35,7 +44,7 @@ def maps(columns: Mapping[str, Array], row_titles: Sequence[str], row_notes: Seq
     """
     titles = _titles(row_titles, row_notes)
     n, m = len(row_titles), len(columns)
-    figure = Figure(figsize=(1.7 * m + 0.6, 1.6 * n + 0.5), layout="constrained")
+    figure = Picture(figsize=(1.7 * m + 0.6, 1.6 * n + 0.5), layout="constrained")
     axes = figure.subplots(n, m, squeeze=False)
     for j, (title, pictures) in enumerate(columns.items()):
         for i, picture in enumerate(pictures):
@@ -58,7 +67,7 @@ def curves(certificate: Certificate, names: Sequence[str], threshold: float = 0.
     """Certified cosine against eps, one curve an input; each ends where the certificate abstains."""
     last = float(certificate.max_eps(0.05).max()) or 1e-3
     eps = np.linspace(0, last, 400)
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    figure = Picture(figsize=(7, 4.2), layout="constrained")
     ax = figure.subplots()
     for name, curve in zip(_titles(names, notes(certificate)), certificate.cosine(eps), strict=True):
         ax.plot(eps, np.where(curve > 0, curve, np.nan), label=name, linewidth=1.3)
@@ -81,7 +90,7 @@ def both_sides(certificate: Certificate, attacked: Sandwich, names: Sequence[str
     """
     columns = min(4, len(names))
     rows = -(-len(names) // columns)
-    figure = Figure(figsize=(3.1 * columns + 0.4, 2.5 * rows + 0.5), layout="constrained")
+    figure = Picture(figsize=(3.1 * columns + 0.4, 2.5 * rows + 0.5), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
     for ax in axes.flat[len(names) :]:
         ax.set_axis_off()
@@ -125,6 +134,10 @@ def _literal(name: str) -> str:
 
 def save_figure(figure: Figure, path: Path) -> None:
     """A PNG file."""
+    write_atomically(path, _png(figure))
+
+
+def _png(figure: Figure) -> bytes:
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=130)
-    write_atomically(path, buffer.getvalue())
+    return buffer.getvalue()

@@ -11,7 +11,7 @@ from typing import Any, final
 
 from attricert.text import printable
 
-__all__ = ["Column", "rounded", "shown", "to_csv", "to_markdown"]
+__all__ = ["Column", "rounded", "short", "shown", "to_csv", "to_markdown"]
 
 _ROUNDING = {"down": ROUND_FLOOR, "up": ROUND_CEILING, "nearest": ROUND_HALF_EVEN}
 
@@ -45,6 +45,15 @@ def rounded(value: float | Decimal, digits: int, rounding: str) -> str:
 def shown(value: float | Decimal, digits: int = 4) -> str:
     """A lower bound, rounded down."""
     return rounded(value, digits, "down")
+
+
+def short(value: float | Decimal, rounding: str = "down", digits: int = 3) -> str:
+    """A number with so many digits that count, whatever its size; lower bounds are rounded down."""
+    exact = Decimal(value)
+    if not exact or not exact.is_finite():
+        return f"{float(exact):g}"
+    found = exact.quantize(Decimal(10) ** (exact.adjusted() - digits + 1), rounding=_ROUNDING[rounding])
+    return f"{found:f}" if -5 <= exact.adjusted() <= 6 else str(found)
 
 
 def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -1,0 +1,107 @@
+"""Values with arrays in a line: what ``repr`` says of them. Nothing here takes long or fails, whatever they hold."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attricert.certificates import Certificate, PaperCertificate
+from attricert.report.tables import short
+from attricert.text import printable
+
+if TYPE_CHECKING:
+    from attricert.attacks import AttackResult, Sandwich
+    from attricert.planning import Plan
+    from attricert.proving import Forecast
+else:  # which need torch
+    AttackResult = Forecast = Plan = Sandwich = Any
+
+__all__ = [
+    "THRESHOLD",
+    "attack_result",
+    "certificate",
+    "forecast",
+    "inputs",
+    "plan",
+    "samples",
+    "sandwich",
+    "scale",
+    "span",
+]
+
+THRESHOLD = 0.9
+"""The cosine of which is told."""
+
+_MANY = 100  # inputs beyond which no certified eps is computed
+
+
+def certificate(what: Certificate | PaperCertificate) -> str:
+    """Of what, and the certified eps."""
+    name, about, reach = type(what).__name__, what.evidence.about, ""
+    if 0 < len(what) <= _MANY:
+        # Noises are other people's code too, and who looks at a value in a debugger wants no other error.
+        with contextlib.suppress(Exception):
+            reach = f"; max_eps(cosine={THRESHOLD}) {span(what.max_eps(THRESHOLD))}"
+    return f"{name}({about}{reach})"
+
+
+def forecast(what: Forecast) -> str:
+    """Of what, and the estimates."""
+    t = what.terms
+    about = printable(f"{t.noise}, {t.bound}, {t.guarantee}, alpha={t.alpha!r}")
+    votes = "" if what.class_votes is None else f", class_votes={short(what.class_votes)}"
+    return (
+        f"Forecast({about}; estimates: norm={short(what.norm)}, top_variance={short(what.top_variance, 'up')}{votes})"
+    )
+
+
+def sandwich(what: Sandwich) -> str:
+    """The range of both bounds."""
+    crossed = int(np.count_nonzero(what.crossings))
+    both = f"certified eps {span(what.max_eps)}, broken eps {span(what.broken_eps, 'up')}"
+    crossings = f"{crossed or 'no'} crossing{'' if crossed == 1 else 's'}"
+    return f"Sandwich({inputs(len(what.max_eps))}, cosine={what.threshold!r}; {both}; {crossings})"
+
+
+def plan(what: Plan) -> str:
+    """The claim, and what will do."""
+    best = what.best
+    found = "no scale will do"
+    if best is not None:
+        found = f"best: {scale(best.scale)}, {samples(best.samples_needed)} samples an input"
+    return printable(
+        f"Plan({what.claim}, {type(what.noise).__name__}, {inputs(what.inputs)}, {len(what.scales)} scales; {found})"
+    )
+
+
+def attack_result(what: AttackResult) -> str:
+    """How far the inputs went, and the maps."""
+    size, cosine = (span(np.asarray(part.cpu()), "nearest") for part in (what.size, what.cosine))
+    return f"AttackResult({inputs(len(what.inputs))}; l2 size {size}, cosine {cosine})"
+
+
+def inputs(count: int) -> str:
+    """So many."""
+    return f"{count:,} input{'' if count == 1 else 's'}"
+
+
+def scale(value: float) -> str:
+    """A noise scale: a setting, not a bound."""
+    return f"{value:.4g}"
+
+
+def samples(count: int | None) -> str:
+    """So many, or a dash where no number will do."""
+    return "-" if count is None else f"{count:,}"
+
+
+def span(values: Iterable[float], rounding: str = "down") -> str:
+    """The least and the largest, each rounded."""
+    found = sorted({float(value) for value in values})
+    if not found:
+        return "of none"
+    ends = list(dict.fromkeys(short(value, rounding) for value in (found[0], found[-1])))
+    return ends[0] if len(ends) == 1 else f"from {ends[0]} to {ends[1]}"
