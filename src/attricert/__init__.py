@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from attricert.options import Options
     from attricert.planning import Plan, PlannedScale
     from attricert.smoothed import SmoothedAttribution, plan
+    from attricert.units import InputUnits, perturbation
 
 __all__ = [
     "ATTRIBUTIONS",
@@ -51,6 +52,7 @@ __all__ = [
     "Clip",
     "Evidence",
     "Gaussian",
+    "InputUnits",
     "InputXGradient",
     "IntegratedGradients",
     "IntegrityError",
@@ -76,6 +78,7 @@ __all__ = [
     "datasets",
     "metrics",
     "models",
+    "perturbation",
     "plan",
     "report",
     "runs",
@@ -105,6 +108,7 @@ __getattr__, __dir__ = lazily(
         "options": ("Options",),
         "planning": ("Plan", "PlannedScale"),
         "smoothed": ("SmoothedAttribution", "plan"),
+        "units": ("InputUnits", "perturbation"),
     },
     ("attacks", "certificates", "datasets", "metrics", "models", "report", "runs"),
 )
