@@ -6,6 +6,7 @@ from attricert.lazy import lazily
 
 if TYPE_CHECKING:
     from attricert.report.figures import both_sides, curves, maps, notes, save_figure
+    from attricert.report.html import page
     from attricert.report.results import ABSTENTION, COSINE, MAX_EPS, rows_of, to_frame, to_parquet
     from attricert.report.statement import Statement
     from attricert.report.tables import Column, rounded, shown, to_csv, to_markdown
@@ -20,6 +21,7 @@ __all__ = [
     "curves",
     "maps",
     "notes",
+    "page",
     "rounded",
     "rows_of",
     "save_figure",
@@ -34,6 +36,7 @@ __getattr__, __dir__ = lazily(
     __name__,
     {
         "figures": ("both_sides", "curves", "maps", "notes", "save_figure"),
+        "html": ("page",),
         "results": ("ABSTENTION", "COSINE", "MAX_EPS", "rows_of", "to_frame", "to_parquet"),
         "statement": ("Statement",),
         "tables": ("Column", "rounded", "shown", "to_csv", "to_markdown"),

@@ -86,11 +86,15 @@ class Findings:
             raise ArgumentError("data_range", self.data_range, "must be two numbers, the smaller first")
         checks.keep(
             self,
-            ids=tuple(map(printable, self.ids)),
             names=None if self.names is None else tuple(map(printable, self.names)),
             title=printable(self.title),
             about={name: printable(text) for name, text in self.about.items()},
         )
+
+    @property
+    def shown_ids(self) -> tuple[str, ...]:
+        """Names that are fit to be shown."""
+        return tuple(map(printable, self.ids))
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -53,7 +53,9 @@ class Layout:
         whole = cls(shape, "series" if found == "picture" and len(shape) < 2 else found)
         height, width = whole.size
         if whole.kind == "picture":
-            return cls(shape, whole.kind, max(-(-max(height, width) // side), math.ceil(math.sqrt(height * width / cells))))
+            return cls(
+                shape, whole.kind, max(-(-max(height, width) // side), math.ceil(math.sqrt(height * width / cells)))
+            )
         return cls(shape, whole.kind, max(1, -(-height * width // cells)) if whole.kind == "series" else 1)
 
     @property

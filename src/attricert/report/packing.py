@@ -41,14 +41,15 @@ class Block:
         return base64.b64encode(zlib.compress(b"".join(self._parts), 9)).decode()
 
 
-def pixels(stack: npt.NDArray[Any], low: float, high: float, size: tuple[int, int]) -> Image.Image:
-    """Numbers in [low, high] as a picture, gray or RGB, made smaller if need be.
+def pixels(stack: npt.NDArray[Any], data_range: tuple[float, float], size: tuple[int, int]) -> Image.Image:
+    """Numbers as a picture, gray or RGB, made smaller if need be.
 
     Args:
         stack: shape (channels, height, width); three are colours, the mean of others is gray.
-        low, high: what is black, and white.
+        data_range: what is black, and white.
         size: (height, width) of the picture.
     """
+    low, high = data_range
     shown = stack if len(stack) == 3 else stack.mean(axis=0, keepdims=True)
     levels = (np.clip((shown - low) / max(high - low, 1e-300), 0, 1) * 255).round().astype(np.uint8)
     picture = Image.fromarray(levels.transpose(1, 2, 0) if len(levels) == 3 else levels[0])

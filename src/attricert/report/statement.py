@@ -11,9 +11,12 @@ from typing import final
 from attricert.files import sha256
 from attricert.text import one_line
 
-__all__ = ["LIMITS", "SEED", "Statement", "alpha_of", "claim_of", "guarantee_of"]
+__all__ = ["ASYMPTOTIC", "LIMITS", "SEED", "Statement", "alpha_of", "claim_of", "guarantee_of"]
 
 _WIDTH, _INDENT = 100, 14  # characters
+
+ASYMPTOTIC = "NOTHING IS PROVEN HERE: the asymptotic interval holds for no finite number of samples."
+"""What is said where the confidence bound is none."""
 
 LIMITS = (
     "It is about smoothed maps, of the same class at both points, and not about the attribution without noise.",
@@ -80,7 +83,7 @@ class Statement:
             )
             yield ""
         elif not self.proven:
-            yield from _lines("NOTHING IS PROVEN HERE: the asymptotic interval holds for no finite number of samples.")
+            yield from _lines(ASYMPTOTIC)
             yield ""
         claim = claim_of(self.alpha, self.observed, proven=self.proven)
         yield from _lines(

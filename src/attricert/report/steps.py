@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from attricert.certificates import Certificate
+from attricert.certificates.ranking import Ranking
 from attricert.report.layout import Layout
 
-__all__ = ["NOTHING", "SCALE", "Entries", "Numbers", "grid_of"]
+__all__ = ["NOTHING", "SCALE", "Entries", "Numbers", "Thousandths", "grid_of", "thousandths"]
 
 SCALE = 1000
 """Shares and cosines are whole thousandths, rounded down."""
@@ -24,6 +25,7 @@ NOTHING = -32768
 
 _LEAST = 0.01  # a cosine that is as good as none
 _FEWEST, _MOST = 8, 40  # sizes of a grid
+_AT_ONCE = 2**15  # entries, which are cheaper together and fit memory
 _WORK = 5e7  # entries times sizes, about ten minutes
 _FACTORS = (1.0, 2.0, 2.5, 5.0, 10.0)
 _ROUNDING = 1e-12  # relative; of a sum over channels
@@ -111,27 +113,32 @@ class Entries:
         signs, top = np.zeros((n, layout.cells), np.int8), np.zeros((n, layout.cells), np.uint8)
         shown = layout.kind != "picture"
         low, high = (np.zeros((n, len(eps), layout.cells) if shown else (0,)) for _ in range(2))
-        for i, one in enumerate(certificate):  # one by one, which keeps memory to one map
+        at_once = max(1, _AT_ONCE // certificate.terms.dimension)
+        for start in range(0, n, at_once):
+            part = certificate[start : start + at_once]
             for j, size in enumerate(eps):
-                (ranking,) = one.rankings(size)
-                stays = ranking.stays(k)
-                overlap[i, j] = SCALE * ranking.overlap(k) // k
-                tau[i, j] = thousandths(ranking.kendall_tau())
-                certain = int(((ranking.least > 0) | (ranking.most < 0)).sum())
-                share[i, j] = SCALE * certain // ranking.least.size
-                least, most = layout.total(ranking.least), layout.total(ranking.most)
-                if layout.channels > 1:
-                    slack = _ROUNDING * layout.total(np.maximum(np.abs(ranking.least), np.abs(ranking.most)))
-                    least, most = least - slack, most + slack
-                least, most = layout.least(least).reshape(-1), layout.most(most).reshape(-1)
-                held = np.where(least > 0, j + 1, np.where(most < 0, -j - 1, 0))
-                signs[i] = np.where((held != 0) & (np.abs(signs[i]) == j), held, signs[i])
-                kept = layout.least(layout.anywhere(stays)).reshape(-1)
-                top[i] = np.where(kept & (top[i] == j), j + 1, top[i])
-                if shown:
-                    low[i, j], high[i, j] = least, most
-                on_progress(1)
+                for i, ranking in enumerate(part.rankings(size), start):
+                    overlap[i, j] = SCALE * ranking.overlap(k) // k
+                    tau[i, j] = thousandths(ranking.kendall_tau())
+                    share[i, j] = SCALE * int(((ranking.least > 0) | (ranking.most < 0)).sum()) // ranking.least.size
+                    least, most = _of_cells(ranking, layout)
+                    held = np.where(least > 0, j + 1, np.where(most < 0, -j - 1, 0))
+                    signs[i] = np.where((held != 0) & (np.abs(signs[i]) == j), held, signs[i])
+                    kept = layout.least(layout.anywhere(ranking.stays(k))).reshape(-1)
+                    top[i] = np.where(kept & (top[i] == j), j + 1, top[i])
+                    if shown:
+                        low[i, j], high[i, j] = least, most
+                    on_progress(1)
         return Numbers(cosine, overlap, tau, share), cls(signs, top, low if shown else None, high if shown else None)
+
+
+def _of_cells(ranking: Ranking, layout: Layout) -> tuple[Array, Array]:
+    """Where the values of cells lie: all of a cell's pixels, and their channels' sums."""
+    least, most = layout.total(ranking.least), layout.total(ranking.most)
+    if layout.channels > 1:
+        slack = _ROUNDING * layout.total(np.maximum(np.abs(ranking.least), np.abs(ranking.most)))
+        least, most = least - slack, most + slack
+    return layout.least(least).reshape(-1), layout.most(most).reshape(-1)
 
 
 def thousandths(value: float) -> int:

@@ -11,13 +11,17 @@ from typing import final
 from attricert.errors import ArgumentError
 from attricert.text import printable
 
-__all__ = ["curves"]
+__all__ = ["MARKER", "across", "curves"]
+
+MARKER = "marker"
+"""The id of the element that marks one x; a page's script may move it, to where `across` says."""
 
 Line = tuple[Sequence[float], Sequence[float]]
 Band = tuple[Sequence[float], Sequence[float], Sequence[float]]
 
 _COLOURS = ("#3b8ed0", "#d9722e", "#2e9e5b", "#a855c7", "#b8860b", "#d6457f")  # at least 3 to 1 on white and on black
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 10, 38  # margins, in pixels
+_WIDTH, _HEIGHT = 480, 260  # in pixels
 _TICK = 55  # pixels between ticks, about
 _FONT = 'font-family="sans-serif" font-size="11" fill="currentColor"'
 
@@ -28,11 +32,12 @@ def curves(
     x_label: str,
     y_label: str,
     title: str,
-    width: int = 480,
-    height: int = 260,
+    width: int = _WIDTH,
+    height: int = _HEIGHT,
     band: Band | None = None,
     names: Sequence[str] = (),
     dashed: Collection[int] = (),
+    marker: float | None = None,
 ) -> str:
     """One ``<svg>`` element: lines on axes with ticks, in colours that can be seen on white and on black.
 
@@ -49,11 +54,12 @@ def curves(
         band: x, and the lower and upper y of an area; points that are not finite are left out.
         names: of the lines, shown where the mouse points at one; as many as there are lines, or none.
         dashed: numbers of lines that are dashed.
+        marker: an x that is marked by a vertical line, or None.
     """
     for x, *values in (*lines, *([band] if band else [])):
         if any(len(y) != len(x) for y in values):
             raise ArgumentError("lines", [len(x), *map(len, values)], "must have as many x as y")
-    plane = _plane([*lines, *([(band[0], band[1]), (band[0], band[2])] if band else [])], width, height)
+    plane = _plane(_all(lines, band), width, height)
     said = names or [""] * len(lines)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{width}" height="{height}" '
@@ -62,9 +68,23 @@ def curves(
         *_axes(plane, _text(x_label), _text(y_label)),
         *(_area(plane, band) if band else ()),
         *(_line(plane, i, line, _text(said[i]), len(lines), i in dashed) for i, line in enumerate(lines)),
+        *(() if marker is None else [_marker(plane, marker)]),
         "</svg>",
     ]
     return "".join(parts)
+
+
+def across(
+    values: Sequence[float], lines: Sequence[Line], *, width: int = _WIDTH, band: Band | None = None
+) -> list[float]:
+    """Where x values lie in the picture that `curves` makes of the same, in pixels from the left."""
+    x = _plane(_all(lines, band), width, _HEIGHT).x
+    return [round(x.at(value), 1) for value in values]
+
+
+def _all(lines: Sequence[Line], band: Band | None) -> list[Line]:
+    """The edges of the band among them."""
+    return [*lines, *([(band[0], band[1]), (band[0], band[2])] if band else [])]
 
 
 @final
@@ -154,6 +174,12 @@ def _line(plane: _Plane, i: int, line: Line, name: str, count: int, dashed: bool
     return (
         f'<path d="{_path(plane, line)}" fill="none" stroke="{colour}" stroke-width="1.5"{faint}{dashes}>{said}</path>'
     )
+
+
+def _marker(plane: _Plane, x: float) -> str:
+    at = round(plane.x.at(x), 1)
+    ends = f'x1="{at:g}" y1="{plane.y.last}" x2="{at:g}" y2="{plane.y.first}"'
+    return f'<line id="{MARKER}" {ends} stroke="currentColor" stroke-width="1.5" stroke-opacity="0.6"/>'
 
 
 def _path(plane: _Plane, line: Line) -> str:

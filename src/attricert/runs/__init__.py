@@ -4,6 +4,7 @@ from attricert.runs.asked import Asked
 from attricert.runs.config import Config, LoadedConfig
 from attricert.runs.executors import Executor, Inline, Processes, Ray
 from attricert.runs.manifest import Manifest
+from attricert.runs.reporting import report
 from attricert.runs.results import (
     Summary,
     certificates,
@@ -43,6 +44,7 @@ __all__ = [
     "load",
     "meaning",
     "merge",
+    "report",
     "results_as_parquet",
     "shares",
     "summary",

@@ -16,7 +16,7 @@ from attricert.errors import ArgumentError, AttricertError
 from attricert.files import write_atomically
 from attricert.progress import ProgressCallback, reporting
 from attricert.report.findings import Findings
-from attricert.report.page import render, work
+from attricert.report.rendering import render, work
 from attricert.runs.asked import Asked
 from attricert.runs.code import is_code
 from attricert.runs.config import LoadedConfig
@@ -65,7 +65,7 @@ def report(
         The path of the file.
 
     Raises:
-        ArgumentError: there is no run, nothing in it is certified, or it is of the paper's formula, which proves nothing.
+        ArgumentError: there is no run, nothing in it is certified, or it is of the paper's formula.
         IntegrityError: evidence is not as it was written.
     """
     store = Store.open(checks.path("folder", folder))
@@ -149,7 +149,7 @@ def _plain_maps(store: Store, rows: Sequence[Row], images: torch.Tensor) -> npt.
         raise AttricertError("the model is not the one that the run was made with")
     targets = torch.tensor([row.facts["target"] for row in rows])
     with undisturbed(setting.attribution, None):
-        parts = zip(images.split(_BATCH), targets.split(_BATCH), strict=True)
+        parts = zip(torch.split(images, _BATCH), torch.split(targets, _BATCH), strict=True)
         maps = [attributions_of(setting.attribution, part, target) for part, target in parts]
     return torch.cat(maps).detach().double().cpu().numpy()
 

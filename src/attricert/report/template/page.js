@@ -85,7 +85,7 @@
         context.drawImage(picture, p * (width + gap), 0, width, height);
         const seen = context.getImageData(p * (width + gap), 0, width, height).data;
         for (let c = 0; c < cells; c++) {
-          card.base[c] = 255 - 0.3 * (255 - (seen[4 * c] + seen[4 * c + 1] + seen[4 * c + 2]) / 3);
+          card.base[c] = 255 - 0.15 * (255 - (seen[4 * c] + seen[4 * c + 1] + seen[4 * c + 2]) / 3);
         }
       } else if (maps[panel]) {
         const map = part(maps[panel], i, cells);
@@ -117,7 +117,7 @@
     const map = part(maps.smoothed, card.i, cells)[c] / 127, offset = (card.i * eps.length + at) * cells + c;
     const sign = signs ? part(signs, card.i, cells)[c] : 0;
     return {
-      map, low: low ? low[offset] / 32767 : map, high: high ? high[offset] / 32767 : map,
+      map, low: low ? (2 * low[offset]) / 32767 : map, high: high ? (2 * high[offset]) / 32767 : map,
       colour: Math.abs(sign) > at ? css(sign < 0 ? MINUS : PLUS) : "#aeb6bf",
       top: tops !== undefined && tops !== null && part(tops, card.i, cells)[c] > at,
     };

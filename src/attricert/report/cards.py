@@ -1,0 +1,83 @@
+"""What a report says of one input."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from attricert.certificates import note
+from attricert.report.measures import Measures
+from attricert.report.results import MAX_EPS
+from attricert.report.tables import shown
+from attricert.report.words import NAMES, number
+
+__all__ = ["cards"]
+
+
+def cards(m: Measures) -> list[dict[str, Any]]:
+    """One an input that is shown in full, as the template takes them."""
+    rows, titles = {row["id"]: row for row in m.findings.rows}, ", ".join(m.titles)
+    return [
+        {
+            "id": name,
+            "about": "; ".join(_about(m, rows.get(raw, {}), m.likeness[i])),
+            "note": _note(rows.get(raw, {})),
+            "alt": f"Pictures of {name}: {titles}; the numbers below say what is certain",
+            "now": [(said, number(values[i, m.start])) for said, values in m.named_numbers],
+            "limit": m.limits[1][m.limits[0][i, m.start]],
+            "attacked": _attacked(m.findings.attacked.get(raw)),
+            "rows": [
+                [size, *(number(values[i, j]) for _, values in m.named_numbers)] for j, size in enumerate(m.sizes)
+            ],
+            "entries": _entries(m, i),
+        }
+        for i, (raw, name) in enumerate(zip(m.findings.ids, m.findings.shown_ids, strict=True))
+    ]
+
+
+def _about(m: Measures, row: Mapping[str, Any], alike: float) -> Iterator[str]:
+    for name in ("label", "prediction", "target"):
+        if (value := row.get(name)) is not None and value != -1:
+            yield f"{NAMES[name]} {value}"
+    if row.get("certified_prediction") is not None:
+        label, radius = row["certified_prediction"], row.get("prediction_radius", 0.0)
+        kept = f"for certain, at every change below eps {shown(radius)}" if radius > 0 else "not for certain"
+        yield f"the smoothed model says {'no class' if label < 0 else f'class {label}'}, {kept}"
+    if math.isfinite(alike):
+        yield f"the smoothed map has a cosine of {alike:.3f} with the map without noise"
+    for cosine in m.findings.cosine:
+        if (largest := row.get(f"{MAX_EPS}{cosine!r}")) is not None:
+            yield f"keeps a cosine of {cosine!r} up to eps {shown(largest)}"
+
+
+def _note(row: Mapping[str, Any]) -> str:
+    """Where the map explains another class than the smoothed model's."""
+    pair = row.get("explained_class"), row.get("certified_prediction")
+    return "" if None in pair else note(*pair)
+
+
+def _attacked(found: Mapping[str, Any] | None) -> str:
+    if found is None:
+        return ""
+    pairs = zip(found["eps"], found["cosine_attacked"], strict=True)
+    reached = ", ".join(f"{cosine:.3f} at eps {size:.4g}" for size, cosine in pairs)
+    broken = found["broken_eps"]
+    least = (
+        f"fell below the threshold at eps {broken:.4g}" if math.isfinite(broken) else "never fell below the threshold"
+    )
+    return f"An attack got the cosine down to {reached}; it {least}."
+
+
+def _entries(m: Measures, i: int) -> list[list[str]]:
+    """Every entry of a table by name."""
+    entries, certificate = m.entries, m.findings.certificate
+    if m.layout.kind != "table" or entries is None or certificate.evidence.maps is None:
+        return []
+    columns = zip(m.names, certificate.maps[i].reshape(-1), entries.signs[i], entries.top[i], strict=True)
+    found = []
+    for name, value, sign, top in columns:
+        sure = "+" if sign > 0 else "-" if sign < 0 else "not certain"
+        until = [m.sizes[abs(int(step)) - 1] if step else "" for step in (sign, top)]
+        found.append([name, f"{value:.4g}", sure, *until])
+    return found

@@ -1,0 +1,157 @@
+"""What a report shows, measured once: sizes, numbers, cells, words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import final
+
+import numpy as np
+import numpy.typing as npt
+
+from attricert.metrics import cosine_similarity
+from attricert.report.findings import Findings
+from attricert.report.layout import Layout
+from attricert.report.steps import NOTHING, Entries, Numbers, Thousandths, grid_of
+from attricert.units import InputUnits
+
+__all__ = ["Measures", "grid"]
+
+_CELLS, _SIDE = 3_300_000, 160  # of all pictures together, and of a side: some 15 MB
+_POINTS = 512  # of a series
+_TITLES = {
+    "image": "input",
+    "plain": "map without noise",
+    "smoothed": "smoothed map",
+    "signs": "certain signs",
+    "top": "certain top {k}",
+}
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Measures:
+    """Of findings, at every size of a grid.
+
+    Args:
+        findings: what they are of.
+        eps: the sizes, rising.
+        layout: where entries are shown.
+        numbers: of each input at each size.
+        entries: of each cell; None where bounds on entries were not proven or not kept.
+    """
+
+    findings: Findings
+    eps: tuple[float, ...]
+    layout: Layout
+    numbers: Numbers
+    entries: Entries | None
+
+    @classmethod
+    def of(cls, f: Findings, on_progress: Callable[[int], None]) -> Measures:
+        """Take them, which takes time; told of every input and size that is done."""
+        layout = Layout.of(f.shape, _CELLS // len(f.certificate), _SIDE, f.kind)
+        if layout.kind != "picture":
+            layout = Layout.of(f.shape, _POINTS, _SIDE, layout.kind)
+        eps = grid(f)
+        return cls(f, eps, layout, *Entries.of(f.certificate, eps, layout, f.top_k, on_progress))
+
+    @property
+    def start(self) -> int:
+        """Which size is shown first."""
+        return self.eps.index(self.findings.eps[0]) if self.findings.eps else len(self.eps) // 4
+
+    @property
+    def proven(self) -> bool:
+        """Whether the numbers are bounds at all."""
+        return self.findings.certificate.terms.confidence != "asymptotic"
+
+    @property
+    def of_images(self) -> bool:
+        """Whether inputs are pictures in their range, so that eps can be told in grey levels."""
+        images, (low, high) = self.findings.images, self.findings.data_range
+        if images is None or self.layout.kind != "picture" or self.layout.slices:
+            return False
+        return images.shape[1:] == self.findings.shape and images.min() >= low and images.max() <= high
+
+    @cached_property
+    def units(self) -> InputUnits:
+        """In which eps is told."""
+        if self.of_images:
+            return InputUnits("image", self.findings.shape, self.findings.data_range)
+        return InputUnits("other", self.findings.shape)
+
+    @property
+    def panels(self) -> list[str]:
+        """Pictures of an input, from left to right; of rows of entries there is one."""
+        f, picture = self.findings, self.layout.kind == "picture"
+        have = {
+            "image": f.images is not None and picture,
+            "plain": f.plain_maps is not None and picture,
+            "smoothed": f.certificate.evidence.maps is not None,
+            "signs": self.entries is not None and picture,
+            "top": self.entries is not None and picture,
+        }
+        return [name for name, there in have.items() if there]
+
+    @property
+    def titles(self) -> list[str]:
+        """Of the panels."""
+        return [_TITLES[name].format(k=self.findings.top_k) for name in self.panels]
+
+    @cached_property
+    def sizes(self) -> list[str]:
+        """The grid in words, every digit."""
+        return [f"{size:g}" if float(f"{size:g}") == size else repr(size) for size in self.eps]
+
+    @cached_property
+    def size_words(self) -> list[str]:
+        """What each size amounts to."""
+        place = "in every pixel value" if self.of_images else "in every value"
+        compared = [self.units.compared(size) for size in self.eps]
+        amounts = [f"= {self.units.amount(size)} {place} (root mean square)" for size in self.eps]
+        return [amount + (f"; {words}" if words else "") for amount, words in zip(amounts, compared, strict=True)]
+
+    @cached_property
+    def named_numbers(self) -> list[tuple[str, Thousandths]]:
+        """Those that there are."""
+        found = {
+            "cosine at least": self.numbers.cosine,
+            f"top {self.findings.top_k} overlap at least": self.numbers.overlap,
+            "Kendall's tau at least": self.numbers.tau,
+            "share of signs certain": self.numbers.signs,
+        }
+        return [(name, values) for name, values in found.items() if values is not None]
+
+    @cached_property
+    def limits(self) -> tuple[npt.NDArray[np.uint8], list[str]]:
+        """What limits each certificate at each size: numbers of texts, shape (n, sizes), and the texts."""
+        words = self.findings.certificate.binding(list(self.eps))
+        words = np.where(self.numbers.cosine == NOTHING, "nothing is certified: " + words, "limited by " + words)
+        texts, where = np.unique(words.astype(str), return_inverse=True)
+        return where.reshape(words.shape).astype(np.uint8), texts.tolist()
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Of entries (table), or of channels (series)."""
+        rows, columns = self.layout.size
+        count = {"table": columns, "series": rows, "picture": 0}[self.layout.kind]
+        kind = "channel" if self.layout.kind == "series" else "entry"
+        given = self.findings.names or ()
+        return [given[i] if i < len(given) else f"{kind} {i}" for i in range(count)]
+
+    @cached_property
+    def likeness(self) -> list[float]:
+        """The cosine between maps with and without noise, one an input; NaN where one is zero or not there."""
+        f, n = self.findings, len(self.findings.certificate)
+        if f.plain_maps is None or f.certificate.evidence.maps is None:
+            return [float("nan")] * n
+        pair = (np.asarray(a, np.float64).reshape(n, -1) for a in (f.plain_maps, f.certificate.maps))
+        return list(map(float, cosine_similarity(*pair)))
+
+
+def grid(f: Findings) -> tuple[float, ...]:
+    """The sizes at which findings are shown."""
+    entries = len(f.certificate) * f.certificate.terms.dimension
+    return grid_of(f.certificate, f.eps, entries if f.certificate.evidence.entries is not None else 0)

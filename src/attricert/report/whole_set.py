@@ -1,0 +1,110 @@
+"""A report's whole set: how many inputs reach a size, and at least which share of their source does (theory 12)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from attricert.certificates import Meaning
+from attricert.certificates.population import Share, share_of
+from attricert.report import svg
+from attricert.report.measures import Measures
+from attricert.report.results import MAX_EPS
+from attricert.report.tables import shown
+
+__all__ = ["CONFIDENCE", "at_each_size", "curve", "markers", "shares", "words"]
+
+_BETA = 0.05
+CONFIDENCE = Decimal(1) - Decimal(str(_BETA))
+"""Of every claim about the source."""
+
+_POINTS, _WIDTH = 300, 680  # of the curve
+
+
+def at_each_size(m: Measures) -> list[dict[str, Any]]:
+    """For each threshold: how many inputs reach each size; at least which share of the source does, at all at once."""
+    found = []
+    for cosine in m.findings.cosine:
+        share = _share(m, cosine, m.eps, simultaneous=True)
+        counts = [str(round(observed * m.findings.inputs)) for observed in share.observed.tolist()]
+        least = [shown(bound, 3) for bound in share.at_least.tolist()] if m.proven else []
+        found.append({"cosine": repr(cosine), "observed": counts, "least": least})
+    return found
+
+
+def markers(m: Measures) -> list[float]:
+    """Where each size lies in the curve's picture."""
+    return svg.across(m.eps, _lines(m), width=_WIDTH) if m.findings.cosine else []
+
+
+def curve(m: Measures) -> Markup:
+    """Shares against eps, as a picture."""
+    lines, cosines = _lines(m), m.findings.cosine
+    if not cosines:
+        return Markup()
+    names = [f"cosine at least {cosine!r}" for cosine in cosines]
+    sizes, observed = lines[-1]
+    least = _share(m, cosines[-1], sizes, simultaneous=True).at_least.tolist()
+    picture = svg.curves(
+        lines,
+        x_label="eps",
+        y_label="share of inputs",
+        title=f"Share of the {m.findings.inputs} inputs against eps: {', '.join(names)}",
+        width=_WIDTH,
+        names=names,
+        band=(sizes, least, observed) if m.proven else None,
+        marker=m.eps[m.start],
+    )
+    return Markup(picture)
+
+
+def words(m: Measures) -> Iterator[str]:
+    """What the curve shows, and what is to be known of the classes."""
+    f = m.findings
+    if f.cosine:
+        reach = " and ".join(map(repr, f.cosine))
+        yield f"The share of these {f.inputs} inputs whose certificate reaches a cosine of {reach}, against eps."
+        if m.proven:
+            yield (
+                f"The band below the curve of {f.cosine[-1]!r}, and the figures at the top, are about the source: if these "
+                f"inputs are a random sample of it, then with confidence {CONFIDENCE} at least such a share of it truly "
+                "keeps the cosine, at all sizes at once. Inputs that failed or are missing count as not certified."
+            )
+    pairs = [(row.get("explained_class"), row.get("certified_prediction")) for row in f.rows]
+    told = [pair for pair in pairs if None not in pair]
+    if told:
+        yield from Meaning.of(*zip(*told, strict=True)).lines()
+
+
+def shares(m: Measures) -> list[list[str]]:
+    """For each threshold and each size that was chosen beforehand, a row of a table."""
+    f, found = m.findings, []
+    for cosine in f.cosine if m.proven else ():
+        share = _share(m, cosine, f.eps, simultaneous=False)
+        for size, observed, least in zip(f.eps, share.observed.tolist(), share.at_least.tolist(), strict=True):
+            count = f"{round(observed * f.inputs)} of {f.inputs}"
+            found.append([repr(size), repr(cosine), count, shown(least, 3)])
+    return found
+
+
+def _share(m: Measures, cosine: float, eps: Sequence[float], *, simultaneous: bool) -> Share:
+    name, terms = f"{MAX_EPS}{cosine!r}", m.findings.certificate.terms
+    reached = [row[name] for row in m.findings.rows if row.get(name) is not None]
+    return share_of(
+        np.array(reached, dtype=np.float64),
+        np.array(eps, dtype=np.float64),
+        m.findings.inputs,
+        alpha=terms.alpha,
+        beta=_BETA,
+        averages=terms.observed is not None,
+        simultaneous=simultaneous,
+    )
+
+
+def _lines(m: Measures) -> list[tuple[list[float], list[float]]]:
+    sizes = np.linspace(0, m.eps[-1] or 1.0, _POINTS).tolist()
+    return [(sizes, _share(m, cosine, sizes, simultaneous=True).observed.tolist()) for cosine in m.findings.cosine]

@@ -1,0 +1,48 @@
+"""Values of a report as text, rounded to the safe side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attricert.report.results import COSINE, MAX_EPS
+from attricert.report.steps import NOTHING, SCALE
+from attricert.report.tables import shown
+from attricert.text import printable
+
+__all__ = ["NAMES", "SILENT", "cell", "number", "title_of"]
+
+SILENT = "nothing certified"
+"""In place of a number."""
+
+NAMES = {
+    "id": "input",
+    "label": "label",
+    "prediction": "predicted",
+    "target": "explained",
+    "certified_prediction": "smoothed model's class",
+    "class_kept": "is explained",
+    "prediction_radius": "class kept below eps",
+}
+"""Of columns, for people."""
+
+
+def title_of(column: str) -> str:
+    """The name of a column for people; empty for one that a report leaves out."""
+    for start, said in ((MAX_EPS, "eps at cosine {}"), (COSINE, "cosine at eps {}")):
+        if column.startswith(start):
+            return said.format(column[len(start) :])
+    return NAMES.get(column, "")
+
+
+def number(thousandths: int) -> str:
+    """As the page's script shows it."""
+    return SILENT if thousandths == NOTHING else f"{int(thousandths) / SCALE:.3f}"
+
+
+def cell(column: str, value: Any) -> str:
+    """Of a table."""
+    if value is None or (column in ("label", "target") and value == -1):
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return shown(value) if isinstance(value, float) else printable(str(value))
