@@ -80,6 +80,21 @@ def test_all_sizes_hold_at_once_and_the_worst_of_single_ones_does_not():
     assert failures(whole / N) > TRIALS / 2
 
 
+def test_all_sizes_hold_at_once_where_sizes_are_equal():
+    """Ten true sizes: the claim is judged at each of them, where what just reaches it counts."""
+    rng, levels = np.random.default_rng(7), np.arange(1, 11)
+    true = rng.integers(1, 11, (TRIALS, N))
+    certified = np.where(rng.random((TRIALS, N)) < ALPHA, 11, true)
+    counts = (certified[:, None, :] >= levels[:, None]).sum(axis=-1)
+    q = (11 - levels) / 10
+
+    def failures(bound):
+        return (bound[counts] > q).any(axis=1).sum()
+
+    assert failures(bounds(np.arange(N + 1), simultaneous=True)) <= MOST
+    assert failures(bounds(np.arange(N + 1))) > MOST
+
+
 def test_observed_averages_need_all_of_alpha():
     """One input, always certified; with probability alpha the two averages that people see are far apart."""
     q = 1 - ALPHA
