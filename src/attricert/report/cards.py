@@ -53,8 +53,8 @@ def _about(m: Measures, row: Mapping[str, Any], alike: float) -> Iterator[str]:
 
 def _note(row: Mapping[str, Any]) -> str:
     """Where the map explains another class than the smoothed model's."""
-    pair = row.get("explained_class"), row.get("certified_prediction")
-    return "" if None in pair else note(*pair)
+    explained, smoothed = row.get("explained_class"), row.get("certified_prediction")
+    return "" if explained is None or smoothed is None else note(explained, smoothed)
 
 
 def _attacked(found: Mapping[str, Any] | None) -> str:

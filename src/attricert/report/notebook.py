@@ -53,7 +53,7 @@ _CARD = """<div>
 <tbody>
 {%- for row in rows %}
 {%- set mark = loop.index0 == marked %}
-<tr>{% for cell in row.values() %}<td>{% if mark %}<strong>{{ cell }}</strong>{% else %}{{ cell }}{% endif %}</td>{% endfor %}</tr>
+<tr>{% for cell in row.values() %}<td>{{ "<strong>%s</strong>"|safe % cell if mark else cell }}</td>{% endfor %}</tr>
 {%- endfor %}
 </tbody>
 </table>

@@ -116,8 +116,8 @@ def _words(m: Measures) -> dict[str, Any]:
 
 
 _LIMITS = (
-    "It is about changes of l2 size up to eps, of whatever form; not about other inputs that look alike, nor about changes "
-    "that are larger.",
+    "It is about changes of l2 size up to eps, of whatever form; not about other inputs that look alike, nor about "
+    "larger changes.",
     "Maps are estimates; what is certain is in colour where signs and top entries are shown, and in the numbers.",
     "Shares of the source are claims only if these inputs are a random sample of it.",
 )
@@ -138,20 +138,20 @@ def _picture_words(m: Measures) -> Iterator[str]:
     layout, k = m.layout, m.findings.top_k
     if layout.channels > 1:
         yield (
-            f"A pixel has {layout.channels} channels. Maps show their sum, and its sign; a pixel is shown among the top {k} "
-            "if one of its entries is."
+            f"A pixel has {layout.channels} channels. Maps show their sum, and its sign; a pixel is shown among the "
+            f"top {k} if one of its entries is."
         )
     if layout.slices:
         yield f"Volumes are shown by slices, side by side: {', '.join(map(str, layout.slices))}."
     if layout.block > 1 and layout.kind == "picture":
         yield (
-            f"Pictures are reduced: a cell stands for {layout.block} x {layout.block} pixels, and counts as certain only if "
-            "all of them are."
+            f"Pictures are reduced: a cell stands for {layout.block} x {layout.block} pixels, and counts as certain only "
+            "if all of them are."
         )
     elif layout.block > 1:
         yield (
-            f"Series are reduced: a bar stands for {layout.block} points. Its value is their mean, its interval holds all of "
-            "theirs, and it counts as certain only if all of them are."
+            f"Series are reduced: a bar stands for {layout.block} points. Its value is their mean, its interval holds "
+            "all of theirs, and it counts as certain only if all of them are."
         )
     if m.entries is None:
         yield "Bounds on entries were not proven or not kept: there are no certain signs or ranks."
