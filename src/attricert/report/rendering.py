@@ -145,8 +145,8 @@ def _picture_words(m: Measures) -> Iterator[str]:
         yield f"Volumes are shown by slices, side by side: {', '.join(map(str, layout.slices))}."
     if layout.block > 1 and layout.kind == "picture":
         yield (
-            f"Pictures are reduced: a cell stands for {layout.block} x {layout.block} pixels, and counts as certain only "
-            "if all of them are."
+            f"Pictures are reduced: a cell stands for {layout.block} x {layout.block} pixels, and counts as certain "
+            "only if all of them are."
         )
     elif layout.block > 1:
         yield (
