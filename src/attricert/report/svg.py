@@ -18,7 +18,7 @@ Band = tuple[Sequence[float], Sequence[float], Sequence[float]]
 
 _COLOURS = ("#3b8ed0", "#d9722e", "#2e9e5b", "#a855c7", "#b8860b", "#d6457f")  # at least 3 to 1 on white and on black
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 10, 38  # margins, in pixels
-_TICK = 55  # pixels between ticks, about
+_TICKS = 55, 32  # pixels between ticks at the least, along x and y
 _FONT = 'font-family="sans-serif" font-size="11" fill="currentColor"'
 
 
@@ -99,14 +99,14 @@ def _plane(lines: Iterable[Line], width: int, height: int) -> _Plane:
     points = [point for x, y in lines for point in _finite(x, y)]
     x, y = ([point[i] for point in points] for i in (0, 1))
     across, up = (_LEFT, width - _RIGHT), (height - _BOTTOM, _TOP)
-    return _Plane(_axis(x, *across, to_tick=False), _axis(y, *up, to_tick=True))
+    return _Plane(_axis(x, *across, _TICKS[0], to_tick=False), _axis(y, *up, _TICKS[1], to_tick=True))
 
 
-def _axis(values: Sequence[float], first: float, last: float, *, to_tick: bool) -> _Axis:
+def _axis(values: Sequence[float], first: float, last: float, apart: float, *, to_tick: bool) -> _Axis:
     low, high = min([0.0, *values]), max([0.0, *values])
     if not 0 < high - low < math.inf:
         low, high = 0.0, 1.0
-    step = _step((high - low) / max(abs(last - first) / _TICK, 1))
+    step = _step((high - low) / max(abs(last - first) / apart, 1))
     least, most = math.floor(low / step), math.ceil(high / step - 1e-9)
     if to_tick:
         low, high = least * step, most * step
