@@ -19,8 +19,8 @@ report.page = lambda certificate, **_: "<!doctype html><title>Report</title><scr
 cert.show()
 """
 SANDWICH = """
-attack = attacks.Linear()
-attacks.sandwich(cert, sm, x, y, cosine=0.9, attack=attack, steps=0, n_samples=200, seed=0)
+attack = attacks.RandomNoise()
+attacks.sandwich(cert[:1], sm, x[:1], y[:1], cosine=0.9, attack=attack, steps=0, n_samples=100, seed=0)
 """
 PLAN = "ac.plan(ac.Saliency(model), x, y, claim=ac.Claim(eps=0.05, cosine=0.9), scales=[0.125], n_samples=1000)"
 CELLS = {

@@ -169,6 +169,8 @@ def test_other_values_in_a_line():
     found = AttackResult(*(torch.rand(2, 3) if i in (0, 5, 6) else torch.tensor([0.5, 0.25]) for i in range(7)))
     assert repr(found) == "AttackResult(2 inputs; l2 size from 0.250 to 0.500, cosine from 0.250 to 0.500)"
     assert brief.span([]) == "of none"
+    data = ac.datasets.load("mnist", split="sample")
+    assert repr(data) == "Labelled(100 items of shape (1, 28, 28))"
 
 
 def test_a_certificate_in_a_notebook():

@@ -37,7 +37,7 @@ _SAMPLES = (1_000, 3_000, 10_000, 30_000, 100_000)
 _PANELS = 6
 _EPS = "eps: l2 size of the perturbation, in input units"
 _CROSSED = "an attack got below what is certified: a certificate is wrong, or not of what was attacked."
-_ROUNDED = "Rounded down."
+_ROUNDED = "Numbers are rounded down."
 
 _CARD = """<div>
 <p><strong>{{ title }}</strong><br>{{ about }}</p>
@@ -235,7 +235,7 @@ def _planned(scale: PlannedScale, inputs: int) -> dict[str, str]:
         row["class kept on"] = f"{scale.kept} of {inputs}"
     return row | {
         "samples an input": brief.samples(scale.samples_needed),
-        "seconds an input": "-" if scale.seconds is None else short(scale.seconds, "up", 2),
+        "seconds an input": "-" if scale.seconds is None else short(scale.seconds, digits=2),
         "norm, least": short(scale.norm),
         "max eps, least": short(scale.least_max_eps),
         "max eps, mean": short(scale.mean_max_eps),

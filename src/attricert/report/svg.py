@@ -36,8 +36,9 @@ def curves(
 ) -> str:
     """One ``<svg>`` element: lines on axes with ticks, in colours that can be seen on white and on black.
 
-    Pixels are rounded to the left and downwards: a falling lower bound is never drawn better than it is. Axes have the
-    colour of the text around (``currentColor``). Both begin at 0, or below where values do.
+    Points are rounded to the left and downwards: those of a falling lower bound are never drawn better than they are;
+    between them lines are straight. Axes have the colour of the text around (``currentColor``), and begin at 0, or
+    below where values do.
 
     Args:
         lines: x and y of each; a point that is not finite leaves a gap.
