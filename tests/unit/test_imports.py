@@ -10,7 +10,7 @@ import torch
 import attricert as ac
 from attricert import report
 
-HEAVY = ("torch", "matplotlib", "pyarrow", "jsonargparse")
+HEAVY = ("torch", "matplotlib", "pyarrow", "jsonargparse", "jinja2")
 
 
 def imported(code, *arguments):
@@ -44,6 +44,10 @@ def test_a_certificate_is_read_without_torch(tmp_path):
     value, *heavy = imported(code, str(path))
     assert heavy == []
     np.testing.assert_allclose(float(value), certificate.max_eps(0.9)[0], rtol=1e-12)
+    code = "from attricert import Certificate\nc = Certificate.load(sys.argv[1])\nprint(len(repr(c)))"
+    assert imported(code, str(path)) == [str(len(repr(certificate)))]
+    code = "from attricert import Certificate\nc = Certificate.load(sys.argv[1])\nprint('<table' in c._repr_html_())"
+    assert imported(code, str(path)) == ["True", "pyarrow", "jinja2"]
 
 
 @pytest.mark.parametrize("package", [ac, report], ids=lambda package: package.__name__)

@@ -33,7 +33,6 @@ from attricert.certificates.possible import check_possible
 from attricert.certificates.terms import Terms
 from attricert.errors import ArgumentError, IntegrityError, RowError
 from attricert.files import parse_json, read_tensors, write_atomically
-from attricert.text import printable
 
 __all__ = ["Evidence", "piece_classes"]
 
@@ -87,9 +86,8 @@ class Evidence:
 
     @property
     def about(self) -> str:
-        """How many inputs, and the terms that matter most; one line that can be shown, whoever wrote the terms."""
-        t, inputs = self.terms, f"{len(self)} input{'' if len(self) == 1 else 's'}"
-        return printable(", ".join([inputs, str(t.noise), t.bound, t.guarantee, f"alpha={t.alpha!r}"]))
+        """How many inputs, and the terms that matter most, in a line."""
+        return f"{len(self)} input{'' if len(self) == 1 else 's'}, {self.terms.about}"
 
     def __getitem__(self, rows: Rows) -> Evidence:
         """That of one or some of the inputs: a number, a slice, numbers, or a mask; one input stays a batch of one."""

@@ -15,6 +15,7 @@ from attricert.confidence import CONFIDENCE_BOUNDS
 from attricert.errors import ArgumentError, IntegrityError
 from attricert.files import parse_json
 from attricert.noise import NOISES, Noise
+from attricert.text import printable
 
 __all__ = ["Terms"]
 
@@ -90,6 +91,11 @@ class Terms:
             raise ArgumentError("ledger", list(self.ledger.names), "must have here and there for averages alone")
         if self.observed is not None and self.antithetic:
             checks.count("observed n_samples", self.observed.n_samples, 2)
+
+    @property
+    def about(self) -> str:
+        """Those that matter most: one line that can be shown, whoever wrote them."""
+        return printable(f"{self.noise}, {self.bound}, {self.guarantee}, alpha={self.alpha!r}")
 
     def share(self, name: str) -> float:
         """The part of alpha that goes to one thing that is proven."""

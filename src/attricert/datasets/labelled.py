@@ -69,6 +69,10 @@ class Labelled:
     ids: tuple[str, ...]
     reading: str = "numbers as they were given"
 
+    def __repr__(self) -> str:
+        """In a line: how many, and of which shape."""
+        return f"Labelled({len(self)} items of shape {tuple(self.images.shape[1:])})"
+
     def __len__(self) -> int:
         return len(self.images)
 

@@ -50,12 +50,9 @@ def certificate(what: Certificate | PaperCertificate) -> str:
 
 def forecast(what: Forecast) -> str:
     """Of what, and the estimates."""
-    t = what.terms
-    about = printable(f"{t.noise}, {t.bound}, {t.guarantee}, alpha={t.alpha!r}")
     votes = "" if what.class_votes is None else f", class_votes={short(what.class_votes)}"
-    return (
-        f"Forecast({about}; estimates: norm={short(what.norm)}, top_variance={short(what.top_variance, 'up')}{votes})"
-    )
+    norm, spread = f"norm={short(what.norm)}", f"top_variance={short(what.top_variance, 'nearest')}"
+    return f"Forecast({what.terms.about}; estimates: {norm}, {spread}{votes})"
 
 
 def sandwich(what: Sandwich) -> str:

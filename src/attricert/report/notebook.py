@@ -37,7 +37,7 @@ _SAMPLES = (1_000, 3_000, 10_000, 30_000, 100_000)
 _PANELS = 6
 _EPS = "eps: l2 size of the perturbation, in input units"
 _CROSSED = "an attack got below what is certified: a certificate is wrong, or not of what was attacked."
-_ROUNDED = "Rounded down."
+_ROUNDED = "Numbers are rounded down."
 
 _CARD = """<div>
 <p><strong>{{ title }}</strong><br>{{ about }}</p>
@@ -53,14 +53,13 @@ _CARD = """<div>
 <tbody>
 {%- for row in rows %}
 {%- set mark = loop.index0 == marked %}
-<tr>{% for cell in row.values() %}<td>{{ "<strong>%s</strong>"|safe % cell if mark else cell }}</td>{% endfor %}</tr>
+<tr>{% for cell in row.values() %}<td>{% if mark %}<strong>{% endif %}{{ cell }}{% if mark %}</strong>{% endif %}</td>
+{%- endfor %}</tr>
 {%- endfor %}
 </tbody>
 </table>
 {%- endif %}
-{%- for said in notes %}
-<p><small>{{ said }}</small></p>
-{%- endfor %}
+<p><small>{{ notes | join(" ") }}</small></p>
 </div>
 """
 
@@ -114,7 +113,10 @@ def _certified(part: Certificate | PaperCertificate) -> list[dict[str, str]]:
         row |= {f"max eps, cosine {cosine}": short(found[f"{MAX_EPS}{cosine}"]) for cosine in _COSINES}
         if "certified_prediction" in found:
             label = found["certified_prediction"]
-            row |= {"class": "none" if label < 0 else str(label), "its radius": short(found["prediction_radius"])}
+            row |= {
+                "smoothed class": "none" if label < 0 else str(label),
+                "its radius": short(found["prediction_radius"]),
+            }
         if "class_kept" in found:
             explained = "" if found["explained_class"] < 0 else f" ({found['explained_class']})"
             row["explained class kept"] = ("yes" if found["class_kept"] else "no") + explained
@@ -148,7 +150,6 @@ def _curves(part: Certificate | PaperCertificate) -> str:
 
 def forecast(what: Forecast) -> str:
     """The estimates, and the eps to expect from some numbers of samples."""
-    t = what.terms
     rows = []
     for n in _SAMPLES:
         row = {"samples": f"{n:,}"}
@@ -156,10 +157,12 @@ def forecast(what: Forecast) -> str:
         if (kept := what.keeps_class(n)) is not None:
             row["explained class kept"] = "yes" if kept else "no"
         rows.append(row)
-    votes = "" if what.class_votes is None else f"; {short(what.class_votes)} of the draws in the explained class"
+    votes = (
+        "" if what.class_votes is None else f"; {short(100 * what.class_votes)}% of the draws in the explained class"
+    )
     return _card(
         "Forecast for one input: estimates, nothing is proven",
-        f"{t.noise}, {t.bound}, {t.guarantee}, alpha={t.alpha!r}; norm of the map about {short(what.norm)}{votes}",
+        f"{what.terms.about}; norm of the map about {short(what.norm)}{votes}",
         rows,
         notes=[f"Eps in input units. {_ROUNDED}"],
     )
@@ -195,9 +198,10 @@ def sandwich(what: Sandwich) -> str:
 
 
 def _panel(what: Sandwich, i: int) -> str:
-    eps = what.eps[i].tolist()
+    """What is certified at the first size is so at all smaller ones, and at 0 nothing is turned."""
+    eps = [0.0, *what.eps[i].tolist()]
     certified = np.where(what.certified[i] > 0, what.certified[i], np.nan).tolist()
-    attacked = what.attacked[i].tolist()
+    certified, attacked = [*certified[:1], *certified], [1.0, *what.attacked[i].tolist()]
     return svg.curves(
         [(eps, certified), (eps, attacked)],
         x_label=f"input {i}: eps",
@@ -231,7 +235,7 @@ def _planned(scale: PlannedScale, inputs: int) -> dict[str, str]:
         row["class kept on"] = f"{scale.kept} of {inputs}"
     return row | {
         "samples an input": brief.samples(scale.samples_needed),
-        "seconds an input": "-" if scale.seconds is None else short(scale.seconds, "up", 2),
+        "seconds an input": "-" if scale.seconds is None else short(scale.seconds, digits=2),
         "norm, least": short(scale.norm),
         "max eps, least": short(scale.least_max_eps),
         "max eps, mean": short(scale.mean_max_eps),

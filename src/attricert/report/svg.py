@@ -22,7 +22,7 @@ Band = tuple[Sequence[float], Sequence[float], Sequence[float]]
 _COLOURS = ("#3b8ed0", "#d9722e", "#2e9e5b", "#a855c7", "#b8860b", "#d6457f")  # at least 3 to 1 on white and on black
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 10, 38  # margins, in pixels
 _WIDTH, _HEIGHT = 480, 260  # in pixels
-_TICK = 55  # pixels between ticks, about
+_TICKS = 55, 32  # pixels between ticks at the least, along x and y
 _FONT = 'font-family="sans-serif" font-size="11" fill="currentColor"'
 
 
@@ -41,8 +41,9 @@ def curves(
 ) -> str:
     """One ``<svg>`` element: lines on axes with ticks, in colours that can be seen on white and on black.
 
-    Pixels are rounded to the left and downwards: a falling lower bound is never drawn better than it is. Axes have the
-    colour of the text around (``currentColor``). Both begin at 0, or below where values do.
+    Points are rounded to the left and downwards: those of a falling lower bound are never drawn better than they are;
+    between them lines are straight. Axes have the colour of the text around (``currentColor``), and begin at 0, or
+    below where values do.
 
     Args:
         lines: x and y of each; a point that is not finite leaves a gap.
@@ -119,14 +120,14 @@ def _plane(lines: Iterable[Line], width: int, height: int) -> _Plane:
     points = [point for x, y in lines for point in _finite(x, y)]
     x, y = ([point[i] for point in points] for i in (0, 1))
     across, up = (_LEFT, width - _RIGHT), (height - _BOTTOM, _TOP)
-    return _Plane(_axis(x, *across, to_tick=False), _axis(y, *up, to_tick=True))
+    return _Plane(_axis(x, *across, _TICKS[0], to_tick=False), _axis(y, *up, _TICKS[1], to_tick=True))
 
 
-def _axis(values: Sequence[float], first: float, last: float, *, to_tick: bool) -> _Axis:
+def _axis(values: Sequence[float], first: float, last: float, apart: float, *, to_tick: bool) -> _Axis:
     low, high = min([0.0, *values]), max([0.0, *values])
     if not 0 < high - low < math.inf:
         low, high = 0.0, 1.0
-    step = _step((high - low) / max(abs(last - first) / _TICK, 1))
+    step = _step((high - low) / max(abs(last - first) / apart, 1))
     least, most = math.floor(low / step), math.ceil(high / step - 1e-9)
     if to_tick:
         low, high = least * step, most * step

@@ -52,7 +52,7 @@ def short(value: float | Decimal, rounding: str = "down", digits: int = 3) -> st
     exact = Decimal(value)
     if not exact or not exact.is_finite():
         return f"{float(exact):g}"
-    found = exact.quantize(Decimal(10) ** (exact.adjusted() - digits + 1), rounding=_ROUNDING[rounding])
+    found = exact.quantize(Decimal(1).scaleb(exact.adjusted() - digits + 1), rounding=_ROUNDING[rounding])
     return f"{found:f}" if -5 <= exact.adjusted() <= 6 else str(found)
 
 

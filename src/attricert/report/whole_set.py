@@ -72,8 +72,8 @@ def words(m: Measures) -> Iterator[str]:
             yield (
                 f"The band below the curve of {f.cosine[-1]!r}, and the figures at the top, are about the source: if "
                 f"these inputs are a random sample of it, then with confidence {CONFIDENCE} for each cosine at least "
-                "such a share of it truly keeps it, at all sizes at once. Inputs that failed or are missing count as not "
-                "certified."
+                "such a share of it truly keeps it, at all sizes at once. Inputs that failed or are missing count as "
+                "not certified."
             )
     pairs = [(row.get("explained_class"), row.get("certified_prediction")) for row in f.rows]
     told = [pair for pair in pairs if None not in pair]
