@@ -13,6 +13,7 @@ from attricert import checks
 from attricert.cli.arguments import add_options
 from attricert.cli.containing import contained
 from attricert.cli.display import displaying
+from attricert.cli.going_on import command, resumable
 from attricert.cli.output import say, show, show_json
 from attricert.errors import ArgumentError
 from attricert.lab.experiments import FULL, QUICK, Bench
@@ -78,7 +79,8 @@ def run(**values: Any) -> int:
             experiment.check()
     folder = Path(options.out or ("runs/reproduce-quick" if options.quick else "runs/reproduce"))
     results, failed = {}, False
-    with displaying() as on_progress:
+    again = command("reproduce", options.what, **{key: value for key, value in values.items() if key != "what"})
+    with resumable(lambda: f"all that was measured is kept; go on with: {again}"), displaying() as on_progress:
         bench = Bench(folder, options.workers, on_progress, say)
         for name, experiment in experiments.items():
             start = time.monotonic()
@@ -102,7 +104,4 @@ def _settings(options: Options) -> dict[str, Any]:
 
 def _command(options: Options, name: str) -> str:
     """What makes the same again."""
-    parts = ["attricert reproduce", name, *(["--quick"] if options.quick else [])]
-    for key, value in _settings(options).items():
-        parts.append(f"--{key} {' '.join(map(str, value)) if isinstance(value, tuple) else value}")
-    return " ".join(parts)
+    return command("reproduce", name, quick=options.quick, **_settings(options))

@@ -10,6 +10,7 @@ from typing import final
 
 from attricert.files import sha256
 from attricert.text import one_line
+from attricert.units import InputUnits
 
 __all__ = ["Statement"]
 
@@ -33,6 +34,7 @@ class Statement:
         seed: of the draws.
         printed: whether this is the paper's formula, which proves nothing.
         counts: certified and failed inputs; None while results are not written.
+        units: of an input; None while no input has been seen.
     """
 
     model: str
@@ -51,6 +53,7 @@ class Statement:
     seed: int
     printed: bool = False
     counts: tuple[int, int] | None = None
+    units: InputUnits | None = None
 
     def to_text(self) -> str:
         """Lines of plain text."""
@@ -126,7 +129,7 @@ class Statement:
         yield from _lines(
             "It is about smoothed maps, of the same class at both points, and not about the attribution without noise. "
             "It does not say that the explanation is right, nor that the prediction is. eps is in units of the model's "
-            "input. More: docs/threat_model.md."
+            f"input{'' if self.units is None else f': {self.units.note(1.0)}'}. More: docs/threat_model.md."
         )
         yield ""
         yield from _lines(
