@@ -14,9 +14,10 @@ from attricert.cli.arguments import add_options
 from attricert.cli.containing import contained
 from attricert.cli.display import displaying
 from attricert.cli.going_on import command, resumable
-from attricert.cli.output import say, show, show_json
+from attricert.cli.output import say, show, show_json, show_table
 from attricert.errors import ArgumentError
 from attricert.lab.experiments import FULL, QUICK, Bench
+from attricert.report import cells
 
 __all__ = ["Options", "configure", "run"]
 
@@ -41,7 +42,7 @@ class Options:
         n_steps: nodes of integrated gradients.
         seed: seed of the keyed streams.
         trust_code: run code that a --config file names, after showing its path and SHA-256.
-        json: print JSON instead of Markdown.
+        json: print JSON instead of tables.
     """
 
     what: str
@@ -90,7 +91,9 @@ def run(**values: Any) -> int:
             failed = failed or bool(result.failures)
             results[name] = {"rows": result.rows, "failures": result.failures, "notes": list(result.notes)}
             if not options.json:
-                show(result.to_markdown())
+                show_table(cells(result.rows, result.columns), result.title)
+                for line in (*result.notes, *(f"FAILED: {text}" for text in result.failures)):
+                    show(line)
                 show(f"{name}: {time.monotonic() - start:.0f} s; written to {folder / name}.csv, .md, .png\n")
     if options.json:
         show_json(results)

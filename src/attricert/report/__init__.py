@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from attricert.report.figures import both_sides, curves, maps, notes, save_figure
     from attricert.report.results import ABSTENTION, COSINE, MAX_EPS, rows_of, to_frame, to_parquet
     from attricert.report.statement import Statement
-    from attricert.report.tables import Column, rounded, shown, to_csv, to_markdown
+    from attricert.report.tables import Column, cells, rounded, shown, to_csv, to_markdown
 
 __all__ = [
     "ABSTENTION",
@@ -17,6 +17,7 @@ __all__ = [
     "Column",
     "Statement",
     "both_sides",
+    "cells",
     "curves",
     "maps",
     "notes",
@@ -36,6 +37,6 @@ __getattr__, __dir__ = lazily(
         "figures": ("both_sides", "curves", "maps", "notes", "save_figure"),
         "results": ("ABSTENTION", "COSINE", "MAX_EPS", "rows_of", "to_frame", "to_parquet"),
         "statement": ("Statement",),
-        "tables": ("Column", "rounded", "shown", "to_csv", "to_markdown"),
+        "tables": ("Column", "cells", "rounded", "shown", "to_csv", "to_markdown"),
     },
 )
