@@ -1,16 +1,26 @@
-"""Progress of long computations: a callback, or a bar."""
+"""Progress of long computations: a callback, or what fits where people look.
+
+A bar on a terminal; in a notebook one line of plain text that changes in place, which takes no widgets; elsewhere (a
+log, a pipe) a line now and then, and one in the end.
+"""
 
 from __future__ import annotations
 
+import importlib
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from attricert.errors import ArgumentError
 
-__all__ = ["ProgressCallback", "StatusCallback", "reporting", "status_bar"]
+__all__ = ["Paced", "ProgressCallback", "StatusCallback", "clock", "reporting", "status_bar", "terminal"]
+
+_IN_PLACE, _LINES = 0.5, 10.0  # seconds between changes in a notebook, and between lines elsewhere
 
 ProgressCallback = Callable[[int], None]
 """Told how many attributions were computed since the last call."""
@@ -23,10 +33,19 @@ StatusCallback = Callable[[float, str], None]
 @contextmanager
 def status_bar() -> Iterator[StatusCallback]:
     """Yield a function that moves a bar and changes the text beside it."""
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=1.0)
-        yield lambda share, text: bar.update(task, completed=share, description=text)
+    if console := terminal():
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=console, transient=True) as bar:
+            task = bar.add_task("", total=1.0)
+            yield lambda share, text: bar.update(task, completed=share, description=text)
+        return
+    with _plain() as say:
+        yield lambda share, text: say(share, f"{text} ({share:.0%})")
 
 
 @contextmanager
@@ -38,13 +57,100 @@ def reporting(progress: bool | ProgressCallback, total: int, what: str) -> Itera
         yield progress
     elif not progress:
         yield lambda _: None
-    else:
+    elif console := terminal():
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
         )
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        with Progress(*columns, console=console, transient=True) as bar:
             task = bar.add_task(what, total=total)
             yield lambda done: bar.advance(task, done)
+    else:
+        with _plain() as say:
+            so_far = 0
+
+            def advance(done: int) -> None:
+                nonlocal so_far
+                so_far += done
+                say(so_far / total, f"{what}: {so_far:,} of {total:,}")
+
+            yield advance
+
+
+def terminal() -> Console | None:
+    """Standard error, if it is a terminal on which lines can be drawn anew."""
+    console = Console(stderr=True)
+    return console if console.is_terminal and not console.is_dumb_terminal and not console.is_jupyter else None
+
+
+def clock(seconds: float) -> str:
+    """Hours, minutes and seconds: ``0:01:05``."""
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+@final
+class Paced:
+    """Whether it is time again.
+
+    Args:
+        seconds: between two times.
+    """
+
+    def __init__(self, seconds: float = _LINES) -> None:
+        self._seconds, self._last = seconds, time.monotonic()
+
+    def due(self) -> bool:
+        """True if so much time has passed since the last True, or the beginning."""
+        now = time.monotonic()
+        if now - self._last < self._seconds:
+            return False
+        self._last = now
+        return True
+
+
+@contextmanager
+def _plain() -> Iterator[StatusCallback]:
+    """Yield a function that is told all, and shows what is worth it; the last text is shown if all goes well."""
+    place = _Place() if _in_notebook() else None
+    show: Callable[[str], None] = _print if place is None else place.show
+    pace, start, last = Paced(_LINES if place is None else _IN_PLACE), time.monotonic(), ""
+
+    def say(share: float, text: str) -> None:
+        nonlocal last
+        last, gone = text, time.monotonic() - start
+        if pace.due():
+            left = f", {clock(gone * (1 - share) / share)} left" if 0 < share < 1 else ""
+            show(f"{text}, {clock(gone)} gone{left}")
+
+    yield say
+    if last:
+        show(f"{last}, {clock(time.monotonic() - start)} gone")
+
+
+def _print(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _in_notebook() -> bool:
+    """Whether a Jupyter kernel runs this; the shell of IPython in a terminal is none."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return hasattr(shell, "kernel")
+
+
+@final
+class _Place:
+    """An output of a notebook's cell that is changed in place; IPython is there, as its kernel runs this."""
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    def show(self, text: str) -> None:
+        """Put text there, in place of what was there before."""
+        content = {"text/plain": text}
+        if self._handle is None:
+            self._handle = importlib.import_module("IPython.display").display(content, raw=True, display_id=True)
+        else:
+            self._handle.update(content, raw=True)

@@ -268,7 +268,8 @@ def test_ctrl_c_keeps_what_is_done_and_exits_130(tmp_path, monkeypatch):
         _, err = process.communicate(timeout=HUNG)
         assert process.returncode == 130, err
         assert seen(lambda: is_gone(process.pid))
-    assert err.decode().endswith("attricert: error: interrupted\n")
+    go_on = "4 of 8 inputs are done and stored; go on with: attricert certify --out run --workers 2 --trust-code"
+    assert err.decode().endswith(f"attricert: error: interrupted; {go_on}\n")
     assert json.loads(Path("run/log.jsonl").read_text().splitlines()[-1])["event"] == "stopped"
     run = runs.Store.open(Path("run"))
     assert sorted(digests(run)) == [f"mnist:test:{i}" for i in (0, 1, 3, 4)]
@@ -287,7 +288,10 @@ def test_sigterm_before_sampling_is_one_line_too(tmp_path, monkeypatch):
         assert seen(lambda: process.poll() is not None or Path("slow").exists())
         process.terminate()
         _, err = process.communicate(timeout=HUNG)
-    assert (process.returncode, err.decode()) == (130, "attricert: error: interrupted\n")
+    assert (process.returncode, err.decode()) == (
+        130,
+        "attricert: error: interrupted; nothing is kept without --out FOLDER\n",
+    )
 
 
 def test_a_killed_run_is_resumed(whole, tmp_path, monkeypatch):

@@ -253,7 +253,7 @@ def test_trouble_with_one_input_stays_with_it(folder, tmp_path, monkeypatch):
     assert (found.certified, found.missing, sum(found.failed.values())) == (2, 0, 3)
     assert {claim.inputs for claim in found.shares} == {5}
     assert max(claim.certified for claim in found.shares) == 1
-    assert found.abstentions[0.02] == {"all # sampled attributions are zero or not finite": 1}
+    assert found.abstentions[0.02] == {"all 180 sampled attributions are zero or not finite": 1}
     assert seen[-1].failed == 3
     assert any(re.search("2.png failed: .*ValueError: no ones, please", state.note) for state in seen)
     # Tried again when asked to, and only then.

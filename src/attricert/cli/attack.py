@@ -23,9 +23,11 @@ from attricert.cli.trust import permit
 from attricert.errors import ArgumentError
 from attricert.files import write_atomically
 from attricert.report import both_sides, save_figure, shown, to_parquet
+from attricert.runs.results import input_units
 from attricert.runs.rows import Row
 from attricert.runs.trust import refuse_other_code
 from attricert.text import shortened
+from attricert.units import InputUnits
 
 __all__ = ["Options", "configure", "run"]
 
@@ -98,7 +100,7 @@ def run(**values: Any) -> int:
     if options.json:
         show_json({"rows": found, "failed": len(failed)})
     else:
-        _show(options, found, failed)
+        _show(options, found, failed, input_units(certificate.terms))
         for line in certificate.meaning.lines():
             show(line)
         show(f"written to {folder / _RESULTS} and {folder / _PICTURE}")
@@ -148,7 +150,9 @@ def _rows(ids: Sequence[str], attacked: Sandwich) -> list[dict[str, Any]]:
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
-def _show(options: Options, rows: Sequence[dict[str, Any]], failed: Sequence[dict[str, Any]]) -> None:
+def _show(
+    options: Options, rows: Sequence[dict[str, Any]], failed: Sequence[dict[str, Any]], units: InputUnits
+) -> None:
     table = [
         {
             "input": shortened(row["id"]),
@@ -165,5 +169,6 @@ def _show(options: Options, rows: Sequence[dict[str, Any]], failed: Sequence[dic
     caption = f"the attack of size 'broken eps' brought the cosine below {options.cosine}; the truth lies between"
     show_table(table, f"{options.run}, attacked", caption)
     show(f"mean ratio certified / broken over {len(rows)} inputs: {np.mean([row['ratio'] for row in rows]):.3f}")
+    show(f"mean certified {units.note(float(shown(np.mean([row['max_eps'] for row in rows]))))}")
     for row in failed:
         show(f"CLAIM FAILED: {row['id']}: an attack got below the certified cosine beyond its Monte-Carlo error")

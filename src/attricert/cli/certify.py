@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -16,6 +16,7 @@ from attricert import runs
 from attricert.cli.arguments import add_options
 from attricert.cli.containing import contained
 from attricert.cli.display import displaying
+from attricert.cli.going_on import command, resumable
 from attricert.cli.output import exit_code, say, show, show_json, show_run
 from attricert.cli.trust import permit
 from attricert.errors import ArgumentError
@@ -23,6 +24,8 @@ from attricert.runs.code import is_code
 from attricert.runs.results import positions
 
 __all__ = ["Options", "configure", "run"]
+
+_ASKED = ("eps", "cosine", "top_k")
 
 
 @final
@@ -76,7 +79,7 @@ def run(**values: Any) -> int:
     here = {name: value for name, value in values.items() if name in names}
     options = Options(**here)
     given = {name: value for name, value in values.items() if name not in names}
-    asking: dict[str, Any] = {name: here[name] for name in ("eps", "cosine", "top_k") if name in here}
+    asking: dict[str, Any] = {name: here[name] for name in _ASKED if name in here}
     named = _named_run(given, options)
     if named is None:
         config, asked = runs.Config.of(given), runs.Asked.of(asking)
@@ -90,8 +93,18 @@ def run(**values: Any) -> int:
         say(f"all inputs of {options.out} are done: shown from the evidence, its code is not run")
         return _shown(named, asked, options)
     permit(foreign, options.trust_code, str(options.out))
+    far: list[runs.State] = []
     with tempfile.TemporaryDirectory() as nowhere:
-        with contained(), displaying() as on_progress:
+        with (
+            resumable(lambda: _how(here, config, named is not None, far)),
+            contained(),
+            displaying() as show_it,
+        ):
+
+            def on_progress(state: runs.State) -> None:
+                far[:] = [state]
+                show_it(state)
+
             store = runs.certify(
                 config,
                 Path(nowhere) / "run" if options.out is None else Path(options.out),
@@ -124,6 +137,26 @@ def _shown(store: runs.Store, asked: runs.Asked, options: Options) -> int:
         else:
             show(f"{summary.missing} inputs are left to other shards; then: attricert merge {options.out}")
     return exit_code(summary)
+
+
+def _how(here: Mapping[str, Any], config: runs.Config, named: bool, far: Sequence[runs.State]) -> str:
+    """What an interrupted run has kept, and what goes on with it.
+
+    Args:
+        here: the options that were given.
+        config: of the run; folders that name code need --trust-code.
+        named: whether the run was there before, so that its folder does not say what is asked now.
+        far: how far it was, if it had begun.
+    """
+    if "out" not in here:
+        return "nothing is kept without --out FOLDER"
+    if not far:
+        return "nothing was done yet; the same command begins again"
+    names = ("out", "workers", "ray", "shard", "input_timeout", *(_ASKED if named else ()), "json")
+    flags = {name: here[name] for name in names if name in here}
+    trust = {"trust-code": any(map(is_code, (config.model, config.attribution)))}
+    again = command("certify", **flags, **trust)
+    return f"{far[0].done} of {far[0].total} inputs are done and stored; go on with: {again}"
 
 
 def _named_run(given: Mapping[str, Any], options: Options) -> runs.Store | None:

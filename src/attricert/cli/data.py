@@ -5,7 +5,7 @@ from __future__ import annotations
 from jsonargparse import ArgumentParser
 
 from attricert import datasets
-from attricert.cli.output import show
+from attricert.cli.output import show, show_table
 
 __all__ = ["configure", "run"]
 
@@ -21,9 +21,15 @@ def run(name: str | None = None) -> int:
     """Fetch or list."""
     if name is None:
         show(f"cache folder: {datasets.cache_folder()} (set ATTRICERT_DATA to move it)")
-        for known in datasets.names():
-            splits = ", ".join(datasets.splits(known)).replace("sample", "sample (packaged)")
-            show(f"{known}: splits {splits}; fetch with: attricert data {known}")
+        table = [
+            {
+                "name": known,
+                "splits": ", ".join(datasets.splits(known)).replace("sample", "sample (packaged)"),
+                "fetch with": f"attricert data {known}",
+            }
+            for known in datasets.names()
+        ]
+        show_table(table, "data sets")
         return 0
     for split, part in datasets.fetch(name).items():
         shape = " x ".join(str(size) for size in part.images.shape[1:])

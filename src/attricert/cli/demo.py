@@ -16,6 +16,7 @@ from attricert.cli.output import describe, show, show_json, show_rows, subjects
 from attricert.noise import Gaussian, UniformBall
 from attricert.report import curves, maps, notes, rows_of, save_figure, shown
 from attricert.smoothed import SmoothedAttribution
+from attricert.units import InputUnits
 
 __all__ = ["Options", "configure", "run"]
 
@@ -87,6 +88,7 @@ def run(**values: Any) -> int:
         rows,
         describe(certificate.terms, "sound", options.n_samples),
         title=f"{_DIGITS} MNIST test digits, {_MODEL}, saliency",
+        units=InputUnits("image", tuple(data.images.shape[1:])),
     )
     cosine, alpha = shown(certificate.cosine(_EPS[1])[0]), certificate.terms.alpha
     show(

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
 from typing import final
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from attricert.cli.output import say
+from attricert.progress import Paced, clock, terminal
 from attricert.report import shown
 from attricert.runs import State
 from attricert.runs.running import StateCallback
@@ -19,15 +18,15 @@ from attricert.text import one_line, printable
 
 __all__ = ["displaying"]
 
-_SECONDS = 10.0  # between plain lines
-
 
 @contextlib.contextmanager
 def displaying() -> Iterator[StateCallback]:
     """Yield what a run reports to; it writes to standard error."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _Lines()
+    console = terminal()
+    if console is None:
+        lines = _Lines()
+        yield lines
+        lines.end()
         return
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -41,19 +40,26 @@ def displaying() -> Iterator[StateCallback]:
 
 @final
 class _Lines:
-    """One line every few seconds, and one for everything that goes wrong."""
+    """One line every few seconds, one for everything that goes wrong, and one in the end if anything was done."""
 
     def __init__(self) -> None:
-        self._last = time.monotonic()
+        self._pace = Paced()
+        self._state: State | None = None
 
     def __call__(self, state: State) -> None:
         """Print."""
         if state.note:
             say(state.note)
-        if time.monotonic() - self._last >= _SECONDS:
-            self._last = time.monotonic()
+        self._state = state
+        if self._pace.due():
             under_way = "".join(f"; {line}" for line in _under_way(state))
             say(f"{state.done} of {state.total} inputs, {_pace(state)}{under_way}")
+
+    def end(self) -> None:
+        """Print the last line."""
+        if self._state is not None and self._state.done > self._state.before:
+            done = f"{self._state.done} of {self._state.total} inputs"
+            say(f"{done}, {clock(self._state.seconds)} gone{_failed(self._state)}")
 
 
 @final
@@ -87,10 +93,8 @@ def _under_way(state: State) -> Iterator[str]:
 def _pace(state: State) -> str:
     """Time gone and time left."""
     left = state.seconds_left
-    failed = f", {state.failed} failed" if state.failed else ""
-    return f"{_time(state.seconds)} gone, {'?' if left is None else _time(left)} left{failed}"
+    return f"{clock(state.seconds)} gone, {'?' if left is None else clock(left)} left{_failed(state)}"
 
 
-def _time(seconds: float) -> str:
-    whole = round(seconds)
-    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+def _failed(state: State) -> str:
+    return f", {state.failed} failed" if state.failed else ""

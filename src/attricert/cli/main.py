@@ -88,8 +88,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         except UnicodeDecodeError as error:
             _complain(f"a file is not text in UTF-8 ({error})")
             return 2
-        except KeyboardInterrupt:
-            _complain("interrupted")
+        except KeyboardInterrupt as error:
+            more = f"; {error}" if str(error) else ""
+            print(f"attricert: error: {printable(f'interrupted{more}')}", file=sys.stderr)
             return 130
         except Exception as error:
             for line in "".join(traceback.format_exception(error)).splitlines():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,17 +18,32 @@ from rich.text import Text
 from torch import Tensor
 
 from attricert.certificates import Terms, note
+from attricert.cli.layout import blocks
 from attricert.datasets import Labelled
 from attricert.report import COSINE, MAX_EPS, shown
 from attricert.runs import Store, Summary
+from attricert.runs.results import input_units
 from attricert.runs.rows import CERTIFIED
 from attricert.text import one_line, printable, shortened
+from attricert.units import InputUnits
 
 _FEW = 50  # inputs that are shown one by one
+_PIPE = 160  # characters of a line, where there is no terminal that says how many
+_SHORTEST = 16  # characters that are left of a name
 _OTHERS = 10  # of which it is said one by one that they have another class
 _KIND = {"sound": "sound lower bounds", "printed": "the paper's printed formula (NOT lower bounds)"}
 
-__all__ = ["describe", "exit_code", "say", "show", "show_json", "show_rows", "show_run", "show_table", "subjects"]
+__all__ = [
+    "describe",
+    "exit_code",
+    "say",
+    "show",
+    "show_json",
+    "show_rows",
+    "show_run",
+    "show_table",
+    "subjects",
+]
 
 
 def subjects(data: Labelled, predicted: Tensor, target: Tensor) -> dict[str, Sequence[Any]]:
@@ -48,10 +64,12 @@ def show_run(store: Store, rows: Sequence[Mapping[str, Any]], found: Summary, te
     if terms is not None and good:
         samples = max(row["n_samples"] + row["n_pilot"] for row in good)
         text = describe(terms, config.method, samples)
+        units = input_units(terms)
         if len(good) <= _FEW:
-            show_rows(good, text, title)
+            show_rows(good, text, title, units)
         else:
             show(f"{title}: {text}")
+            _show_units(good[0], units)
     _show_curve(found)
     _show_shares(found)
     if known := found.classes.inputs:
@@ -70,7 +88,7 @@ def _show_curve(found: Summary) -> None:
     for t, points in found.curve.items():
         if points and found.certified > 1:
             table = {f"eps {e!r}": _down(share) for e, share in points}
-            show_table([table], f"share of inputs certified to keep a cosine of {t!r}")
+            show_table([table], f"share of inputs certified to keep a cosine of {t!r}", repeat=False)
 
 
 def _show_shares(found: Summary) -> None:
@@ -89,7 +107,13 @@ def _show_shares(found: Summary) -> None:
         )
 
 
-def show_rows(rows: Sequence[Mapping[str, Any]], description: str, title: str) -> None:
+def _show_units(row: Mapping[str, Any], units: InputUnits) -> None:
+    """What eps amounts to, once: the largest at which a cosine is told."""
+    if asked := [float(key[len(COSINE) :]) for key in row if key.startswith(COSINE)]:
+        show(units.note(max(asked)))
+
+
+def show_rows(rows: Sequence[Mapping[str, Any]], description: str, title: str, units: InputUnits) -> None:
     """The certificates of a run: one line an input."""
     table = [
         {
@@ -108,12 +132,10 @@ def show_rows(rows: Sequence[Mapping[str, Any]], description: str, title: str) -
     marked = any(row.get("class_kept") is False for row in rows)
     if further := [{"input": shortened(row["id"]), **_further(row, marked)} for row in rows if _further(row, marked)]:
         show_table(further, "prediction and entries", "certain to stay: the smoothed prediction; signs, ranks, top set")
-    means = (
-        f"T={key[len(MAX_EPS) :]}: {shown(sum(row[key] for row in rows) / len(rows))}"
-        for key in rows[0]
-        if key.startswith(MAX_EPS)
-    )
-    show(f"mean certified eps over {len(rows)} inputs: {', '.join(means)}")
+    means = {key: sum(row[key] for row in rows) / len(rows) for key in rows[0] if key.startswith(MAX_EPS)}
+    told = (f"T={key[len(MAX_EPS) :]}: {shown(mean)} ({units.amount(mean)})" for key, mean in means.items())
+    show(f"mean certified eps over {len(rows)} inputs: {', '.join(told)}")
+    _show_units(rows[0], units)
     for row in rows:
         if row["zeros"] or row["nonfinite"]:
             show(
@@ -170,25 +192,33 @@ def describe(t: Terms, method: str, samples: int) -> str:
     )
 
 
-def show_table(rows: Sequence[Mapping[str, str]], title: str, caption: str = "") -> None:
-    """Rows with the same keys as a table; as wide as it needs to be when not on a terminal."""
-    table = Table(
-        title=_literal(title),
-        caption=_literal(caption) if caption else None,
-        title_justify="left",
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-    )
-    for name in rows[0]:
-        table.add_column(_literal(name), justify="right", no_wrap=True)
-    for row in rows:
-        table.add_row(*map(_literal, row.values()))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+def show_table(rows: Sequence[Mapping[str, str]], title: str, caption: str = "", *, repeat: bool = True) -> None:
+    """Rows with the same keys as a table, in several blocks where the terminal is narrower.
 
-
-def _literal(text: str) -> Text:
-    """Text that rich takes as it is, brackets and all."""
-    return Text(printable(text))
+    Args:
+        rows: cells; the first column may be shortened in its middle, all else is shown whole.
+        title: above.
+        caption: below.
+        repeat: begin every block with the first column.
+    """
+    told = os.environ.get("COLUMNS", "").isdigit() or sys.stdout.isatty()
+    console = Console(width=None if told else _PIPE)
+    cells = [{printable(name): printable(text) for name, text in row.items()} for row in rows]
+    found = blocks(cells, console.width, repeat)
+    if len(found) > 1 and repeat:
+        first, longest = next(iter(cells[0])), max(console.width // 2, _SHORTEST)
+        cells = [{**row, first: shortened(row[first], longest)} for row in cells]
+        found = blocks(cells, console.width, repeat)
+    console.print(Text(printable(title), style="table.title"))
+    for block in found:
+        table = Table(box=box.SIMPLE_HEAD)
+        for name, width in block.items():
+            table.add_column(Text(name), justify="right", width=width, overflow="fold")
+        for row in cells:
+            table.add_row(*(Text(row[name]) for name in block))
+        console.print(table)
+    if caption:
+        console.print(Text(printable(caption), style="table.caption"))
 
 
 def exit_code(found: Summary) -> int:

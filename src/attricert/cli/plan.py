@@ -22,6 +22,7 @@ from attricert.registry import choice
 from attricert.report import shown
 from attricert.runs.loading import attribution_arguments, load_attribution, load_data, load_model
 from attricert.smoothed import plan
+from attricert.units import InputUnits
 
 __all__ = ["Options", "configure", "run"]
 
@@ -81,22 +82,22 @@ def run(**values: Any) -> int:
     checks.known("noise", options.noise, NOISES)
     parameters = attribution_arguments(options.attribution, options.parameters)
     with contained():
-        found = _estimated(options, claim, parameters)
+        found, units = _estimated(options, claim, parameters)
     if options.json:
         best = None if found.best is None else asdict(found.best)
         show_json({"rows": [asdict(row) for row in found.scales], "best": best, "shortfall": found.shortfall})
     else:
-        _show(options, found)
+        _show(options, found, units)
     return 0 if found.best else 1
 
 
-def _estimated(options: Options, claim: Claim, parameters: Mapping[str, Any]) -> Plan:
+def _estimated(options: Options, claim: Claim, parameters: Mapping[str, Any]) -> tuple[Plan, InputUnits]:
     model = load_model(options.model)
     data = load_data(options.data, options.model)
     data = data.slice(0, min(options.inputs, len(data)))
     say(f"data: {data.reading}")
     target = scores_of(model, data.images).argmax(dim=1)
-    return plan(
+    found = plan(
         load_attribution(options.attribution, model, parameters),
         data.images,
         target,
@@ -110,9 +111,10 @@ def _estimated(options: Options, claim: Claim, parameters: Mapping[str, Any]) ->
         seed=options.seed,
         progress=True,
     )
+    return found, InputUnits("image", tuple(data.images.shape[1:]))
 
 
-def _show(options: Options, found: Plan) -> None:
+def _show(options: Options, found: Plan, units: InputUnits) -> None:
     (name,) = NOISES.required(options.noise)
     table = [
         {
@@ -133,6 +135,7 @@ def _show(options: Options, found: Plan) -> None:
     title = f"to certify a cosine of {options.cosine!r} at eps = {options.eps!r}: {options.model}, {options.data}"
     pilot = f"estimates from {options.n_pilot:,} samples on each of {found.inputs} inputs, nothing is proven"
     show_table(table, title, f"{pilot}; {about}")
+    show(units.note(options.eps))
     best = found.best
     if best is None:
         show(found.shortfall)

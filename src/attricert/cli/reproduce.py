@@ -13,9 +13,11 @@ from attricert import checks
 from attricert.cli.arguments import add_options
 from attricert.cli.containing import contained
 from attricert.cli.display import displaying
-from attricert.cli.output import say, show, show_json
+from attricert.cli.going_on import command, resumable
+from attricert.cli.output import say, show, show_json, show_table
 from attricert.errors import ArgumentError
 from attricert.lab.experiments import FULL, QUICK, Bench
+from attricert.report import cells
 
 __all__ = ["Options", "configure", "run"]
 
@@ -40,7 +42,7 @@ class Options:
         n_steps: nodes of integrated gradients.
         seed: seed of the keyed streams.
         trust_code: run code that a --config file names, after showing its path and SHA-256.
-        json: print JSON instead of Markdown.
+        json: print JSON instead of tables.
     """
 
     what: str
@@ -78,7 +80,8 @@ def run(**values: Any) -> int:
             experiment.check()
     folder = Path(options.out or ("runs/reproduce-quick" if options.quick else "runs/reproduce"))
     results, failed = {}, False
-    with displaying() as on_progress:
+    again = command("reproduce", options.what, **{key: value for key, value in values.items() if key != "what"})
+    with resumable(lambda: f"all that was measured is kept; go on with: {again}"), displaying() as on_progress:
         bench = Bench(folder, options.workers, on_progress, say)
         for name, experiment in experiments.items():
             start = time.monotonic()
@@ -88,7 +91,9 @@ def run(**values: Any) -> int:
             failed = failed or bool(result.failures)
             results[name] = {"rows": result.rows, "failures": result.failures, "notes": list(result.notes)}
             if not options.json:
-                show(result.to_markdown())
+                show_table(cells(result.rows, result.columns), result.title)
+                for line in (*result.notes, *(f"FAILED: {text}" for text in result.failures)):
+                    show(line)
                 show(f"{name}: {time.monotonic() - start:.0f} s; written to {folder / name}.csv, .md, .png\n")
     if options.json:
         show_json(results)
@@ -102,7 +107,4 @@ def _settings(options: Options) -> dict[str, Any]:
 
 def _command(options: Options, name: str) -> str:
     """What makes the same again."""
-    parts = ["attricert reproduce", name, *(["--quick"] if options.quick else [])]
-    for key, value in _settings(options).items():
-        parts.append(f"--{key} {' '.join(map(str, value)) if isinstance(value, tuple) else value}")
-    return " ".join(parts)
+    return command("reproduce", name, quick=options.quick, **_settings(options))

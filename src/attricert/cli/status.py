@@ -13,7 +13,8 @@ from attricert import runs
 from attricert.cli.arguments import add_options
 from attricert.cli.output import show, show_json
 from attricert.runs.manifest import told_reading
-from attricert.runs.results import stream
+from attricert.runs.reasons import grouped
+from attricert.runs.results import input_units, stream
 from attricert.runs.rows import CERTIFIED, FAILED
 
 __all__ = ["Options", "configure", "run"]
@@ -52,10 +53,12 @@ def run(**values: Any) -> int:
         return 0
     config = store.manifest.config
     show(f"{config.model}, {config.data}: {total} inputs, " + ", ".join(f"{v} {k}" for k, v in facts.items()))
+    if config.stop_eps is not None and (terms := runs.terms(store)) is not None:
+        show(f"draws stop at a claim of {input_units(terms).note(config.stop_eps)}")
     if reading:
         show(f"data: {told_reading(reading)}")
     show(f"at work: {', '.join(store.working()) or 'nobody'}")
-    for reason, count in Counter(reason for _, reason in rows if reason).most_common():
+    for reason, count in Counter(grouped(reason for _, reason in rows if reason)).most_common():
         show(f"failed on {count}: {reason}")
     for line in classes.lines():
         show(line)

@@ -9,6 +9,7 @@ from typing import Any, final
 from jsonargparse import ArgumentParser
 
 from attricert.cli.arguments import add_options
+from attricert.cli.going_on import command, resumable
 from attricert.cli.output import show, show_json
 from attricert.lab.training import event_writer, make
 from attricert.progress import status_bar
@@ -48,7 +49,10 @@ def run(**values: Any) -> int:
     path, folder = Path(options.recipe), Path(options.out)
     load_device(options.device)
     on_epoch = event_writer(folder / "tensorboard" / path.stem) if options.tensorboard else None
-    with status_bar() as on_progress:
+    with (
+        resumable(lambda: f"all whole epochs are kept; go on with: {command('train', **values)}"),
+        status_bar() as on_progress,
+    ):
         facts = make(path, folder, options.device, on_progress, on_epoch)
     if options.json:
         show_json(dict(facts))

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from attricert.report.html import page
     from attricert.report.results import ABSTENTION, COSINE, MAX_EPS, rows_of, to_frame, to_parquet
     from attricert.report.statement import Statement
-    from attricert.report.tables import Column, rounded, shown, to_csv, to_markdown
+    from attricert.report.tables import Column, cells, rounded, shown, to_csv, to_markdown
 
 __all__ = [
     "ABSTENTION",
@@ -18,6 +18,7 @@ __all__ = [
     "Column",
     "Statement",
     "both_sides",
+    "cells",
     "curves",
     "maps",
     "notes",
@@ -39,6 +40,6 @@ __getattr__, __dir__ = lazily(
         "html": ("page",),
         "results": ("ABSTENTION", "COSINE", "MAX_EPS", "rows_of", "to_frame", "to_parquet"),
         "statement": ("Statement",),
-        "tables": ("Column", "rounded", "shown", "to_csv", "to_markdown"),
+        "tables": ("Column", "cells", "rounded", "shown", "to_csv", "to_markdown"),
     },
 )

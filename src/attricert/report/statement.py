@@ -10,6 +10,7 @@ from typing import final
 
 from attricert.files import sha256
 from attricert.text import one_line
+from attricert.units import InputUnits
 
 __all__ = ["ASYMPTOTIC", "LIMITS", "SEED", "Statement", "alpha_of", "claim_of", "guarantee_of"]
 
@@ -45,6 +46,7 @@ class Statement:
         seed: of the draws.
         printed: whether this is the paper's formula, which proves nothing.
         counts: certified and failed inputs; None while results are not written.
+        units: of an input; None while no input has been seen.
     """
 
     model: str
@@ -63,6 +65,7 @@ class Statement:
     seed: int
     printed: bool = False
     counts: tuple[int, int] | None = None
+    units: InputUnits | None = None
 
     def to_text(self) -> str:
         """Lines of plain text."""
@@ -119,7 +122,8 @@ class Statement:
         return f"weights have SHA-256 {self.weights}"
 
     def _limits(self) -> Iterator[str]:
-        yield from _lines(f"{' '.join(LIMITS)} eps is in units of the model's input. More: docs/threat_model.md.")
+        eps = "eps is in units of the model's input" + ("" if self.units is None else f": {self.units.note(1.0)}")
+        yield from _lines(f"{' '.join(LIMITS)} {eps}. More: docs/threat_model.md.")
         yield ""
         yield from _lines(
             "To check it: attricert verify FOLDER, with this folder. Nothing reads this file, and no digest covers it: "

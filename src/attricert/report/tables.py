@@ -11,7 +11,7 @@ from typing import Any, final
 
 from attricert.text import printable
 
-__all__ = ["Column", "rounded", "short", "shown", "to_csv", "to_markdown"]
+__all__ = ["Column", "cells", "rounded", "short", "shown", "to_csv", "to_markdown"]
 
 _ROUNDING = {"down": ROUND_FLOOR, "up": ROUND_CEILING, "nearest": ROUND_HALF_EVEN}
 
@@ -68,8 +68,13 @@ def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
 def to_markdown(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> str:
     """A table in Markdown; None is a dash."""
     lines = [[column.title for column in columns], ["---" for _ in columns]]
-    lines += [[_cell(row[column.name], column) for column in columns] for row in rows]
+    lines += [[cell.replace("|", r"\|") for cell in row.values()] for row in cells(rows, columns)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def cells(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> list[dict[str, str]]:
+    """A table's text by heading, one mapping a row; None is a dash."""
+    return [{column.title: _cell(row[column.name], column) for column in columns} for row in rows]
 
 
 def _cell(value: Any, column: Column) -> str:
@@ -77,4 +82,4 @@ def _cell(value: Any, column: Column) -> str:
         return "-"
     if isinstance(value, float):
         return rounded(value, column.digits, column.rounding)
-    return printable(str(value)).replace("|", r"\|")
+    return printable(str(value))

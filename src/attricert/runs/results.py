@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,15 +15,18 @@ from attricert.errors import ArgumentError, IntegrityError
 from attricert.files import write_atomically
 from attricert.report import ABSTENTION, MAX_EPS, rows_of, to_parquet
 from attricert.runs.asked import Asked
+from attricert.runs.reasons import grouped
 from attricert.runs.rows import CERTIFIED, EXPLAINED, Row, evidence_of_rows
 from attricert.runs.share_claims import SHARES, ShareClaim, shares_as_json, shares_of
 from attricert.runs.store import RESULTS, Store
+from attricert.units import InputUnits
 
 __all__ = [
     "Summary",
     "certificates",
     "certified",
     "gather",
+    "input_units",
     "load",
     "meaning",
     "merge",
@@ -103,6 +104,15 @@ def terms(store: Store) -> Terms | None:
     return None if first is None else evidence_of_rows([first]).terms
 
 
+def input_units(found: Terms) -> InputUnits:
+    """Of the input of a run: data sets and folders hold images in [0, 1].
+
+    Args:
+        found: the run's terms.
+    """
+    return InputUnits("image", found.dimension)
+
+
 def meaning(store: Store, problems: list[str] | None = None) -> Meaning:
     """Explained and smoothed classes of the run; nothing is counted of rows that do not tell them.
 
@@ -139,7 +149,9 @@ def write_results(store: Store, rows: Sequence[Mapping[str, Any]]) -> None:
     write_atomically(store.folder / RESULTS, results_as_parquet(store, rows))
     certified = sum(row["status"] == CERTIFIED for row in rows)
     whole = len(rows) == store.manifest.inputs
-    store.state_claim((certified, len(rows) - certified) if whole else None)
+    found = terms(store)
+    units = None if found is None else input_units(found)
+    store.state_claim((certified, len(rows) - certified) if whole else None, units)
 
 
 def merge(store: Store, sources: Sequence[Path]) -> None:
@@ -207,10 +219,10 @@ class Summary:
     Args:
         inputs: in the data.
         certified: with evidence.
-        failed: without, and why: reason to count.
+        failed: without, and why: reason to count; reasons that differ in numbers alone are one, with the range of each.
         missing: not done yet.
         curve: for each threshold, pairs of eps and the share of all inputs that are done whose certificate reaches it.
-        abstentions: for each eps, reason to count.
+        abstentions: for each eps, the same of those about which nothing can be said.
         classes: explained and smoothed classes of those certified; nothing is counted where they are not known.
         class_kept: on how many of these the explained class is certified to be the smoothed classifier's.
         shares: for each threshold and eps, at least which share of the inputs' source keeps the cosine.
@@ -233,20 +245,20 @@ def summary(store: Store, rows: Sequence[Mapping[str, Any]], asked: Asked) -> Su
     An input that failed reaches nothing.
     """
     good = [row for row in rows if row["status"] == CERTIFIED]
-    failed = Counter(_kind(row["reason"]) for row in rows if row["status"] != CERTIFIED)
+    failed = grouped(row["reason"] for row in rows if row["status"] != CERTIFIED)
     curve = {}
     for t in asked.cosine:
         reached = np.array([row[f"{MAX_EPS}{t!r}"] for row in good] + [0.0] * (len(rows) - len(good)))
         curve[t] = [(e, float((reached >= e).mean())) for e in _grid(reached)]
     # The paper's formula never abstains.
     reasons = {e: [row.get(f"{ABSTENTION}{e!r}") for row in good] for e in asked.eps}
-    abstentions = {e: dict(Counter(_kind(reason) for reason in found if reason)) for e, found in reasons.items()}
+    abstentions = {e: grouped(reason for reason in found if reason) for e, found in reasons.items()}
     total = store.manifest.inputs
     told = [(row["explained_class"], row["certified_prediction"]) for row in good if row.get("class_kept") is not None]
     kept = sum(bool(row.get("class_kept")) for row in good)
     classes = Meaning.of(*zip(*told, strict=True)) if told else Meaning()
     missing, claims = total - len(rows), shares(store, rows)
-    return Summary(total, len(good), dict(failed), missing, curve, abstentions, classes, kept, claims)
+    return Summary(total, len(good), failed, missing, curve, abstentions, classes, kept, claims)
 
 
 def _grid(reached: npt.NDArray[np.float64]) -> list[float]:
@@ -257,8 +269,3 @@ def _grid(reached: npt.NDArray[np.float64]) -> list[float]:
     step = 10.0 ** np.floor(np.log10(most / 4))
     step *= next(factor for factor in (1, 2, 5, 10) if most / (step * factor) <= 10)
     return [float(f"{step * (i + 1):.6g}") for i in range(int(most / step))]
-
-
-def _kind(reason: str) -> str:
-    """A reason without its figures."""
-    return re.sub(r"-?\d+(\.\d+)?(e-?\d+)?", "#", reason)

@@ -30,6 +30,7 @@ from attricert.runs.loading import load_items
 from attricert.runs.manifest import Manifest
 from attricert.runs.parts import Part
 from attricert.runs.rows import FAILED, Row
+from attricert.units import InputUnits
 
 __all__ = ["CLAIM", "CONFIG", "RESULTS", "Store"]
 
@@ -115,11 +116,12 @@ class Store:
             )
             raise ArgumentError("out", str(self.folder), rule)
 
-    def state_claim(self, counts: tuple[int, int] | None) -> None:
+    def state_claim(self, counts: tuple[int, int] | None, units: InputUnits | None = None) -> None:
         """Say in plain words what is claimed: ``claim.txt``.
 
         Args:
             counts: of certified and failed inputs, where all are done.
+            units: of an input, where one is certified.
         """
         m, c = self.manifest, self.manifest.config
         if c.seed is None:
@@ -141,6 +143,7 @@ class Store:
             seed=c.seed,
             printed=c.method == "printed",
             counts=counts,
+            units=units,
         )
         write_atomically(self.folder / CLAIM, statement.to_text().encode())
 
