@@ -21,18 +21,18 @@ def cards(m: Measures) -> list[dict[str, Any]]:
     return [
         {
             "id": name,
-            "about": "; ".join(_about(m, rows.get(raw, {}), m.likeness[i])),
-            "note": _note(rows.get(raw, {})),
+            "about": "; ".join(_about(m, rows.get(name, {}), m.likeness[i])),
+            "note": _note(rows.get(name, {})),
             "alt": f"Pictures of {name}: {titles}; the numbers below say what is certain",
             "now": [(said, number(values[i, m.start])) for said, values in m.named_numbers],
             "limit": m.limits[1][m.limits[0][i, m.start]],
-            "attacked": _attacked(m.findings.attacked.get(raw)),
+            "attacked": _attacked(m.findings.attacked.get(name)),
             "rows": [
                 [size, *(number(values[i, j]) for _, values in m.named_numbers)] for j, size in enumerate(m.sizes)
             ],
             "entries": _entries(m, i),
         }
-        for i, (raw, name) in enumerate(zip(m.findings.ids, m.findings.shown_ids, strict=True))
+        for i, name in enumerate(m.findings.ids)
     ]
 
 

@@ -84,17 +84,7 @@ class Findings:
         low, high = self.data_range
         if not low < high:
             raise ArgumentError("data_range", self.data_range, "must be two numbers, the smaller first")
-        checks.keep(
-            self,
-            names=None if self.names is None else tuple(map(printable, self.names)),
-            title=printable(self.title),
-            about={name: printable(text) for name, text in self.about.items()},
-        )
-
-    @property
-    def shown_ids(self) -> tuple[str, ...]:
-        """Names that are fit to be shown."""
-        return tuple(map(printable, self.ids))
+        checks.keep(self, names=None if self.names is None else tuple(map(printable, self.names)))
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -49,8 +49,9 @@ def render(findings: Findings, on_progress: Callable[[int], None] = lambda _: No
     measures, block = Measures.of(findings, on_progress), Block()
     data = drawn(measures, block)
     template, style, script = (_source(name) for name in ("page.html.j2", "page.css", "page.js"))
-    settings: dict[str, Any] = {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True}
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, **settings)
+    environment = jinja2.Environment(
+        autoescape=True, finalize=_visible, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
     return environment.from_string(template).render(
         **_words(measures),
         data=_harmless(data),
@@ -72,6 +73,11 @@ def _hash(source: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}"
 
 
+def _visible(value: object) -> object:
+    """Whatever text comes from outside, as it is printed on a terminal too."""
+    return value if isinstance(value, Markup) else printable(str(value))
+
+
 def _harmless(data: Mapping[str, Any]) -> Markup:
     """JSON that ends no element."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
@@ -85,7 +91,7 @@ def _words(m: Measures) -> dict[str, Any]:
     claim = statement.claim_of(terms.alpha, _observed(terms), proven=m.proven)
     return {
         "title": f.title,
-        "subtitle": printable(", ".join(about)),
+        "subtitle": ", ".join(about),
         "warnings": [*([] if m.proven else [statement.ASYMPTOTIC]), *f.remarks],
         "claim": f"{claim} that is shown for that eps here.",
         "landmarks": _landmarks(m),
@@ -186,7 +192,7 @@ def _abstentions(f: Findings) -> Iterator[str]:
             if row.get(f"{ABSTENTION}{size!r}"):
                 groups.setdefault(str(row.get(f"binding_eps_{size!r}", "")), []).append(row)
         for limit, rows in groups.items():
-            example = f"{printable(rows[0]['id'])}: {rows[0][f'{ABSTENTION}{size!r}']}"
+            example = f"{rows[0]['id']}: {rows[0][f'{ABSTENTION}{size!r}']}"
             helps = f" Limited by {limit}." if limit else ""
             yield f"At eps {size!r} nothing is certified of {len(rows)} of {f.inputs} inputs ({example}).{helps}"
 
@@ -194,7 +200,7 @@ def _abstentions(f: Findings) -> Iterator[str]:
 def _failures(f: Findings) -> Iterator[str]:
     failed = [row for row in f.rows if row.get("reason")]
     for row in failed[:_FEW]:
-        yield f"{printable(row['id'])} failed: {printable(str(row['reason']))}"
+        yield f"{row['id']} failed: {row['reason']}"
     if len(failed) > _FEW:
         yield f"{len(failed) - _FEW} more failed, which the table names"
     if missing := f.inputs - len(f.rows):
@@ -204,8 +210,8 @@ def _failures(f: Findings) -> Iterator[str]:
 def _facts(m: Measures) -> Iterator[tuple[str, str]]:
     f, terms, sampling = m.findings, m.findings.certificate.terms, m.findings.certificate.evidence.sampling
     yield from f.about.items()
-    yield "noise", printable(str(terms.noise))
-    yield "bound", printable(f"{terms.bound}: norm at most {terms.max_norm:g}, entries at most {terms.max_entry:g}")
+    yield "noise", str(terms.noise)
+    yield "bound", f"{terms.bound}: norm at most {terms.max_norm:g}, entries at most {terms.max_entry:g}"
     yield "guarantee", statement.guarantee_of(_observed(terms))
     yield "alpha", statement.alpha_of(terms.alpha, f.inputs, proven=m.proven)
     yield "shares of alpha", ", ".join(f"{name} {share:.3g}" for name, share in terms.ledger.shares)

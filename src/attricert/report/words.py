@@ -7,7 +7,6 @@ from typing import Any
 from attricert.report.results import COSINE, MAX_EPS
 from attricert.report.steps import NOTHING, SCALE
 from attricert.report.tables import shown
-from attricert.text import printable
 
 __all__ = ["NAMES", "SILENT", "cell", "number", "title_of"]
 
@@ -45,4 +44,4 @@ def cell(column: str, value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return shown(value) if isinstance(value, float) else printable(str(value))
+    return shown(value) if isinstance(value, float) else str(value)
