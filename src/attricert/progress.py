@@ -18,9 +18,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 
 from attricert.errors import ArgumentError
 
-__all__ = ["Paced", "ProgressCallback", "StatusCallback", "clock", "reporting", "status_bar", "terminal"]
+__all__ = ["LINES", "Paced", "ProgressCallback", "StatusCallback", "clock", "reporting", "status_bar", "terminal"]
 
-_IN_PLACE, _LINES = 0.5, 10.0  # seconds between changes in a notebook, and between lines elsewhere
+_IN_PLACE = 0.5  # seconds between changes in a notebook
+
+LINES = 10.0
+"""Seconds between lines elsewhere."""
 
 ProgressCallback = Callable[[int], None]
 """Told how many attributions were computed since the last call."""
@@ -99,7 +102,7 @@ class Paced:
         seconds: between two times.
     """
 
-    def __init__(self, seconds: float = _LINES) -> None:
+    def __init__(self, seconds: float) -> None:
         self._seconds, self._last = seconds, time.monotonic()
 
     def due(self) -> bool:
@@ -116,7 +119,7 @@ def _plain() -> Iterator[StatusCallback]:
     """Yield a function that is told all, and shows what is worth it; the last text is shown if all goes well."""
     place = _Place() if _in_notebook() else None
     show: Callable[[str], None] = _print if place is None else place.show
-    pace, start, last = Paced(_LINES if place is None else _IN_PLACE), time.monotonic(), ""
+    pace, start, last = Paced(LINES if place is None else _IN_PLACE), time.monotonic(), ""
 
     def say(share: float, text: str) -> None:
         nonlocal last

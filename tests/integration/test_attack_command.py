@@ -1,6 +1,7 @@
 """``attricert attack``: what it writes, what it prints, and its exit code."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -54,6 +55,8 @@ def test_the_first_inputs_alone_into_another_folder(capsys):
     assert main([*ATTACK, "--inputs", "1", "--out", "other"]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "mean ratio certified / broken over 1 inputs" in out
+    certified = re.search(r"mean certified eps ([\d.]+) = ([\d.]+) of 255 levels in every pixel value", out)
+    assert float(certified[2]) == pytest.approx(float(certified[1]) / 28 * 255, rel=0.01)
     assert len(pq.read_table("other/attack.parquet")) == 1
     assert main([*ATTACK, "--inputs", "1", "--out", "other"]) == 2
     assert "already holds attack.parquet" in capsys.readouterr().err

@@ -126,6 +126,9 @@ def test_the_summary(run, capsys):
     assert "if eps and cosine were not chosen by looking at results" in out
     assert "abstains at eps=5.0 on 4 of 4 inputs: eps=5 may move the map by 2, its norm is at least 0." in out
     assert "#" not in out
+    # 784 pixels: each moves by 5 / 28 if all move by the same, and 5 / 28 * 255 = 45.53.
+    assert "eps 5.0 = 45.5 of 255 levels in every pixel value" in out
+    assert out.count("8-bit rounding alone is eps 0.0316") == 1
 
 
 def test_an_honest_run_is_verified(run, capsys):
@@ -343,7 +346,7 @@ def test_chance_alone_is_no_mismatch(tmp_path, noise, capsys):
 
 
 def test_progress_is_plain_lines_where_there_is_no_terminal(capsys, monkeypatch):
-    monkeypatch.setattr("attricert.cli.display._SECONDS", 0.0)
+    monkeypatch.setattr("attricert.cli.display.LINES", 0.0)
     state = runs.State(200, 0, 12, 1, 10_000, 65.0, {"a": Progress("a", 4096, 0.12349)}, "b failed: ValueError: no")
     with displaying() as report:
         report(state)

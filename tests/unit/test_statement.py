@@ -93,6 +93,8 @@ def test_a_run_states_its_claim(run, tmp_path):
     assert store.manifest.data_sha256 in text
     assert "noise: Gaussian(sigma=0.125)" in text
     assert "seed: 5;" in text
+    # 784 pixels: 255 / 28 = 9.107.
+    assert "eps is in units of the model's input: eps 1.0 = 9.1 of 255 levels in every pixel value" in text
     # One that has begun, or is a part, promises nothing yet.
     begun = runs.certify(store.manifest.config, tmp_path, shard=runs.Shard(0, 2))
     runs.write_results(begun, runs.certificates(begun, runs.Asked()))

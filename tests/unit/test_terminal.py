@@ -185,6 +185,30 @@ def test_an_interrupted_run_says_what_is_stored_and_how_to_go_on(tmp_path, monke
     assert "3 of 3 inputs" in capsys.readouterr().err
 
 
+def test_the_claim_at_which_draws_stop_is_put_in_words(tmp_path, capsys):
+    stop = [
+        "--noise",
+        "gaussian",
+        "--sigma",
+        "0.125",
+        "--stop_eps",
+        "0.01",
+        "--stop_cosine",
+        "0.5",
+        "--n_samples",
+        "200",
+    ]
+    assert main([*CERTIFY[:5], *stop, "--out", str(tmp_path / "run")]) == 0
+    assert main(["status", str(tmp_path / "run")]) == 0
+    assert "draws stop at a claim of eps 0.01 = 0.091 of 255 levels in every pixel" in capsys.readouterr().out
+
+
+def test_a_plan_says_what_its_eps_amounts_to(capsys):
+    command = ["plan", *CERTIFY[1:3], "--data", "mnist:sample[0:1]", "--eps", "0.19", "--cosine", "0.5"]
+    assert main([*command, "--scales", "0.2", "--n_pilot", "100"]) in (0, 1)
+    assert "eps 0.19 = 1.73 of 255 grey levels in every pixel (root mean square)" in capsys.readouterr().out
+
+
 @pytest.mark.usefixtures("interrupted")
 def test_an_interrupted_run_without_a_folder_says_that_nothing_is_kept(capsys):
     assert main(CERTIFY) == 130

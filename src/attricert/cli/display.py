@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.text import Text
 
 from attricert.cli.output import say
-from attricert.progress import Paced, clock, terminal
+from attricert.progress import LINES, Paced, clock, terminal
 from attricert.report import shown
 from attricert.runs import State
 from attricert.runs.running import StateCallback
@@ -43,7 +43,7 @@ class _Lines:
     """One line every few seconds, one for everything that goes wrong, and one in the end if anything was done."""
 
     def __init__(self) -> None:
-        self._pace = Paced()
+        self._pace = Paced(LINES)
         self._state: State | None = None
 
     def __call__(self, state: State) -> None:
