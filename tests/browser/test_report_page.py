@@ -8,11 +8,8 @@ import numpy as np
 import pytest
 import torch
 from browsers import chromium, opened
-from jinja2 import Template
 
 import attricert as ac
-from attricert.report.findings import Findings
-from attricert.report.rendering import render
 from attricert.report.steps import grid_of
 from attricert.report.tables import shown
 
