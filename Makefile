@@ -13,11 +13,11 @@ $(READY): pyproject.toml constraints.txt
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-demo: $(READY)   ## certify eight real digits, offline; pictures in attricert-demo/
+demo: $(READY)   ## certify eight real digits, offline; pictures and report.html in attricert-demo/
 	$(BIN)/attricert demo
 
 test: lint       ## style, types, import contract, and all tests
-	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal -rs
 	ATTRICERT_UNTYPED=1 $(BIN)/pytest -m untyped
 
 lint: $(READY)   ## style, types, import contract

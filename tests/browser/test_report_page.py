@@ -92,7 +92,10 @@ def test_every_number_is_the_librarys_at_that_eps(browser, report, digits_certif
                 share = digits_certified.certified_share(sizes[j], cosine, simultaneous=True)
                 assert int(page.text_content(f"#observed-{t}")) == round(5 * float(share.observed))
                 assert page.text_content(f"#least-{t}") == down(float(share.at_least))
-        assert page.locator("[data-number=limit]").first.text_content().startswith("nothing is certified")
+            for i, stays in enumerate(sizes[j] < digits_certified.prediction_radius()):
+                limit = page.locator("[data-number=limit]").nth(i).text_content()
+                assert limit.endswith("stays" if stays else "may change")
+                assert limit.startswith("limited by" if digits_certified[i].certified(sizes[j])[0] else "nothing is")
 
 
 def test_the_slider_by_mouse_and_by_keyboard(browser, report, sizes):

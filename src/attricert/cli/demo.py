@@ -1,4 +1,4 @@
-"""Certify eight real test digits, offline, and draw them."""
+"""Certify eight real test digits, offline, draw them, and write a report."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from attricert.attributions import Saliency, scores_of
 from attricert.bounding import Normalize
 from attricert.cli.arguments import add_options
 from attricert.cli.output import describe, show, show_json, show_rows, subjects
+from attricert.files import write_atomically
 from attricert.noise import Gaussian, UniformBall
-from attricert.report import curves, maps, notes, rows_of, save_figure, shown
+from attricert.report import curves, maps, notes, page, rows_of, save_figure, shown
+from attricert.runs.reporting import REPORT
 from attricert.smoothed import SmoothedAttribution
 from attricert.units import InputUnits
 
@@ -32,7 +34,7 @@ class Options:
     Args:
         n_samples: noisy copies of each digit for its certificate.
         seed: seed of the keyed streams.
-        out: folder for maps.png and curves.png.
+        out: folder for maps.png, curves.png and report.html.
         json: print JSON instead of a table.
     """
 
@@ -70,10 +72,11 @@ def run(**values: Any) -> int:
     smooth = uniform.attribute(
         data.images, predicted, n_samples=options.n_samples // 4, seed=options.seed, progress=True
     )
+    plain, title = saliency(data.images, predicted), f"{_DIGITS} MNIST test digits, {_MODEL}, saliency"
     rows = rows_of(certificate, subjects(data, predicted, predicted), _EPS, _COSINE, _TOP_K)
     columns = {
         "image": data.images[:, 0].numpy(),
-        "saliency": saliency(data.images, predicted)[:, 0].numpy(),
+        "saliency": plain[:, 0].numpy(),
         "smoothed, uniform": smooth[:, 0].numpy(),
         "smoothed, Gaussian": certificate.maps[:, 0],
     }
@@ -81,13 +84,28 @@ def run(**values: Any) -> int:
     folder = Path(options.out)
     save_figure(maps(columns, names, notes(certificate)), folder / "maps.png")
     save_figure(curves(certificate, names), folder / "curves.png")
+    html = page(
+        certificate,
+        data.images,
+        ids=data.ids,
+        labels=data.labels.tolist(),
+        predictions=predicted.tolist(),
+        plain_maps=plain,
+        eps=_EPS,
+        cosine=_COSINE,
+        top_k=_TOP_K,
+        title=title,
+        about={"model": _MODEL, "data": "MNIST test digits that ship with the package", "attribution": "saliency"},
+        progress=True,
+    )
+    write_atomically(folder / REPORT, html.encode())
     if options.json:
         show_json({"terms": certificate.terms.to_dict(), "rows": rows})
         return 0
     show_rows(
         rows,
         describe(certificate.terms, "sound", options.n_samples),
-        title=f"{_DIGITS} MNIST test digits, {_MODEL}, saliency",
+        title=title,
         units=InputUnits("image", tuple(data.images.shape[1:])),
     )
     cosine, alpha = shown(certificate.cosine(_EPS[1])[0]), certificate.terms.alpha
@@ -97,4 +115,5 @@ def run(**values: Any) -> int:
         f"for a chance of {alpha} in the sampling."
     )
     show(f"Pictures: {folder / 'maps.png'}, {folder / 'curves.png'}")
+    show(f"Report, to be opened in a browser or handed over: {folder / REPORT}")
     return 0

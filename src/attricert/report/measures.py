@@ -126,9 +126,16 @@ class Measures:
 
     @cached_property
     def limits(self) -> tuple[npt.NDArray[np.uint8], list[str]]:
-        """What limits each certificate at each size: numbers of texts, shape (n, sizes), and the texts."""
-        words = self.findings.certificate.binding(list(self.eps))
+        """What limits each certificate at each size, and whether the smoothed model's class stays.
+
+        Numbers of texts, shape (n, sizes), and the texts.
+        """
+        certificate = self.findings.certificate
+        words = certificate.binding(list(self.eps))
         words = np.where(self.numbers.cosine == NOTHING, "nothing is certified: " + words, "limited by " + words)
+        if certificate.evidence.prediction is not None:
+            stays = np.array(self.eps) < certificate.prediction_radius()[:, None]
+            words = words + np.where(stays, "; the smoothed prediction stays", "; the smoothed prediction may change")
         texts, where = np.unique(words.astype(str), return_inverse=True)
         return where.reshape(words.shape).astype(np.uint8), texts.tolist()
 
