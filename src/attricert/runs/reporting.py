@@ -32,7 +32,7 @@ __all__ = ["ATTACK", "REPORT", "report"]
 ATTACK, REPORT = "attack.parquet", "report.html"
 _INPUTS = 200  # that are shown in full
 _BATCH = 64
-_ATTACKED = {"id": str, "eps": list[float], "cosine_attacked": list[float], "broken_eps": float}
+_ATTACKED = {"id": str, "eps": tuple[float, ...], "cosine_attacked": tuple[float, ...], "broken_eps": float}
 
 
 def report(
@@ -101,18 +101,23 @@ def _findings(store: Store, rows: Sequence[Row], certificate: Certificate, asked
         cosine=asked.cosine,
         top_k=asked.top(certificate.terms.dimension),
         inputs=m.inputs,
-        title=f"Certified explanations: {c.model} on {c.data}",
+        title=f"Certified explanations: {_name(c.model)} on {_name(c.data)}",
         about={
-            "model": f"{c.model}, weights with SHA-256 {m.weights_sha256}",
-            "data": f"{c.data}, {m.inputs} inputs with SHA-256 {m.data_sha256}",
+            "model": f"{_name(c.model)}, weights with SHA-256 {m.weights_sha256}",
+            "data": f"{_name(c.data)}, {m.inputs} inputs with SHA-256 {m.data_sha256}",
             **({"read as": told_reading(m.data_reading)} if m.data_reading else {}),
-            "attribution": f"{c.attribution}, of the class: {c.target}",
+            "attribution": f"{_name(c.attribution)}, of the class: {c.target}",
             **({"code": f"SHA-256 {m.code_sha256}"} if is_code(c.model) or is_code(c.attribution) else {}),
             "run": f"{store.folder.resolve().name}, made with attricert {m.version}; check it: attricert verify FOLDER",
         },
         attacked=attacked,
         remarks=(*remarks, *problems),
     )
+
+
+def _name(spec: str) -> str:
+    """Without the folders above it, which are nobody else's affair."""
+    return spec.rstrip("/").rpartition("/")[2]
 
 
 def _seen(
