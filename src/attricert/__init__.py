@@ -13,7 +13,7 @@ from attricert._version import __version__
 from attricert.lazy import lazily
 
 if TYPE_CHECKING:
-    from attricert import attacks, certificates, datasets, metrics, models, report, runs
+    from attricert import attacks, certificates, datasets, metrics, models, plots, report, runs
     from attricert.attributions import ATTRIBUTIONS, Attribution, InputXGradient, IntegratedGradients, Saliency, wrap
     from attricert.bounding import BOUNDS, Bound, Clip, Normalize
     from attricert.certificates import Certificate, Claim, Evidence, Observed, PaperCertificate
@@ -77,6 +77,7 @@ __all__ = [
     "metrics",
     "models",
     "plan",
+    "plots",
     "report",
     "runs",
     "wrap",
@@ -106,5 +107,5 @@ __getattr__, __dir__ = lazily(
         "planning": ("Plan", "PlannedScale"),
         "smoothed": ("SmoothedAttribution", "plan"),
     },
-    ("attacks", "certificates", "datasets", "metrics", "models", "report", "runs"),
+    ("attacks", "certificates", "datasets", "metrics", "models", "plots", "report", "runs"),
 )

@@ -23,9 +23,9 @@ def one_line(text: str) -> str:
     return printable(" ".join(text.split()))
 
 
-def shortened(name: str) -> str:
-    """A name for a table, whose middle is left out if it is long; as whole as it is elsewhere."""
-    return name if len(name) <= _LONGEST else f"{name[: _LONGEST // 2]}...{name[3 - _LONGEST // 2 :]}"
+def shortened(name: str, longest: int = _LONGEST) -> str:
+    """A name for a table or a picture, whose middle is left out if it is long; as whole as it is elsewhere."""
+    return name if len(name) <= longest else f"{name[: longest // 2]}...{name[3 - longest // 2 :]}"
 
 
 def told(error: BaseException) -> str:

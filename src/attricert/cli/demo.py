@@ -14,7 +14,8 @@ from attricert.bounding import Normalize
 from attricert.cli.arguments import add_options
 from attricert.cli.output import describe, show, show_json, show_rows, subjects
 from attricert.noise import Gaussian, UniformBall
-from attricert.report import curves, maps, notes, rows_of, save_figure, shown
+from attricert.plots import curves, maps, notes, save_figure
+from attricert.report import rows_of, shown
 from attricert.smoothed import SmoothedAttribution
 
 __all__ = ["Options", "configure", "run"]

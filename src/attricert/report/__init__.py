@@ -1,11 +1,10 @@
-"""Tables, files and pictures of results."""
+"""Tables and files of results."""
 
 from typing import TYPE_CHECKING
 
 from attricert.lazy import lazily
 
 if TYPE_CHECKING:
-    from attricert.report.figures import both_sides, curves, maps, notes, save_figure
     from attricert.report.results import ABSTENTION, COSINE, MAX_EPS, rows_of, to_frame, to_parquet
     from attricert.report.statement import Statement
     from attricert.report.tables import Column, rounded, shown, to_csv, to_markdown
@@ -16,13 +15,8 @@ __all__ = [
     "MAX_EPS",
     "Column",
     "Statement",
-    "both_sides",
-    "curves",
-    "maps",
-    "notes",
     "rounded",
     "rows_of",
-    "save_figure",
     "shown",
     "to_csv",
     "to_frame",
@@ -33,7 +27,6 @@ __all__ = [
 __getattr__, __dir__ = lazily(
     __name__,
     {
-        "figures": ("both_sides", "curves", "maps", "notes", "save_figure"),
         "results": ("ABSTENTION", "COSINE", "MAX_EPS", "rows_of", "to_frame", "to_parquet"),
         "statement": ("Statement",),
         "tables": ("Column", "rounded", "shown", "to_csv", "to_markdown"),
