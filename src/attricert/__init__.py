@@ -13,7 +13,7 @@ from attricert._version import __version__
 from attricert.lazy import lazily
 
 if TYPE_CHECKING:
-    from attricert import attacks, certificates, datasets, metrics, models, report, runs
+    from attricert import attacks, certificates, datasets, metrics, models, plots, report, runs
     from attricert.attributions import ATTRIBUTIONS, Attribution, InputXGradient, IntegratedGradients, Saliency, wrap
     from attricert.bounding import BOUNDS, Bound, Clip, Normalize
     from attricert.certificates import Certificate, Claim, Evidence, Observed, PaperCertificate
@@ -80,6 +80,7 @@ __all__ = [
     "models",
     "perturbation",
     "plan",
+    "plots",
     "report",
     "runs",
     "wrap",
@@ -110,5 +111,5 @@ __getattr__, __dir__ = lazily(
         "smoothed": ("SmoothedAttribution", "plan"),
         "units": ("InputUnits", "perturbation"),
     },
-    ("attacks", "certificates", "datasets", "metrics", "models", "report", "runs"),
+    ("attacks", "certificates", "datasets", "metrics", "models", "plots", "report", "runs"),
 )

@@ -24,7 +24,7 @@ def one_line(text: str) -> str:
 
 
 def shortened(name: str, longest: int = _LONGEST) -> str:
-    """A name for a table, whose middle is left out if it is long; as whole as it is elsewhere."""
+    """A name for a table or a picture, whose middle is left out if it is long; as whole as it is elsewhere."""
     return name if len(name) <= longest else f"{name[: longest // 2]}...{name[3 - (longest + 1) // 2 :]}"
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import ROUND_FLOOR, Decimal
 from typing import Literal, final
 
 import numpy as np
@@ -18,6 +17,7 @@ import numpy.typing as npt
 
 from attricert import checks
 from attricert.errors import ArgumentError
+from attricert.rounding import short
 
 __all__ = ["InputUnits", "Landmark", "perturbation"]
 
@@ -254,8 +254,4 @@ def _size(eps: object) -> float:
 
 def _shown(value: float) -> str:
     """Some significant digits, rounded down, without an exponent unless it is tiny or huge."""
-    exact = Decimal(value)
-    if not exact:
-        return "0"
-    short = exact.quantize(Decimal(1).scaleb(exact.adjusted() - _DIGITS + 1), rounding=ROUND_FLOOR)
-    return f"{float(short):.{_DIGITS}g}"
+    return f"{float(short(value, 'down', _DIGITS)):.{_DIGITS}g}"

@@ -21,7 +21,8 @@ from attricert import runs
 from attricert.attacks import Sandwich
 from attricert.certificates import Meaning, note
 from attricert.cli.main import main
-from attricert.report import both_sides, curves, notes, rows_of
+from attricert.plots import curves, notes, sandwich
+from attricert.report import rows_of
 from attricert.runs.results import stream
 from attricert.runs.rows import EXPLAINED, evidence_of_rows
 
@@ -168,7 +169,7 @@ def test_results_and_pictures_say_it(lost):
     assert legend[2] == "\\$c\nsmoothed model says 0, explained 3"
     cosines, sizes = np.ones((3, 1)), np.full((3, 1), 0.01)
     attacked = Sandwich(0.9, sizes, cosines, cosines, 0 * cosines, sizes[:, 0], sizes[:, 0], middle(1, 2, 3))
-    assert both_sides(certificate, attacked, ["a", "b"]).axes[1].get_title() == "b\nsmoothed model says 0, explained 2"
+    assert sandwich(certificate, attacked, ["a", "b"]).axes[1].get_title() == "b\nsmoothed model says 0, explained 2"
 
 
 def test_what_is_said_of_many():

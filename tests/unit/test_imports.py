@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import attricert as ac
-from attricert import report
+from attricert import plots, report
 
 HEAVY = ("torch", "matplotlib", "pyarrow", "jsonargparse", "jinja2")
 
@@ -28,6 +28,8 @@ def imported(code, *arguments):
         ("from attricert.certificates import Certificate", []),
         ("import attricert.confidence, attricert.noise, attricert.registry", []),
         ("import attricert.report", []),
+        ("import attricert.plots", []),
+        ("from attricert.plots import attribution, bars, certified, compare, curves, maps", ["matplotlib"]),
         ("import attricert; attricert.SmoothedAttribution", ["torch"]),
     ],
 )
@@ -50,7 +52,7 @@ def test_a_certificate_is_read_without_torch(tmp_path):
     assert imported(code, str(path)) == ["True", "pyarrow", "jinja2"]
 
 
-@pytest.mark.parametrize("package", [ac, report], ids=lambda package: package.__name__)
+@pytest.mark.parametrize("package", [ac, plots, report], ids=lambda package: package.__name__)
 def test_all_that_is_offered_is_there(package):
     for name in package.__all__:
         assert getattr(package, name) is not None

@@ -18,7 +18,7 @@ from attricert.certificates.pieces import Explained, Prediction
 from attricert.planning import PlannedScale
 from attricert.proving import Forecast
 from attricert.report import brief, svg
-from attricert.report.tables import short
+from attricert.rounding import short
 
 HOSTILE = "</p><script>alert(1)</script>\u202e&"
 VOID = {"br", "hr", "img", "input", "meta"}

@@ -390,9 +390,9 @@ class Certificate:
             names: of the inputs; None for their numbers.
             threshold: a cosine to mark.
         """
-        from attricert.report import figures
+        from attricert import plots
 
-        return figures.curves(self, [str(i) for i in range(len(self))] if names is None else names, threshold)
+        return plots.curves(self, names, threshold)
 
     def show(
         self, images: npt.ArrayLike | None = None, names: Sequence[str] | None = None, *, height: int = 720

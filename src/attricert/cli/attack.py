@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jsonargparse import ArgumentParser
 
-from attricert import checks, runs
+from attricert import checks, plots, runs
 from attricert.attacks import Sandwich, Strong, sandwich
 from attricert.certificates import Certificate
 from attricert.cli.arguments import add_options
@@ -22,7 +22,7 @@ from attricert.cli.output import show, show_json, show_table
 from attricert.cli.trust import permit
 from attricert.errors import ArgumentError
 from attricert.files import write_atomically
-from attricert.report import both_sides, save_figure, shown, to_parquet
+from attricert.report import shown, to_parquet
 from attricert.runs.results import input_units
 from attricert.runs.rows import Row
 from attricert.runs.trust import refuse_other_code
@@ -94,7 +94,7 @@ def run(**values: Any) -> int:
         attacked = _attacked(options, run, rows, certificate)
     ids = [row.facts["id"] for row in rows]
     found = _rows(ids, attacked)
-    save_figure(both_sides(certificate, attacked, ids[:_PANELS]), folder / _PICTURE)
+    plots.save_figure(plots.sandwich(certificate, attacked, ids[:_PANELS]), folder / _PICTURE)
     write_atomically(folder / _RESULTS, to_parquet(found, json.dumps(dataclasses.asdict(options))))
     failed = [row for row in found if row["crossed"]]
     if options.json:

@@ -12,12 +12,13 @@ from typing import Any, final
 
 from jsonargparse import ArgumentParser
 
-from attricert import runs
+from attricert import checks, runs
 from attricert.cli.arguments import add_options
 from attricert.cli.containing import contained
 from attricert.cli.display import displaying
 from attricert.cli.going_on import command, resumable
 from attricert.cli.output import exit_code, say, show, show_json, show_run
+from attricert.cli.pictures import PICTURES, leave_pictures
 from attricert.cli.trust import permit
 from attricert.errors import ArgumentError
 from attricert.runs.code import is_code
@@ -44,6 +45,8 @@ class Options:
         eps: l2 sizes at which to report the certified cosine.
         cosine: thresholds at which to report the largest certified eps.
         top_k: size of the top set whose overlap is certified; by default a tenth of the features.
+        pictures: of how many inputs to leave a picture beside the results, in pictures.png: the first that are
+            certified, at the first of the asked sizes; 0 for none. Needs --out, and maps that are kept.
         trust_code: run code that a folder or a --config file names, after showing its path and SHA-256, and for a
             folder only if it is what the run was made with; code that is typed as --model or --attribution needs none.
         json: print JSON instead of a table.
@@ -58,6 +61,7 @@ class Options:
     eps: tuple[float, ...] = (0.02, 0.05, 0.1)
     cosine: tuple[float, ...] = (0.8, 0.9)
     top_k: int | None = None
+    pictures: int = 8
     trust_code: bool = False
     json: bool = False
 
@@ -78,6 +82,7 @@ def run(**values: Any) -> int:
     names = {field.name for field in dataclasses.fields(Options)}
     here = {name: value for name, value in values.items() if name in names}
     options = Options(**here)
+    checks.count("pictures", options.pictures, 0)
     given = {name: value for name, value in values.items() if name not in names}
     asking: dict[str, Any] = {name: here[name] for name in _ASKED if name in here}
     named = _named_run(given, options)
@@ -124,6 +129,7 @@ def _shown(store: runs.Store, asked: runs.Asked, options: Options) -> int:
     whole = len(rows) == store.manifest.inputs
     if whole and options.out is not None:
         runs.write_results(store, rows)
+    drawn = whole and options.out is not None and leave_pictures(store, rows, asked, options.pictures)
     summary = runs.summary(store, rows, asked)
     if options.json:
         stated = None if terms is None else terms.to_dict()
@@ -133,7 +139,7 @@ def _shown(store: runs.Store, asked: runs.Asked, options: Options) -> int:
         if options.out is None:
             show("not written: give --out FOLDER to keep the results")
         elif whole:
-            show(f"written to {options.out}")
+            show(f"written to {options.out}" + (f"; pictures in {PICTURES}" if drawn else ""))
         else:
             show(f"{summary.missing} inputs are left to other shards; then: attricert merge {options.out}")
     return exit_code(summary)

@@ -15,7 +15,8 @@ from attricert.cli.arguments import add_options
 from attricert.cli.output import describe, show, show_json, show_rows, subjects
 from attricert.files import write_atomically
 from attricert.noise import Gaussian, UniformBall
-from attricert.report import curves, maps, notes, page, rows_of, save_figure, shown
+from attricert.plots import curves, maps, notes, save_figure
+from attricert.report import page, rows_of, shown
 from attricert.runs.reporting import REPORT
 from attricert.smoothed import SmoothedAttribution
 from attricert.units import InputUnits

@@ -1,11 +1,10 @@
-"""Tables, files and pictures of results."""
+"""Tables and files of results."""
 
 from typing import TYPE_CHECKING
 
 from attricert.lazy import lazily
 
 if TYPE_CHECKING:
-    from attricert.report.figures import both_sides, curves, maps, notes, save_figure
     from attricert.report.html import page
     from attricert.report.results import ABSTENTION, COSINE, MAX_EPS, rows_of, to_frame, to_parquet
     from attricert.report.statement import Statement
@@ -17,15 +16,10 @@ __all__ = [
     "MAX_EPS",
     "Column",
     "Statement",
-    "both_sides",
     "cells",
-    "curves",
-    "maps",
-    "notes",
     "page",
     "rounded",
     "rows_of",
-    "save_figure",
     "shown",
     "to_csv",
     "to_frame",
@@ -36,7 +30,6 @@ __all__ = [
 __getattr__, __dir__ = lazily(
     __name__,
     {
-        "figures": ("both_sides", "curves", "maps", "notes", "save_figure"),
         "html": ("page",),
         "results": ("ABSTENTION", "COSINE", "MAX_EPS", "rows_of", "to_frame", "to_parquet"),
         "statement": ("Statement",),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attricert.certificates import Certificate, PaperCertificate
-from attricert.report.tables import short
+from attricert.rounding import short
 from attricert.text import printable
 
 if TYPE_CHECKING:

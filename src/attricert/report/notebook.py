@@ -17,7 +17,7 @@ from attricert import checks, report
 from attricert.certificates import Certificate, PaperCertificate
 from attricert.report import brief, svg
 from attricert.report.results import MAX_EPS, rows_of
-from attricert.report.tables import short
+from attricert.rounding import short
 from attricert.text import printable
 
 if TYPE_CHECKING:

@@ -6,14 +6,12 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from typing import Any, final
 
+from attricert.rounding import rounded, shown
 from attricert.text import printable
 
-__all__ = ["Column", "cells", "rounded", "short", "shown", "to_csv", "to_markdown"]
-
-_ROUNDING = {"down": ROUND_FLOOR, "up": ROUND_CEILING, "nearest": ROUND_HALF_EVEN}
+__all__ = ["Column", "cells", "rounded", "shown", "to_csv", "to_markdown"]
 
 
 @final
@@ -32,28 +30,6 @@ class Column:
     title: str
     digits: int = 4
     rounding: str = "nearest"
-
-
-def rounded(value: float | Decimal, digits: int, rounding: str) -> str:
-    """A number with so many digits after the point."""
-    exact = Decimal(value)
-    if not exact.is_finite():
-        return str(float(exact))
-    return str(exact.quantize(Decimal(10) ** -digits, rounding=_ROUNDING[rounding]))
-
-
-def shown(value: float | Decimal, digits: int = 4) -> str:
-    """A lower bound, rounded down."""
-    return rounded(value, digits, "down")
-
-
-def short(value: float | Decimal, rounding: str = "down", digits: int = 3) -> str:
-    """A number with so many digits that count, whatever its size; lower bounds are rounded down."""
-    exact = Decimal(value)
-    if not exact or not exact.is_finite():
-        return f"{float(exact):g}"
-    found = exact.quantize(Decimal(1).scaleb(exact.adjusted() - digits + 1), rounding=_ROUNDING[rounding])
-    return f"{found:f}" if -5 <= exact.adjusted() <= 6 else str(found)
 
 
 def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:

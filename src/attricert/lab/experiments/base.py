@@ -15,7 +15,8 @@ from attricert.errors import ArgumentError
 from attricert.files import write_atomically
 from attricert.lab.experiments.bench import Bench, Measurement
 from attricert.lab.experiments.subject import slices
-from attricert.report import Column, save_figure, to_csv, to_markdown
+from attricert.plots import save_figure
+from attricert.report import Column, to_csv, to_markdown
 from attricert.runs.loading import load_data, load_model
 
 __all__ = ["Experiment", "Result"]

@@ -15,7 +15,8 @@ from attricert.lab.experiments.base import Experiment, Result
 from attricert.lab.experiments.bench import Bench, Measurement
 from attricert.lab.experiments.subject import subject
 from attricert.noise import UniformBall
-from attricert.report import Column, maps
+from attricert.plots import maps
+from attricert.report import Column
 from attricert.smoothed import SmoothedAttribution
 
 __all__ = ["FULL", "QUICK", "AttackedMaps", "Pictures", "draw"]
@@ -124,7 +125,7 @@ class Pictures(_Settings, Experiment):
             for job, one in zip(jobs, found, strict=True)
         ]
         pictures = {title: np.array([one[name] for one in found]) for name, title in _PICTURES.items()}
-        figure = maps(pictures, [f"{row['model']}\n{row['input']}" for row in rows])
+        figure = maps(pictures, [row["model"] for row in rows], [row["input"] for row in rows])
         title = "Figure 3: attributions before and after an attack, plain and smoothed"
         return Result(title, rows, _COLUMNS, figure, tuple(self._notes()))
 
