@@ -1,4 +1,4 @@
-"""How large a run's report is, how soon it is ready in a browser, and how long a move of the slider takes to be painted.
+"""How large a run's report is, how soon it is ready in a browser, and how long a move of the slider takes.
 
     python benchmarks/report.py RUN_DIR [RUN_DIR ...]
 
@@ -27,7 +27,11 @@ PAINT = """async () => {
         slider.value = (Number(slider.value) + 7) % (Number(slider.max) + 1);
         slider.dispatchEvent(new Event('input'));
         await new Promise(requestAnimationFrame);
-        await new Promise(done => { const { port1, port2 } = new MessageChannel(); port1.onmessage = done; port2.postMessage(0); });
+        await new Promise(done => {
+            const { port1, port2 } = new MessageChannel();
+            port1.onmessage = done;
+            port2.postMessage(0);
+        });
         times.push(performance.now() - start);
     }
     return times;

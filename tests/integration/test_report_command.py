@@ -90,7 +90,7 @@ def test_attacks_are_told(here):
     pq.write_table(table, here / "run" / "attack.parquet")
     assert main(["report", "run"]) == 0
     text = (here / "run" / "report.html").read_text(encoding="utf-8")
-    said = "An attack got the cosine down to 0.980 at eps 0.1, 0.750 at eps 0.2; it fell below the threshold at eps 0.1875."
+    said = "got the cosine down to 0.980 at eps 0.1, 0.750 at eps 0.2; it fell below the threshold at eps 0.1875."
     assert re.findall("attack.parquet is not shown[^<]*", text) == []
     assert text.count(said) == 1
     pq.write_table(table.set_column(1, "eps", pa.array(["<b>"])), here / "run" / "attack.parquet")

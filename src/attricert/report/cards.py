@@ -10,26 +10,24 @@ from attricert.certificates import note
 from attricert.report.measures import Measures
 from attricert.report.results import MAX_EPS
 from attricert.report.tables import shown
-from attricert.report.words import NAMES, number
+from attricert.report.words import NAMES, brief, number
 
 __all__ = ["cards"]
 
 
 def cards(m: Measures) -> list[dict[str, Any]]:
     """One an input that is shown in full, as the template takes them."""
-    rows, titles = {row["id"]: row for row in m.findings.rows}, ", ".join(m.titles)
+    rows = {row["id"]: row for row in m.findings.rows}
     return [
         {
             "id": name,
             "about": "; ".join(_about(m, rows.get(name, {}), m.likeness[i])),
             "note": _note(rows.get(name, {})),
-            "alt": f"Pictures of {name}: {titles}; the numbers below say what is certain",
+            "alt": f"Pictures of {name}",
             "now": [(said, number(values[i, m.start])) for said, values in m.named_numbers],
             "limit": m.limits[1][m.limits[0][i, m.start]],
             "attacked": _attacked(m.findings.attacked.get(name)),
-            "rows": [
-                [size, *(number(values[i, j]) for _, values in m.named_numbers)] for j, size in enumerate(m.sizes)
-            ],
+            "rows": [[m.sizes[j], *(brief(values[i, j]) for _, values in m.named_numbers)] for j in range(m.told(i))],
             "entries": _entries(m, i),
         }
         for i, name in enumerate(m.findings.ids)
@@ -42,13 +40,13 @@ def _about(m: Measures, row: Mapping[str, Any], alike: float) -> Iterator[str]:
             yield f"{NAMES[name]} {value}"
     if row.get("certified_prediction") is not None:
         label, radius = row["certified_prediction"], row.get("prediction_radius", 0.0)
-        kept = f"for certain, at every change below eps {shown(radius)}" if radius > 0 else "not for certain"
-        yield f"the smoothed model says {'no class' if label < 0 else f'class {label}'}, {kept}"
+        kept = f"certain below eps {shown(radius)}" if radius > 0 else "not certain"
+        yield f"smoothed model {'no class' if label < 0 else label}, {kept}"
     if math.isfinite(alike):
-        yield f"the smoothed map has a cosine of {alike:.3f} with the map without noise"
-    for cosine in m.findings.cosine:
-        if (largest := row.get(f"{MAX_EPS}{cosine!r}")) is not None:
-            yield f"keeps a cosine of {cosine!r} up to eps {shown(largest)}"
+        yield f"smoothed map and map without noise have a cosine of {alike:.3f}"
+    reached = ((cosine, row.get(f"{MAX_EPS}{cosine!r}")) for cosine in m.findings.cosine)
+    if kept := [f"{cosine!r} up to eps {shown(largest)}" for cosine, largest in reached if largest is not None]:
+        yield f"cosine {', '.join(kept)}"
 
 
 def _note(row: Mapping[str, Any]) -> str:

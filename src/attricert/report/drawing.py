@@ -17,6 +17,7 @@ from attricert.units import perturbation
 __all__ = ["drawn"]
 
 _GAP = 0.06  # between pictures, of a side
+_SHADES = 15  # of either colour
 _NOISE = 40  # what the sample's noise is scaled to, as root mean square
 
 Array = npt.NDArray[Any]
@@ -32,6 +33,7 @@ def drawn(m: Measures, block: Block) -> dict[str, Any]:
         "gap": max(1, round(_GAP * width)),
         "panels": m.panels,
         "scale": SCALE,
+        "shades": _SHADES,
         "nothing": NOTHING,
         "silent": SILENT,
         "eps": m.sizes,
@@ -50,11 +52,12 @@ def drawn(m: Measures, block: Block) -> dict[str, Any]:
 def _pictures(m: Measures, block: Block) -> dict[str, Any]:
     f, layout, maps = m.findings, m.layout, {}
     images: list[list[int]] = []
+    shades = _shades if layout.kind == "picture" else _levels
     if f.certificate.evidence.maps is not None:
-        maps["smoothed"] = block.put(_levels(_cells(m, f.certificate.maps)))
+        maps["smoothed"] = block.put(shades(_cells(m, f.certificate.maps)))
     if layout.kind == "picture":
         if f.plain_maps is not None:
-            maps["plain"] = block.put(_levels(_cells(m, f.plain_maps)))
+            maps["plain"] = block.put(shades(_cells(m, f.plain_maps)))
         if f.images is not None:
             images = [block.put(encoded(_picture(m, image))) for image in f.images]
     elif layout.kind == "series" and f.images is not None and f.images.shape[1:] == f.shape:
@@ -93,6 +96,12 @@ def _largest(cells: Array) -> Array:
 def _levels(cells: Array) -> npt.NDArray[np.int8]:
     """Each map in units of its largest value."""
     return np.asarray((cells / _largest(cells) * 127).round().astype(np.int8))
+
+
+def _shades(cells: Array) -> npt.NDArray[np.int8]:
+    """The same for colours: few, in even steps of the root, which is what the eye tells apart."""
+    shares = cells / _largest(cells)
+    return np.asarray((np.sign(shares) * np.sqrt(np.abs(shares)) * _SHADES).round().astype(np.int8))
 
 
 def _sample(m: Measures, block: Block) -> dict[str, Any]:

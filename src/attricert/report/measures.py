@@ -13,7 +13,7 @@ import numpy.typing as npt
 from attricert.metrics import cosine_similarity
 from attricert.report.findings import Findings
 from attricert.report.layout import Layout
-from attricert.report.steps import NOTHING, Entries, Numbers, Thousandths, grid_of
+from attricert.report.steps import NOTHING, SCALE, Entries, Numbers, Thousandths, grid_of
 from attricert.units import InputUnits
 
 __all__ = ["Measures", "grid"]
@@ -123,6 +123,13 @@ class Measures:
             "share of signs certain": self.numbers.signs,
         }
         return [(name, values) for name, values in found.items() if values is not None]
+
+    def told(self, i: int) -> int:
+        """How many sizes say all of an input: those at which something holds, and the next one."""
+        least = {"cosine": NOTHING, "overlap": 0, "tau": -SCALE, "signs": 0}
+        numbers = {name: getattr(self.numbers, name) for name in least}
+        holds = [values[i] > least[name] for name, values in numbers.items() if values is not None]
+        return min(int(np.flatnonzero(np.any(holds, axis=0)).max(initial=-1)) + 2, len(self.eps))
 
     @cached_property
     def limits(self) -> tuple[npt.NDArray[np.uint8], list[str]]:

@@ -8,7 +8,7 @@ from attricert.report.results import COSINE, MAX_EPS
 from attricert.report.steps import NOTHING, SCALE
 from attricert.report.tables import shown
 
-__all__ = ["NAMES", "SILENT", "cell", "number", "title_of"]
+__all__ = ["NAMES", "SILENT", "brief", "cell", "number", "title_of"]
 
 SILENT = "nothing certified"
 """In place of a number."""
@@ -36,6 +36,12 @@ def title_of(column: str) -> str:
 def number(thousandths: int) -> str:
     """As the page's script shows it."""
     return SILENT if thousandths == NOTHING else f"{int(thousandths) / SCALE:.3f}"
+
+
+def brief(thousandths: int) -> str:
+    """The same where there are many."""
+    whole = int(thousandths) // SCALE
+    return "-" if thousandths == NOTHING else str(whole) if thousandths == whole * SCALE else number(thousandths)
 
 
 def cell(column: str, value: Any) -> str:

@@ -6,7 +6,7 @@
   document.documentElement.classList.add("scripted");
 
   const { height, width, gap, scale, panels, eps } = data;
-  const PLUS = [179, 88, 6], MINUS = [84, 39, 136], TOP = [8, 81, 156], OPEN = [223, 227, 232];
+  const PLUS = [178, 24, 43], MINUS = [33, 102, 172], TOP = [0, 0, 0], OPEN = [223, 227, 232];
   const INK = "#1b1f24", QUIET = "#57606a", LINE = "#d0d7de";
   const css = (c) => `rgb(${c.join(",")})`;
   const cells = height * width;
@@ -63,7 +63,7 @@
 
   // Pictures. The first panels stay; the last two are those of the size that is chosen.
   function signed(value) {
-    const ink = value < 0 ? MINUS : PLUS, share = Math.sqrt(Math.abs(value) / 127);
+    const ink = value < 0 ? MINUS : PLUS, share = Math.abs(value) / data.shades;
     return ink.map((c) => 255 + (c - 255) * share);
   }
   function paint(context, panel, colour) {
