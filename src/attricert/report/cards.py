@@ -45,8 +45,8 @@ def _about(m: Measures, row: Mapping[str, Any], alike: float) -> Iterator[str]:
     if math.isfinite(alike):
         yield f"smoothed map and map without noise have a cosine of {alike:.3f}"
     reached = ((cosine, row.get(f"{MAX_EPS}{cosine!r}")) for cosine in m.findings.cosine)
-    if kept := [f"{cosine!r} up to eps {shown(largest)}" for cosine, largest in reached if largest is not None]:
-        yield f"cosine {', '.join(kept)}"
+    if until := [f"{cosine!r} up to eps {shown(largest)}" for cosine, largest in reached if largest is not None]:
+        yield f"cosine {', '.join(until)}"
 
 
 def _note(row: Mapping[str, Any]) -> str:
