@@ -12,7 +12,7 @@ from matplotlib.figure import Figure, SubFigure
 from attricert import checks
 from attricert.certificates import Certificate
 from attricert.errors import ArgumentError
-from attricert.plots.style import EPS, figure_of, known, line, literal, names_of
+from attricert.plots.style import EPS, Picture, figure_of, known, line, literal, names_of
 
 __all__ = ["compare"]
 
@@ -53,7 +53,7 @@ def compare(
         raise ArgumentError("certs", counts, "must be two or more, of as many inputs each: the same ones")
     reached = [np.asarray(cert.max_eps(checks.fraction("cosine", cosine))) for cert in given]
     labels = [literal(label, _LONGEST) for label in labels]
-    figure = Figure(figsize=(10, 4), layout="constrained") if figure is None else figure
+    figure = Picture(figsize=(10, 4), layout="constrained") if figure is None else figure
     if not isinstance(figure, (Figure, SubFigure)):
         raise ArgumentError("figure", type(figure).__name__, "must be a matplotlib figure")
     shares, paired = figure.subplots(1, 2, width_ratios=(3, 2))

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from attricert.errors import ArgumentError
 from attricert.plots.arrays import numbers, scaled
-from attricert.plots.style import literal, names_of, titles
+from attricert.plots.style import Picture, literal, names_of, titles
 
 __all__ = ["maps"]
 
@@ -36,7 +36,7 @@ def maps(columns: Mapping[str, Any], row_titles: Sequence[str], row_notes: Seque
     drawn = [numbers("columns", pictures, (3,), "(n, height, width) each") for pictures in columns.values()]
     if wrong := [len(pictures) for pictures in drawn if len(pictures) != n]:
         raise ArgumentError("columns", f"{wrong[0]} rows", f"must have {n} rows each, as there are row_titles")
-    figure = Figure(figsize=(1.7 * m + 0.6, 1.6 * n + 0.5), layout="constrained")
+    figure = Picture(figsize=(1.7 * m + 0.6, 1.6 * n + 0.5), layout="constrained")
     axes = figure.subplots(n, m, squeeze=False)
     for j, (title, pictures) in enumerate(zip(columns, drawn, strict=True)):
         for i, picture in enumerate(pictures):

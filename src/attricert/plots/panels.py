@@ -21,6 +21,7 @@ from attricert.plots.style import (
     DOWN,
     GRAY,
     UP,
+    Picture,
     bar_limits,
     blank,
     claim,
@@ -109,7 +110,7 @@ def certified(
     map = None if one.evidence.maps is None else _over_pixels(one.maps[0])
     if seen is not None and map is not None and seen.shape[:2] != map.shape:
         raise ArgumentError("image.shape", np.shape(image), f"must have the map's height and width, {map.shape}")
-    figure = Figure(figsize=(11, 3.5)) if figure is None else figure
+    figure = Picture(figsize=(11, 3.5)) if figure is None else figure
     if not isinstance(figure, (Figure, SubFigure)):
         raise ArgumentError("figure", type(figure).__name__, "must be a matplotlib figure")
     # Places of their own: legends and color bars would have a layout engine shrink each panel by another amount.

@@ -11,7 +11,7 @@ from attricert import checks
 from attricert.attacks import Sandwich
 from attricert.certificates import Certificate
 from attricert.errors import ArgumentError
-from attricert.plots.style import EPS, known, line, notes, titles
+from attricert.plots.style import EPS, Picture, known, line, notes, titles
 
 __all__ = ["sandwich"]
 
@@ -42,7 +42,7 @@ def sandwich(cert: Certificate, attacked: Sandwich, names: Sequence[str]) -> Fig
     said = titles([checks.text("names", name) for name in names], notes(cert), _LONGEST)
     columns = min(4, len(names))
     rows = -(-len(names) // columns)
-    figure = Figure(figsize=(3.1 * max(columns, 2) + 0.4, 2.5 * rows + 0.7), layout="constrained")
+    figure = Picture(figsize=(3.1 * max(columns, 2) + 0.4, 2.5 * rows + 0.7), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
     for ax in axes.flat[len(names) :]:
         ax.set_axis_off()

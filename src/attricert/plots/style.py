@@ -27,6 +27,7 @@ __all__ = [
     "EPS",
     "GRAY",
     "UP",
+    "Picture",
     "axes_of",
     "bar_limits",
     "blank",
@@ -53,6 +54,13 @@ _LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 _DASHES = ("-", "--", "-.", ":")
 _FORMATS = ("png", "pdf", "svg")
 _LONGEST = 40  # characters of a name, if nothing else is said
+
+
+class Picture(Figure):
+    """A figure that notebooks show by themselves, whether or not pyplot is in use there."""
+
+    def _repr_png_(self) -> bytes:
+        return _file(self, "png")
 
 
 def line(i: int) -> dict[str, Any]:
@@ -119,7 +127,7 @@ def names_of(names: Sequence[str] | None, n: int, word: str) -> list[str]:
 def axes_of(ax: Axes | None, size: tuple[float, float]) -> Axes:
     """Those given, or the only ones of a new figure of that size in inches."""
     if ax is None:
-        return Figure(figsize=size, layout="constrained").subplots()
+        return Picture(figsize=size, layout="constrained").subplots()
     if not isinstance(ax, Axes):
         raise ArgumentError("ax", type(ax).__name__, "must be matplotlib axes")
     return ax
@@ -181,6 +189,10 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
     form = file.suffix.lower().removeprefix(".")
     if form not in _FORMATS:
         raise ArgumentError("path", str(file), f"must end in {', '.join(f'.{one}' for one in _FORMATS)}")
+    write_atomically(file, _file(figure, form))
+
+
+def _file(figure: Figure, form: str) -> bytes:
     buffer = BytesIO()
     figure.savefig(buffer, format=form, dpi=130)
-    write_atomically(file, buffer.getvalue())
+    return buffer.getvalue()
