@@ -414,3 +414,21 @@ def test_grid():
 def test_what_is_refused(call, said, gray):
     with pytest.raises(ac.ArgumentError, match=said):
         call(gray[1])
+
+
+@pytest.mark.parametrize("percent", [0.0, 2.0, 20.0])
+def test_outliers_are_cut_where_captum_cuts_them(percent):
+    from captum.attr._utils.visualization import _normalize_attr
+
+    map = np.random.default_rng(0).standard_t(3, (50, 60))
+    figure = plots.attribution(map, outlier_perc=percent)
+    drawn = figure.axes[0].images[0]
+    theirs = _normalize_attr(map, "all", percent)
+    assert np.allclose(np.clip(np.asarray(drawn.get_array()) / drawn.norm.vmax, -1, 1), theirs, atol=1e-12)
+    assert (np.abs(map) > drawn.norm.vmax).any() == (percent > 0)
+
+
+@pytest.mark.parametrize("percent", [-1.0, 100.0, "few", np.nan])
+def test_percentages_of_outliers_have_a_range(percent):
+    with pytest.raises(ac.ArgumentError, match="^outlier_perc"):
+        plots.attribution(np.ones((2, 2)), outlier_perc=percent)

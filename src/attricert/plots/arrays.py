@@ -11,9 +11,12 @@ import numpy.typing as npt
 
 from attricert.errors import ArgumentError
 
-__all__ = ["numbers", "picture", "scaled", "summed"]
+__all__ = ["OUTLIERS", "largest", "numbers", "picture", "scaled", "summed"]
 
 Array = npt.NDArray[np.float64]
+
+OUTLIERS = 2.0
+"""Captum's default: the percentage of all there is in a map that its largest entries may hold and be cut."""
 
 _PLAIN = (1e-3, 1e4)  # largest sizes that are drawn as they are
 _LEAST = -307  # power of ten that float64 still has
@@ -76,6 +79,23 @@ def summed(map: Array) -> Array:
     if map.ndim < 3:
         return map
     return map[0] if len(map) == 1 else np.apply_along_axis(math.fsum, 0, map)
+
+
+def largest(values: Array, outlier_perc: float = OUTLIERS) -> float:
+    """The size from which on color does not change: few outliers would leave nothing to be seen of all else.
+
+    As in Captum: in ascending order, sizes up to this one sum up to all but so many percent. 1.0 for a zero map.
+
+    Args:
+        values: finite.
+        outlier_perc: from 0 (none is cut) to 100.
+    """
+    sizes = np.sort(np.abs(values), axis=None)
+    most = float(sizes[-1])
+    if most == 0:
+        return 1.0
+    sums = np.cumsum(sizes / most)
+    return float(sizes[np.searchsorted(sums, sums[-1] * (1 - outlier_perc / 100))]) if outlier_perc else most
 
 
 def scaled(values: Array) -> tuple[Array, float]:

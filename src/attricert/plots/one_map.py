@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from attricert import checks
 from attricert.errors import ArgumentError
-from attricert.plots.arrays import numbers, picture, scaled, summed
+from attricert.plots.arrays import OUTLIERS, largest, numbers, picture, scaled, summed
 from attricert.plots.style import DOWN, UP, axes_of, bar_limits, columns, figure_of, literal
 
 __all__ = ["aspect", "attribution", "heat", "show_image", "signed_bars", "unticked"]
@@ -45,10 +45,11 @@ def attribution(
     sign: str = "all",
     ax: Axes | None = None,
     title: str = "",
+    outlier_perc: float = OUTLIERS,
 ) -> Figure:
     """One attribution map; methods and signs are named as in Captum's ``visualize_image_attr``.
 
-    Channels are summed. Color is in proportion to the value, to the largest size: red positive, blue negative.
+    Channels are summed. Color is in proportion to the value, up to the outliers: red positive, blue negative.
 
     Args:
         map: an array or tensor, shape (h, w) or (c, h, w); (length,) is drawn as bars; or (channels, length), with the
@@ -62,6 +63,8 @@ def attribution(
             masked image takes sizes where ``"all"`` is asked.
         ax: where to draw.
         title: above it.
+        outlier_perc: percentage of all there is in a map that its largest entries may hold and have one color; 0 for
+            none. Bars are never cut.
 
     Raises:
         ArgumentError: a shape does not fit, an image is missing, a value is NaN or inf, or a word is not known.
@@ -69,8 +72,9 @@ def attribution(
     method = _ALSO.get(checks.known("method", method, (*_METHODS, *_ALSO)), method)
     checks.known("sign", sign, _SIGNS)
     said = literal(checks.text("title", title), 70)
+    cut = _percentage(outlier_perc)
     if method == "series":
-        ax = _series(ax, map, image, sign)
+        ax = _series(ax, map, image, sign, cut)
     else:
         values = numbers("map", map, (1, 2, 3), _SHAPES)
         if values.ndim == 1:
@@ -79,7 +83,7 @@ def attribution(
             ax = axes_of(ax, (min(max(0.12 * len(values), 4.0), 12.0), 3.0))
             signed_bars(ax, values, sign)
         else:
-            ax = _pixels(ax, values, image, method, sign)
+            ax = _pixels(ax, values, image, method, sign, cut)
     ax.set_title(said, fontsize=10)
     return figure_of(ax)
 
@@ -90,6 +94,7 @@ def heat(
     sign: str = "all",
     alpha: Array | None = None,
     location: Literal["right", "bottom"] = "right",
+    outlier_perc: float = OUTLIERS,
 ) -> None:
     """A map over pixels in color, with its color bar.
 
@@ -99,9 +104,10 @@ def heat(
         sign: which of it.
         alpha: how opaque each pixel is; all of them wholly if None.
         location: of the color bar.
+        outlier_perc: as in `attribution`.
     """
     chosen, unit = scaled(_chosen(values, sign))
-    norm = _norm(chosen, sign)
+    norm = _norm(chosen, sign, outlier_perc)
     ax.imshow(chosen, cmap=_COLORS[sign], norm=norm, alpha=alpha, interpolation="nearest", aspect=aspect(chosen))
     unticked(ax)
     _color_bar(ax, norm, sign, unit, chosen, location)
@@ -135,7 +141,7 @@ def unticked(ax: Axes) -> None:
     ax.set_yticks([])
 
 
-def _pixels(ax: Axes | None, values: Array, image: Any, method: str, sign: str) -> Axes:
+def _pixels(ax: Axes | None, values: Array, image: Any, method: str, sign: str, outlier_perc: float) -> Axes:
     over = summed(scaled(values)[0]) if values.ndim == 3 else values
     seen = None if image is None else picture(image)
     if seen is None and method != "heat_map":
@@ -146,18 +152,19 @@ def _pixels(ax: Axes | None, values: Array, image: Any, method: str, sign: str) 
     if method == "original_image" and seen is not None:
         show_image(ax, seen)
     elif method == "masked_image" and seen is not None:
-        mask = _shares(_chosen(over, "absolute_value" if sign == "all" else sign))
+        mask = _shares(_chosen(over, "absolute_value" if sign == "all" else sign), outlier_perc)
         show_image(ax, seen * (mask if seen.ndim == 2 else mask[..., None]))
     elif method == "blended_heat_map" and seen is not None:
         gray = seen if seen.ndim == 2 else seen.mean(axis=-1)
         show_image(ax, _PALE + (1 - _PALE) * gray)
-        heat(ax, over, sign, alpha=_OPAQUE * _shares(np.abs(_chosen(over, sign))))
+        shares = _shares(np.abs(_chosen(over, sign)), outlier_perc)
+        heat(ax, over, sign, alpha=_OPAQUE * shares, outlier_perc=outlier_perc)
     else:
-        heat(ax, over, sign)
+        heat(ax, over, sign, outlier_perc=outlier_perc)
     return ax
 
 
-def _series(ax: Axes | None, map: Any, image: Any, sign: str) -> Axes:
+def _series(ax: Axes | None, map: Any, image: Any, sign: str, outlier_perc: float) -> Axes:
     """One strip a channel, one beneath the other; each series within its strip, from its least to its largest."""
     values = np.atleast_2d(numbers("map", map, (1, 2), "(length,) or (channels, length) for a series"))
     chosen, unit = scaled(_chosen(values, sign))
@@ -168,7 +175,7 @@ def _series(ax: Axes | None, map: Any, image: Any, sign: str) -> Axes:
         if series.shape != values.shape:
             raise ArgumentError("image.shape", np.shape(image), f"must be the map's for a series, {np.shape(map)}")
     ax = axes_of(ax, (8.0, min(1.0 + 0.9 * n, 9.0)))
-    norm = _norm(chosen, sign)
+    norm = _norm(chosen, sign, outlier_perc)
     ax.imshow(chosen, cmap=_COLORS[sign], norm=norm, interpolation="nearest", aspect="auto")
     if series is not None:
         least, width = series.min(axis=1, keepdims=True) / 2, np.ptp(series / 2, axis=1)[:, None]
@@ -194,13 +201,20 @@ def _chosen(values: Array, sign: str) -> Array:
     return np.abs(values) if sign == "absolute_value" else values
 
 
-def _shares(sizes: Array) -> Array:
-    """Of the largest size."""
-    return sizes / (float(sizes.max()) or 1.0)
+def _percentage(value: object) -> float:
+    found = float(checks.nonnegative_values("outlier_perc", np.asarray(value)))
+    if found >= 100:
+        raise ArgumentError("outlier_perc", value, "must be a percentage below 100")
+    return found
 
 
-def _norm(chosen: Array, sign: str) -> Normalize:
-    most = float(np.abs(chosen).max()) or 1.0
+def _shares(sizes: Array, outlier_perc: float) -> Array:
+    """Of the largest size, at most 1."""
+    return np.minimum(sizes / largest(sizes, outlier_perc), 1.0)
+
+
+def _norm(chosen: Array, sign: str, outlier_perc: float) -> Normalize:
+    most = largest(chosen, outlier_perc)
     return Normalize(-most if sign == "all" else 0.0, most)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from attricert.plots.arrays import largest
 from attricert.report import whole_set
 from attricert.report.measures import Measures
 from attricert.report.packing import Block, encoded, pixels
@@ -99,8 +100,8 @@ def _levels(cells: Array) -> npt.NDArray[np.int8]:
 
 
 def _shades(cells: Array) -> npt.NDArray[np.int8]:
-    """The same for colours: few, in even steps of the root, which is what the eye tells apart."""
-    shares = cells / _largest(cells)
+    """Each map for colours: few, in even steps of the root, which is what the eye tells apart; outliers are cut."""
+    shares = np.clip(cells / np.array([[largest(one)] for one in cells]), -1, 1)
     return np.asarray((np.sign(shares) * np.sqrt(np.abs(shares)) * _SHADES).round().astype(np.int8))
 
 
