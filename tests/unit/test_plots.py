@@ -416,7 +416,7 @@ def test_what_is_refused(call, said, gray):
         call(gray[1])
 
 
-@pytest.mark.parametrize("percent", [0.5, 2.0, 20.0])
+@pytest.mark.parametrize("percent", [2.0, 5.0, 20.0])
 def test_outliers_are_cut_where_captum_cuts_them(percent):
     from captum.attr._utils.visualization import _normalize_attr
 
