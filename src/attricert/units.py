@@ -144,10 +144,18 @@ class InputUnits:
         Args:
             eps: l2 size, >= 0, in input units.
         """
+        return f"eps {_size(eps)!r} = {self.spread(eps)}"
+
+    def spread(self, eps: float) -> str:
+        """The same without eps: ``"1.73 of 255 grey levels in every pixel (root mean square)"``.
+
+        Args:
+            eps: l2 size, >= 0, in input units.
+        """
         place = {"columns": "column", "other": "value"}.get(
             self.kind, "pixel" if self._channels == 1 else "pixel value"
         )
-        return f"eps {_size(eps)!r} = {self.amount(eps)} in every {place} (root mean square)"
+        return f"{self.amount(eps)} in every {place} (root mean square)"
 
     def note(self, eps: float) -> str:
         """`words`, and beside it what rounding to 8 bits does by itself, for images.

@@ -383,3 +383,12 @@ def test_a_page_says_what_is_not_proven(digits_certified, model, digits):
 def test_bad_arguments_are_named(digits_certified, values, name):
     with pytest.raises(ac.ArgumentError, match=f"^{name}"):
         ac.report.page(digits_certified, **values)
+
+
+def test_eps_is_told_in_the_units_that_are_given():
+    certificate, inputs = entries_of((12,))
+    html = ac.report.page(certificate, inputs, eps=(0.05,), units=ac.InputUnits("columns", 12))
+    assert "= 0.0144 standard deviations in every column (root mean square)" in html  # 0.05 / sqrt(12) = 0.01443
+    assert "input units in every value" in ac.report.page(certificate, inputs, eps=(0.05,))
+    with pytest.raises(ac.ArgumentError, match="^units"):
+        ac.report.page(certificate, units=ac.InputUnits("columns", 13))

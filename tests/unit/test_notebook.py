@@ -308,12 +308,12 @@ def test_pictures_of_odd_values():
 def test_methods_that_show(monkeypatch):
     cert, asked = certificate(), []
 
-    def page(what, ids=None, labels=None, images=None):
+    def page(what, images=None, *, ids=None):
         asked.append((what, ids, images))
         return '<p title="a">\'&amp;</p><script>1</script>'
 
     monkeypatch.setattr(report, "page", page, raising=False)
-    found = cert.show(images="images", names=["a"], height=300)
+    found = cert.show(images="images", ids=["a"], height=300)
     assert asked == [(cert, ["a"], "images")]
     assert found._repr_html_().startswith(
         '<iframe srcdoc="&lt;p title=&quot;a&quot;&gt;&#x27;&amp;amp;&lt;/p&gt;&lt;script&gt;1&lt;/script&gt;" '

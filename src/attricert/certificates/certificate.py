@@ -394,19 +394,17 @@ class Certificate:
 
         return plots.curves(self, names, threshold)
 
-    def show(
-        self, images: npt.ArrayLike | None = None, names: Sequence[str] | None = None, *, height: int = 720
-    ) -> Page:
+    def show(self, images: npt.ArrayLike | None = None, *, height: int = 720, **settings: Any) -> Page:
         """The interactive report, which notebooks show in a frame.
 
         Args:
             images: the inputs, shown beside their maps; None for none.
-            names: of the inputs; None for their numbers.
             height: of the frame, >= 1, in pixels.
+            **settings: of `attricert.report.page`: ``ids``, ``labels``, ``plain_maps``, ``names``, ``eps``, ...
         """
         from attricert.report import notebook
 
-        return notebook.page(self, images, names, height)
+        return notebook.page(self, images, height, settings)
 
     def save(self, path: str | Path) -> None:
         """Write the evidence to one safetensors file."""

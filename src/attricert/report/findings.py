@@ -14,6 +14,7 @@ from attricert.certificates import Certificate
 from attricert.errors import ArgumentError
 from attricert.report.layout import Kind
 from attricert.text import printable
+from attricert.units import InputUnits
 
 __all__ = ["Findings"]
 
@@ -44,6 +45,7 @@ class Findings:
         remarks: what could not be had, and why.
         data_range: smallest and largest value of images.
         kind: how maps are shown; None for what their shape suggests.
+        units: in which eps is told; None for grey levels of images in their range, and input units of all else.
     """
 
     certificate: Certificate
@@ -62,6 +64,7 @@ class Findings:
     remarks: tuple[str, ...] = ()
     data_range: tuple[float, float] = (0.0, 1.0)
     kind: Kind | None = None
+    units: InputUnits | None = None
 
     def __post_init__(self) -> None:
         n = len(self.certificate)
@@ -81,6 +84,9 @@ class Findings:
             value = getattr(self, name)
             if value is not None and not np.isfinite(value).all():
                 raise ArgumentError(name, "NaN or inf", "must be finite")
+        if self.units is not None and self.units.dimension != self.certificate.terms.dimension:
+            d = self.certificate.terms.dimension
+            raise ArgumentError("units", self.units, f"must be of inputs of {d} values, as these are")
         low, high = self.data_range
         if not low < high:
             raise ArgumentError("data_range", self.data_range, "must be two numbers, the smaller first")

@@ -18,6 +18,7 @@ from attricert.report.findings import Findings
 from attricert.report.layout import Kind
 from attricert.report.rendering import render, work
 from attricert.report.results import rows_of
+from attricert.units import InputUnits
 
 __all__ = ["page"]
 
@@ -38,6 +39,7 @@ def page(
     about: Mapping[str, str] | None = None,
     data_range: tuple[float, float] = (0.0, 1.0),
     kind: Kind | None = None,
+    units: InputUnits | None = None,
     progress: bool | ProgressCallback = False,
 ) -> str:
     """One self-contained HTML page, with a slider over eps; `attricert.runs.report` makes that of a run.
@@ -56,6 +58,8 @@ def page(
         title: of the page.
         about: what else is to be said, of model and data: name to text.
         data_range: smallest and largest value of images.
+        units: in which eps is told, as standard deviations of a table's columns are; grey levels for images in their
+            range, and input units for all else, if None.
         kind: ``"picture"``, ``"series"`` or ``"table"``; None for what the maps' shape suggests.
         progress: True for a bar, or a function told of every input and size.
 
@@ -96,6 +100,7 @@ def page(
         about=about or {},
         data_range=data_range,
         kind=kind,
+        units=units,
     )
     with reporting(progress, work(found), "report") as on_progress:
         return render(found, on_progress)

@@ -78,6 +78,8 @@ class Measures:
     @cached_property
     def units(self) -> InputUnits:
         """In which eps is told."""
+        if self.findings.units is not None:
+            return self.findings.units
         if self.of_images:
             return InputUnits("image", self.findings.shape, self.findings.data_range)
         return InputUnits("other", self.findings.shape)
@@ -108,10 +110,8 @@ class Measures:
     @cached_property
     def size_words(self) -> list[str]:
         """What each size amounts to."""
-        place = "in every pixel value" if self.of_images else "in every value"
-        compared = [self.units.compared(size) for size in self.eps]
-        amounts = [f"= {self.units.amount(size)} {place} (root mean square)" for size in self.eps]
-        return [amount + (f"; {words}" if words else "") for amount, words in zip(amounts, compared, strict=True)]
+        pairs = [(f"= {self.units.spread(size)}", self.units.compared(size)) for size in self.eps]
+        return ["; ".join(words for words in pair if words) for pair in pairs]
 
     @cached_property
     def named_numbers(self) -> list[tuple[str, Thousandths]]:

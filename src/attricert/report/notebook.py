@@ -268,7 +268,7 @@ class Page:
         )
 
 
-def page(what: Certificate, images: npt.ArrayLike | None, names: Sequence[str] | None, height: int) -> Page:
+def page(what: Certificate, images: npt.ArrayLike | None, height: int, settings: Mapping[str, Any]) -> Page:
     """The report of these certificates; see `Certificate.show`."""
     checks.count("height", height, 1)
-    return Page(report.page(what, ids=names, images=images), height)
+    return Page(report.page(what, images, **settings), height)
