@@ -22,8 +22,8 @@ from attricert.runs.code import is_code
 from attricert.runs.config import LoadedConfig
 from attricert.runs.manifest import model_digest, told_reading
 from attricert.runs.parts import read_table
-from attricert.runs.results import certificates, certified
-from attricert.runs.rows import Row
+from attricert.runs.results import results_of, stream
+from attricert.runs.rows import CERTIFIED, Row, evidence_of_rows
 from attricert.runs.store import Store
 from attricert.runs.trust import refuse_other_code
 
@@ -77,22 +77,30 @@ def report(
     path = store.folder / REPORT if out is None else checks.path("out", out)
     if path.is_dir():
         raise ArgumentError("out", str(path), "must be a file, and is a folder")
-    rows, certificate = certified(store)
-    n = min(checks.count("inputs", inputs, 1), len(rows))
-    found = _findings(store, rows[:n], certificate[:n], asked, trust_code)
+    checks.count("inputs", inputs, 1)
+    known = sorted((Row(row.facts) for row in stream(store)), key=_position)  # without maps, which may be many
+    positions = [row.facts["position"] for row in known if row.facts["status"] == CERTIFIED][:inputs]
+    if not positions:
+        raise ArgumentError("folder", str(folder), "is a run that has certified nothing yet")
+    rows = sorted(stream(store, positions), key=_position)
+    found = _findings(store, rows, known, asked, trust_code)
     with reporting(progress, work(found), "report") as on_progress:
         text = render(found, on_progress)
     write_atomically(path, text.encode())
     return path
 
 
-def _findings(store: Store, rows: Sequence[Row], certificate: Certificate, asked: Asked, trust_code: bool) -> Findings:
-    m, c = store.manifest, store.manifest.config
+def _position(row: Row) -> int:
+    return int(row.facts["position"])
+
+
+def _findings(store: Store, rows: Sequence[Row], known: Sequence[Row], asked: Asked, trust_code: bool) -> Findings:
+    m, c, certificate = store.manifest, store.manifest.config, Certificate(evidence_of_rows(rows))
     images, plain, remarks = _seen(store, rows, trust_code)
     attacked, problems = _attacked(store.folder / ATTACK, m.inputs)
     return Findings(
         certificate=certificate,
-        rows=certificates(store, asked, entries=False),
+        rows=results_of(store, known, asked, entries=False),
         ids=tuple(row.facts["id"] for row in rows),
         images=images,
         plain_maps=plain,

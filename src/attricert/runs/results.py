@@ -32,6 +32,7 @@ __all__ = [
     "merge",
     "positions",
     "results_as_parquet",
+    "results_of",
     "shares",
     "stream",
     "summary",
@@ -71,10 +72,22 @@ def certificates(
         entries: also what is said of single entries, where maps were kept; takes far longer.
         problems: as `stream`.
     """
+    return results_of(store, stream(store, problems=problems), asked, entries=entries)
+
+
+def results_of(store: Store, rows: Iterable[Row], asked: Asked, *, entries: bool) -> list[dict[str, Any]]:
+    """The same of rows that are given.
+
+    Args:
+        store: their run.
+        rows: in any order; without arrays, unless entries are wanted.
+        asked: at which sizes and thresholds.
+        entries: also what is said of single entries.
+    """
     found: dict[int, dict[str, Any]] = {}
-    for rows in _grouped(stream(store, problems=problems), entries):
-        good = [row for row in rows if row.facts["status"] == CERTIFIED]
-        for row in rows:
+    for group in _grouped(rows, entries):
+        good = [row for row in group if row.facts["status"] == CERTIFIED]
+        for row in group:
             found[row.facts["position"]] = {name: row.facts.get(name) for name in _ABOUT}
         if good:
             evidence = evidence_of_rows(good)
