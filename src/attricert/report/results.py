@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from attricert import checks
 from attricert.certificates import Certificate, PaperCertificate
+from attricert.certificates.ranking import Ranking
 from attricert.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ class ResultColumn:
         per: what there is one for.
         values: one an input, from the certificate, the eps or threshold, and k.
         needs: the piece of evidence without which there is no such column; ``"sound"``: a certificate that is not the
-            paper's; ``"class"``: a prediction, and a class that is explained.
+            paper's; ``"class"``: a prediction, and a class that is explained; ``"rankings"``: bounds on entries, and
+            ``values`` takes the certificate's `rankings` at eps in its place, which are computed once for all.
     """
 
     name: str
@@ -132,18 +134,22 @@ _column(
     "signs_eps_{eps}",
     "share of entries with a certain sign",
     "eps",
-    lambda c, e, _: (c.signs(e).reshape(len(c), -1) != 0).mean(axis=1),
-    needs="entries",
+    lambda rankings, *_: np.array([((one.least > 0) | (one.most < 0)).mean() for one in rankings]),
+    needs="rankings",
 )
 _column(
-    "kendall_tau_eps_{eps}", "lower bound on Kendall's tau-a", "eps", lambda c, e, _: c.kendall_tau(e), needs="entries"
+    "kendall_tau_eps_{eps}",
+    "lower bound on Kendall's tau-a",
+    "eps",
+    lambda rankings, *_: np.array([one.kendall_tau() for one in rankings]),
+    needs="rankings",
 )
 _column(
     "top_{k}_overlap_eps_{eps}",
     "certified overlap of the k largest entries, in [0, 1]",
     "eps",
-    lambda c, e, k: c.top_k_overlap(e, k),
-    needs="entries",
+    lambda rankings, _, k: np.array([one.overlap(k) / k for one in rankings]),
+    needs="rankings",
 )
 _column(
     "functional_low_eps_{eps}",
@@ -178,9 +184,10 @@ def rows_of(
         top_k: size of the top set whose overlap is reported; None for none.
     """
     columns: dict[str, Sequence[Any]] = dict(about)
+    rankings: dict[float, list[Ranking]] = {}
     for column in COLUMNS if len(certificate) else ():
         if _there(certificate, column, top_k):
-            columns.update(_asked(certificate, column, eps, cosine, top_k or 0))
+            columns.update(_asked(certificate, column, eps, cosine, top_k or 0, rankings))
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
@@ -190,7 +197,7 @@ def _there(certificate: Certificate | PaperCertificate, column: ResultColumn, to
         return sound
     if column.needs == "class":
         return isinstance(certificate, Certificate) and certificate.meaning.inputs > 0
-    known = getattr(certificate.evidence, column.needs) is not None
+    known = getattr(certificate.evidence, "entries" if column.needs == "rankings" else column.needs) is not None
     return (
         known
         and (sound or column.needs in ("norm", "top_variance"))
@@ -204,10 +211,16 @@ def _asked(
     eps: Sequence[float],
     cosine: Sequence[float],
     k: int,
+    rankings: dict[float, list[Ranking]],
 ) -> Iterator[tuple[str, Sequence[Any]]]:
     """Numbers in names are exact: a rounded eps would be a claim about another one."""
     for value in {"input": (0.0,), "eps": eps, "cosine": cosine}[column.per]:
-        found = column.values(certificate, value, k)
+        if column.needs == "rankings" and isinstance(certificate, Certificate):
+            if value not in rankings:
+                rankings[value] = certificate.rankings(value)
+            found = column.values(rankings[value], value, k)
+        else:
+            found = column.values(certificate, value, k)
         name = column.name.format(eps=repr(value), cosine=repr(value), k=k)
         yield name, found if isinstance(found, tuple) else found.tolist()
 
