@@ -38,6 +38,7 @@ def curves(
     names: Sequence[str] = (),
     dashed: Collection[int] = (),
     marker: float | None = None,
+    legend: bool = False,
 ) -> str:
     """One ``<svg>`` element: lines on axes with ticks, in colours that can be seen on white and on black.
 
@@ -56,6 +57,7 @@ def curves(
         names: of the lines, shown where the mouse points at one; as many as there are lines, or none.
         dashed: numbers of lines that are dashed.
         marker: an x that is marked by a vertical line, or None.
+        legend: also write the names in the upper right, where falling curves leave room.
     """
     for x, *values in (*lines, *([band] if band else [])):
         if any(len(y) != len(x) for y in values):
@@ -70,6 +72,7 @@ def curves(
         *(_area(plane, band) if band else ()),
         *(_line(plane, i, line, _text(said[i]), len(lines), i in dashed) for i, line in enumerate(lines)),
         *(() if marker is None else [_marker(plane, marker)]),
+        *(_legend(said, plane) if legend else ()),
         "</svg>",
     ]
     return "".join(parts)
@@ -175,6 +178,14 @@ def _line(plane: _Plane, i: int, line: Line, name: str, count: int, dashed: bool
     return (
         f'<path d="{_path(plane, line)}" fill="none" stroke="{colour}" stroke-width="1.5"{faint}{dashes}>{said}</path>'
     )
+
+
+def _legend(names: Sequence[str], plane: _Plane) -> Iterator[str]:
+    x, y = plane.x.last - 6, plane.y.last + 14
+    for i, name in enumerate(names):
+        colour = _COLOURS[i % len(_COLOURS)]
+        yield f'<path d="M{x - 18} {y + 16 * i - 4}h18" stroke="{colour}" stroke-width="2"/>'
+        yield f'<text x="{x - 24}" y="{y + 16 * i}" text-anchor="end" {_FONT}>{_text(name)}</text>'
 
 
 def _marker(plane: _Plane, x: float) -> str:

@@ -58,6 +58,7 @@ def curve(m: Measures) -> Markup:
         names=names,
         band=(sizes, least, observed) if m.proven else None,
         marker=m.eps[m.start],
+        legend=True,
     )
     return Markup(picture)
 

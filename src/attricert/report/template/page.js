@@ -12,7 +12,7 @@
   const cells = height * width;
   const slider = byId("size");
   const cards = [...document.querySelectorAll(".input")].map((element, i) => ({
-    element, i, canvas: element.querySelector("canvas"), inSight: false, drawn: -1, ready: null,
+    element, i, canvas: element.querySelector("canvas"), inSight: false, drawn: -1, opened: false,
     numbers: [...element.querySelectorAll(".now [data-number]")], limit: element.querySelector("[data-number=limit]"),
   }));
   let at = Number(slider.value);
@@ -74,15 +74,20 @@
     }
     context.putImageData(image, panel * (width + gap), 0);
   }
-  async function openPicture(card) {
+  const bitmaps = data.images.map(() => null), decoding = data.images.map(() => null);
+  function decoded(i) {
+    decoding[i] ||= createImageBitmap(new Blob([bytes(data.images[i])])).then((bitmap) => { bitmaps[i] = bitmap; });
+    return decoding[i];
+  }
+  function openPicture(card) {
     const { canvas, i } = card, context = canvas.getContext("2d", { willReadFrequently: true });
+    card.opened = !data.images.length || bitmaps[i] !== null;
     canvas.width = panels.length * width + (panels.length - 1) * gap;
     canvas.height = height;
     card.base = new Uint8ClampedArray(cells).fill(OPEN[0]);
     for (const [p, panel] of panels.entries()) {
-      if (panel === "image") {
-        const picture = await createImageBitmap(new Blob([bytes(data.images[i])]));
-        context.drawImage(picture, p * (width + gap), 0, width, height);
+      if (panel === "image" && bitmaps[i]) {
+        context.drawImage(bitmaps[i], p * (width + gap), 0, width, height);
         const seen = context.getImageData(p * (width + gap), 0, width, height).data;
         for (let c = 0; c < cells; c++) {
           card.base[c] = 255 - 0.15 * (255 - (seen[4 * c] + seen[4 * c + 1] + seen[4 * c + 2]) / 3);
@@ -95,6 +100,7 @@
     card.context = context;
   }
   function drawPicture(card) {
+    if (!card.opened) openPicture(card);
     const sign = signs && part(signs, card.i, cells), top = tops && part(tops, card.i, cells);
     for (const [p, panel] of panels.entries()) {
       const plain = (c) => [card.base[c], card.base[c], card.base[c]];
@@ -129,6 +135,7 @@
     return 1.6 * (most || 1);
   }
   function drawTable(card) {
+    card.opened = true;
     const row = 20, names = 150, wide = Math.max(card.canvas.clientWidth || 480, 280), tall = cells * row + 22;
     const context = sharp(card.canvas, wide, tall), end = reach(card), middle = names + (wide - names) / 2;
     const x = (value) => middle + (Math.max(-end, Math.min(end, value)) / end) * ((wide - names) / 2 - 4);
@@ -151,6 +158,7 @@
     context.fillText("bar: smoothed value; line: where it is certain to lie at every change of this size", 0, tall - 5, wide);
   }
   function drawSeries(card) {
+    card.opened = true;
     const tall = 90, names = height > 1 ? 70 : 0, wide = Math.max(card.canvas.clientWidth || 480, 280);
     const context = sharp(card.canvas, wide, height * tall), end = reach(card), step = (wide - names) / width;
     for (let row = 0; row < height; row++) {
@@ -180,13 +188,14 @@
   }
   const draw = { picture: drawPicture, table: drawTable, series: drawSeries }[data.kind];
 
-  async function show(card) {
-    if (!card.canvas) return;
-    card.ready ||= data.kind === "picture" ? openPicture(card) : Promise.resolve();
-    await card.ready;
-    if (card.drawn === at) return;
+  function drawNow(card) {
+    if (!card.canvas || (card.opened && card.drawn === at)) return;
     card.drawn = at;
     draw(card);
+  }
+  async function show(card) {
+    if (data.images.length) await decoded(card.i);
+    drawNow(card);
   }
 
   // A random change of the size that is chosen, on the first input.
@@ -194,7 +203,8 @@
     const context = canvas.getContext("2d", { willReadFrequently: true });
     canvas.width = 2 * width + gap;
     canvas.height = height;
-    context.drawImage(await createImageBitmap(new Blob([bytes(data.images[0])])), 0, 0, width, height);
+    await decoded(0);
+    context.drawImage(bitmaps[0], 0, 0, width, height);
     const clean = context.getImageData(0, 0, width, height).data, noise = view(Int8Array, data.noise);
     return () => {
       const image = context.createImageData(width, height), size = data.rms[at] / data.noiseRms;
@@ -222,7 +232,8 @@
     }
   }, { rootMargin: "300px" });
   cards.forEach((card) => watch.observe(card.element));
-  window.addEventListener("beforeprint", () => cards.forEach(show));
+  // Printers do not wait: what is decoded by then is drawn at once.
+  window.addEventListener("beforeprint", () => cards.forEach(drawNow));
   window.addEventListener("resize", () => {
     if (data.kind === "picture") return;
     cards.forEach((card) => { card.drawn = -1; });
@@ -230,4 +241,6 @@
   });
   await update();
   document.documentElement.dataset.ready = "yes";
+  for (const i of data.images.keys()) await decoded(i);
+  document.documentElement.dataset.printable = "yes";
 })();
