@@ -43,12 +43,12 @@ def markers(m: Measures) -> list[float]:
 
 def curve(m: Measures) -> Markup:
     """Shares against eps, as a picture."""
-    lines, cosines = _lines(m), m.findings.cosine
+    lines, cosines = _lines(m), _falling(m)
     if not cosines:
         return Markup()
     names = [f"cosine at least {cosine!r}" for cosine in cosines]
-    sizes, observed = lines[-1]
-    least = _share(m, cosines[-1], sizes, simultaneous=True).at_least.tolist()
+    sizes, observed = lines[0]
+    least = _share(m, cosines[0], sizes, simultaneous=True).at_least.tolist()
     picture = svg.curves(
         lines,
         x_label="eps",
@@ -67,11 +67,11 @@ def words(m: Measures) -> Iterator[str]:
     """What the curve shows, and what is to be known of the classes."""
     f = m.findings
     if f.cosine:
-        reach = " and ".join(map(repr, f.cosine))
+        reach = " and ".join(map(repr, _falling(m)))
         yield f"The share of these {f.inputs} inputs whose certificate reaches a cosine of {reach}, against eps."
         if m.proven:
             yield (
-                f"The band below the curve of {f.cosine[-1]!r}, and the figures at the top, are about the source: if "
+                f"The band below the curve of {_falling(m)[0]!r}, and the figures at the top, are about the source: if "
                 f"these inputs are a random sample of it, then with confidence {CONFIDENCE} for each cosine at least "
                 "such a share of it truly keeps it, at all sizes at once. Inputs that failed or are missing count as "
                 "not certified."
@@ -107,6 +107,11 @@ def _share(m: Measures, cosine: float, eps: Sequence[float], *, simultaneous: bo
     )
 
 
+def _falling(m: Measures) -> list[float]:
+    """Thresholds, the hardest first: the band is of that."""
+    return sorted(m.findings.cosine, reverse=True)
+
+
 def _lines(m: Measures) -> list[tuple[list[float], list[float]]]:
     sizes = np.linspace(0, m.eps[-1] or 1.0, _POINTS).tolist()
-    return [(sizes, _share(m, cosine, sizes, simultaneous=True).observed.tolist()) for cosine in m.findings.cosine]
+    return [(sizes, _share(m, cosine, sizes, simultaneous=True).observed.tolist()) for cosine in _falling(m)]
