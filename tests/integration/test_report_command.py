@@ -7,6 +7,7 @@ import shutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 import attricert as ac
 from attricert import runs
@@ -101,8 +102,6 @@ def test_attacks_are_told(here):
 def test_failed_and_missing_inputs_count(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     data = ac.datasets.load("mnist", split="sample")
-    from PIL import Image
-
     (tmp_path / "images").mkdir()
     for i in range(3):
         Image.fromarray((data.images[i, 0] * 255).byte().numpy()).save(tmp_path / "images" / f"{i}.png")
@@ -142,3 +141,28 @@ def test_the_papers_formula_has_no_report(tmp_path, capsys):
     assert main(["certify", *arguments, "--method", "printed", "--out", str(tmp_path / "run")]) == 0
     assert main(["report", str(tmp_path / "run")]) == 2
     assert "proves nothing to report" in capsys.readouterr().err
+
+
+def test_data_that_are_gone_or_changed_are_said_to_be(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "secret" / "images"
+    folder.mkdir(parents=True)
+    data = ac.datasets.load("mnist", split="sample")
+    for i in range(2):
+        Image.fromarray((data.images[i, 0] * 255).byte().numpy()).save(folder / f"{i}.png")
+    arguments = ["--data", str(folder), "--model", "mnist-standard", "--sigma", "0.15", "--n_samples", "300"]
+    assert main(["certify", *arguments, "--out", "run"]) == 0
+    assert main(["report", "run"]) == 0
+    whole = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "secret" not in whole
+    assert '"panels":["image","plain","smoothed","signs","top"]' in whole
+    Image.fromarray((data.images[5, 0] * 255).byte().numpy()).save(folder / "1.png")
+    assert main(["report", "run"]) == 0
+    changed = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "are not shown: they are not what the run was made with." in changed
+    assert '"panels":["smoothed","signs","top"]' in changed
+    shutil.rmtree(folder)
+    assert main(["report", "run"]) == 0
+    gone = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "Inputs, and maps without noise, are not shown: " in gone
+    assert "secret" not in gone

@@ -19,7 +19,7 @@ from attricert.report.findings import Findings
 from attricert.report.rendering import render, work
 from attricert.runs.asked import Asked
 from attricert.runs.code import is_code
-from attricert.runs.config import LoadedConfig
+from attricert.runs.config import Config, LoadedConfig
 from attricert.runs.manifest import model_digest, told_reading
 from attricert.runs.parts import read_table
 from attricert.runs.results import results_of, stream
@@ -128,6 +128,14 @@ def _name(spec: str) -> str:
     return spec.rstrip("/").rpartition("/")[2]
 
 
+def _named(error: AttricertError, config: Config) -> str:
+    """What went wrong, with the names that the report has."""
+    text = str(error)
+    for spec in (config.model, config.data, config.attribution):
+        text = text.replace(spec, _name(spec))
+    return text
+
+
 def _seen(
     store: Store, rows: Sequence[Row], trust_code: bool
 ) -> tuple[npt.NDArray[Any] | None, npt.NDArray[Any] | None, list[str]]:
@@ -139,13 +147,13 @@ def _seen(
             raise AttricertError("they are not what the run was made with")
         images = torch.stack([items[row.facts["position"]][0] for row in rows])
     except AttricertError as error:
-        return None, None, [f"Inputs, and maps without noise, are not shown: {error}."]
+        return None, None, [f"Inputs, and maps without noise, are not shown: {_named(error, config)}."]
     try:
         if (is_code(config.model) or is_code(config.attribution)) and not trust_code:
             raise AttricertError("they need the run's own code, which was not trusted (--trust-code)")
         plain = _plain_maps(store, rows, images)
     except AttricertError as error:
-        return images.numpy(), None, [f"Maps without noise are not shown: {error}."]
+        return images.numpy(), None, [f"Maps without noise are not shown: {_named(error, config)}."]
     return images.numpy(), plain, []
 
 
