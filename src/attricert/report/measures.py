@@ -110,7 +110,8 @@ class Measures:
     @cached_property
     def size_words(self) -> list[str]:
         """What each size amounts to."""
-        pairs = [(f"= {self.units.spread(size)}", self.units.compared(size)) for size in self.eps]
+        compared = self.units.compared if self.units.kind == "image" else lambda _: ""
+        pairs = [(f"= {self.units.spread(size)}", compared(size)) for size in self.eps]
         return ["; ".join(words for words in pair if words) for pair in pairs]
 
     @cached_property

@@ -147,6 +147,13 @@ def _picture_words(m: Measures) -> Iterator[str]:
             f"A pixel has {layout.channels} channels. Maps show their sum, and its sign; a pixel is shown among the "
             f"top {k} if one of its entries is."
         )
+    if layout.kind == "series" and m.entries is not None:
+        yield (
+            "Bars are smoothed values; behind each is where it is certain to lie at every change of this size; the line is "
+            f"the input, where it is known. A black mark above stands for the top {k}."
+        )
+    if layout.kind == "table" and m.entries is not None:
+        yield f"A star stands for the top {k}."
     if layout.slices:
         yield f"Volumes are shown by slices, side by side: {', '.join(map(str, layout.slices))}."
     if layout.block > 1 and layout.kind == "picture":

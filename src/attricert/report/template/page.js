@@ -15,6 +15,10 @@
     element, i, canvas: element.querySelector("canvas"), inSight: false, drawn: -1, opened: false,
     numbers: [...element.querySelectorAll(".now [data-number]")], limit: element.querySelector("[data-number=limit]"),
   }));
+  if (data.kind === "picture") {
+    // Few panels need not fill the page.
+    for (const part of document.querySelectorAll(".input canvas, .captions")) part.style.maxWidth = `${14 * panels.length}rem`;
+  }
   let at = Number(slider.value);
 
   async function unpack(text) {
