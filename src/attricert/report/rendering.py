@@ -149,8 +149,8 @@ def _picture_words(m: Measures) -> Iterator[str]:
         )
     if layout.kind == "series" and m.entries is not None:
         yield (
-            "Bars are smoothed values; behind each is where it is certain to lie at every change of this size; the line "
-            f"is the input, where it is known. A black mark above stands for the top {k}."
+            "Bars are smoothed values; behind each is where it is certain to lie at every change of this size; the "
+            f"line is the input, where it is known. A black mark above stands for the top {k}."
         )
     if layout.kind == "table" and m.entries is not None:
         yield f"A star stands for the top {k}."
