@@ -21,6 +21,7 @@ __all__ = [
     "LARGEST",
     "SMALLEST",
     "count",
+    "data_range",
     "extra",
     "flag",
     "fraction",
@@ -38,6 +39,8 @@ __all__ = [
 
 SMALLEST, LARGEST = 1e-60, 1e60
 """Of what is bounded: squares of squares stay within float64."""
+
+_NARROWEST = 1e-300  # range of data
 
 _NUMBER = (int, float, np.integer, np.floating)
 Rule = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.bool_]]
@@ -144,6 +147,15 @@ def extra(module: str, name: str) -> None:
     """That a module of an optional extra is installed."""
     if importlib.util.find_spec(module) is None:
         raise ArgumentError(name, module, f"is not installed; pip install 'attricert[{name}]'")
+
+
+def data_range(name: str, value: object) -> tuple[float, float]:
+    """The lowest and the highest value: finite, in this order, and so far apart that numbers between can be told."""
+    given = value if isinstance(value, (list, tuple)) and len(value) == 2 else ()
+    low, high = map(float, given) if given and all(_fits(end, float) for end in given) else (0.0, 0.0)
+    if not (math.isfinite(high - low) and high - low >= _NARROWEST):
+        raise ArgumentError(name, value, "must be two finite numbers, the smaller first")
+    return low, high
 
 
 def nonnegative_values(name: str, value: npt.ArrayLike) -> npt.NDArray[np.float64]:

@@ -40,9 +40,12 @@ _HEADER = 16 * 2**20  # bytes of a safetensors header that are read
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write aside, flush to disk, rename, flush the folder."""
-    with _aside(path, content) as name:
-        os.replace(name, path)
-        _settle(path.parent)
+    try:
+        with _aside(path, content) as name:
+            os.replace(name, path)
+            _settle(path.parent)
+    except OSError as error:  # which names the copy, of which nobody knows
+        raise type(error)(error.errno, error.strerror, str(path)) from None
 
 
 def create(path: Path, content: bytes) -> bool:

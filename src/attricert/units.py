@@ -22,6 +22,7 @@ from attricert.rounding import short
 __all__ = ["InputUnits", "Landmark", "perturbation"]
 
 _LEVELS = 255  # steps of an 8-bit value
+_MOST = 10**9  # values of a perturbation
 _DIGITS = 3  # significant ones of what is shown
 _ROUNDING = "8-bit rounding"
 # Root mean square over the values of an image, in levels, of what Pillow's JPEG at quality 95 does: medians over the 20
@@ -83,7 +84,7 @@ class InputUnits:
     def __post_init__(self) -> None:
         checks.known("kind", checks.text("kind", self.kind), ("image", "columns", "other"))
         shape = _sizes(self.shape)
-        checks.keep(self, shape=shape, data_range=_range(self.data_range))
+        checks.keep(self, shape=shape, data_range=checks.data_range("data_range", self.data_range))
         if self.deviations is not None:
             found = checks.nonnegative_values("deviations", self.deviations)
             if self.kind != "columns":
@@ -235,6 +236,8 @@ def perturbation(shape: int | Sequence[int], eps: float, seed: int = 0) -> npt.N
         The perturbation, in that shape.
     """
     sizes, size = _sizes(shape), _size(eps)
+    if math.prod(sizes) > _MOST:
+        raise ArgumentError("shape", shape, f"must have at most {_MOST:,} values")
     key = checks.count("seed", seed, 0, 2**64 - 1)
     direction = np.random.Generator(np.random.Philox(key=key)).standard_normal(sizes)
     return np.asarray(direction * (size / np.linalg.norm(direction)))
@@ -247,17 +250,9 @@ def _sizes(shape: object) -> tuple[int, ...]:
     return tuple(checks.count("shape", size, 1, 2**53) for size in sizes)
 
 
-def _range(value: object) -> tuple[float, float]:
-    checks.typed("data_range", value, tuple[float, ...])
-    low, high = value if isinstance(value, (list, tuple)) and len(value) == 2 else (0.0, 0.0)
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise ArgumentError("data_range", value, "must be two finite numbers, the smaller first")
-    return float(low), float(high)
-
-
 def _size(eps: object) -> float:
-    value = eps.item() if isinstance(eps, np.generic) else eps
-    return 0.0 if value == 0 and not isinstance(value, bool) else checks.positive("eps", value)
+    value = checks.nonnegative_values("eps", eps if isinstance(eps, (int, float, np.generic)) else np.nan)
+    return float(value)
 
 
 def _shown(value: float) -> str:

@@ -16,6 +16,7 @@ from attricert.certificates import cosine as cosines
 from attricert.certificates.displacement import displacement
 from attricert.certificates.evidence import Evidence, Rows
 from attricert.certificates.intervals import Intervals
+from attricert.certificates.ledger import Ledger
 from attricert.certificates.meaning import Meaning
 from attricert.certificates.pieces import EntryBounds, FunctionalBounds, Prediction
 from attricert.certificates.population import Share, share_of
@@ -35,6 +36,9 @@ else:  # what only the methods that show need
 __all__ = ["Certificate", "Interval"]
 
 Array = npt.NDArray[np.float64]
+
+_SILENT = 0.01  # a cosine that is as good as none
+_FAR = 3.0  # times the largest certified eps: tails shrink so slowly that a billion draws do not get there
 
 _USUAL = np.errstate(divide="warn", over="warn", under="ignore", invalid="warn")  # whatever the caller has set
 
@@ -200,6 +204,11 @@ class Certificate:
         words = cosines.binding(self.evidence, values.reshape(1, -1))
         unknown = (self.norm <= 0)[:, None]
         words = np.where(unknown, "norm: not told from zero; more draws, or a smaller noise scale, would help", words)
+        silent, reach = ~self.certified(values.reshape(-1)), self.max_eps(_SILENT)[:, None]
+        words = np.where(silent & (reach > 0) & (values.reshape(1, -1) > _FAR * reach), cosines.BEYOND, words)
+        if self.terms.observed is not None:
+            averages = silent & self._population.certified(values.reshape(-1))
+            words = np.where(averages, cosines.AVERAGES, words)
         return np.asarray(words[:, 0] if values.ndim == 0 else words)
 
     @_USUAL
@@ -212,11 +221,9 @@ class Certificate:
             eps: l2 size of the perturbation, > 0, in input units.
             cosine: threshold T.
         """
-        terms = dataclasses.replace(self.terms, observed=None)
-        population = Certificate(dataclasses.replace(self.evidence, terms=terms))
         # Every bound depends on eps / scale only.
         with np.errstate(divide="ignore"):
-            return np.asarray(self.terms.noise.scale * checks.positive("eps", eps) / population.max_eps(cosine))
+            return np.asarray(self.terms.noise.scale * checks.positive("eps", eps) / self._population.max_eps(cosine))
 
     @_USUAL
     def intervals(self, eps: npt.ArrayLike) -> Interval:
@@ -418,6 +425,14 @@ class Certificate:
             IntegrityError: the file is something else, damaged, or holds what cannot be evidence.
         """
         return cls(Evidence.load(path))
+
+    @property
+    def _population(self) -> Certificate:
+        """What the same evidence says of h; the shares of observed averages are left unused."""
+        ledger = self.terms.ledger
+        shares = tuple(share for share in ledger.shares if share[0] not in ("here", "there"))
+        terms = dataclasses.replace(self.terms, observed=None, ledger=Ledger(shares, ledger.entries))
+        return Certificate(dataclasses.replace(self.evidence, terms=terms))
 
     @property
     def _entry_bounds(self) -> EntryBounds:

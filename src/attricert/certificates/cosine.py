@@ -20,6 +20,8 @@ from attricert.confidence import mean_distance
 from attricert.noise import LikelihoodRatio
 
 __all__ = [
+    "AVERAGES",
+    "BEYOND",
     "LOST_MASS",
     "NOTHING",
     "SPREAD",
@@ -44,6 +46,8 @@ NOTHING = -1.0
 TAIL = "sampling tail: more draws would help"
 SPREAD = "spread of the maps: a larger noise scale would help"
 LOST_MASS = "lost mass: a larger noise scale would help"
+BEYOND = "size of the change, which is far beyond the reach of this noise: a larger noise scale would help"
+AVERAGES = "scatter of the averages: more draws in each of them (observed n_samples) would help"
 TOTAL_VARIATION = "size of the maps: nothing else is known of them; prove their spread, or use a larger noise scale"
 TOO_FEW = "size of the maps: too little is known of their spread; more draws would help, or a larger noise scale"
 

@@ -130,6 +130,9 @@ def _shown(store: runs.Store, asked: runs.Asked, options: Options) -> int:
     if whole and options.out is not None:
         runs.write_results(store, rows)
     drawn = whole and options.out is not None and leave_pictures(store, rows, asked, options.pictures)
+    asked_for = options.pictures not in (0, Options().pictures)
+    if asked_for and not drawn and whole and options.out is not None:
+        say("no pictures were left: they need inputs that are certified, maps that are kept, and an eps")
     summary = runs.summary(store, rows, asked)
     if options.json:
         stated = None if terms is None else terms.to_dict()
@@ -137,7 +140,7 @@ def _shown(store: runs.Store, asked: runs.Asked, options: Options) -> int:
     else:
         show_run(store, rows, summary, terms)
         if options.out is None:
-            show("not written: give --out FOLDER to keep the results")
+            show("not written: give --out FOLDER to keep the results" + (", and pictures" if asked_for else ""))
         elif whole:
             show(f"written to {options.out}" + (f"; pictures in {PICTURES}" if drawn else ""))
         else:

@@ -21,6 +21,8 @@ from attricert.certificates import Terms, note
 from attricert.cli.layout import blocks
 from attricert.datasets import Labelled
 from attricert.report import COSINE, MAX_EPS, shown
+from attricert.report.brief import inputs
+from attricert.rounding import short
 from attricert.runs import Store, Summary
 from attricert.runs.results import input_units
 from attricert.runs.rows import CERTIFIED
@@ -31,7 +33,11 @@ _FEW = 50  # inputs that are shown one by one
 _PIPE = 160  # characters of a line, where there is no terminal that says how many
 _SHORTEST = 16  # characters that are left of a name
 _OTHERS = 10  # of which it is said one by one that they have another class
-_KIND = {"sound": "sound lower bounds", "printed": "the paper's printed formula (NOT lower bounds)"}
+_KIND = {
+    "sound": "sound lower bounds",
+    "printed": "the paper's printed formula (NOT lower bounds)",
+    "asymptotic": "asymptotic figures (NOT lower bounds: they hold for no finite number of samples)",
+}
 
 __all__ = [
     "describe",
@@ -78,9 +84,9 @@ def show_run(store: Store, rows: Sequence[Mapping[str, Any]], found: Summary, te
         show(line)
     for e, reasons in found.abstentions.items():
         for reason, count in reasons.items():
-            show(f"abstains at eps={e!r} on {count} of {found.certified} inputs: {reason}")
+            show(f"abstains at eps={e!r} on {count} of {inputs(found.certified)}: {reason}")
     for reason, count in found.failed.items():
-        show(f"failed on {count} of {found.inputs} inputs: {reason}")
+        show(f"failed on {count} of {inputs(found.inputs)}: {reason}")
 
 
 def _show_curve(found: Summary) -> None:
@@ -92,19 +98,25 @@ def _show_curve(found: Summary) -> None:
 
 
 def _show_shares(found: Summary) -> None:
-    """What the run says of the source of its inputs, a line for each threshold and eps that it says anything at."""
-    for claim in found.shares:
-        if claim.certified:
-            show(
-                f"with confidence {1 - Decimal(repr(claim.beta)):f}, at least {_down(claim.at_least)} of inputs from "
-                f"the same source keep a cosine of {claim.cosine!r} at eps {claim.eps!r} "
-                f"({claim.certified} of {claim.inputs} are certified to here)"
-            )
-    if any(claim.certified for claim in found.shares):
-        show(
-            "(each by itself: if eps and cosine were not chosen by looking at results, "
-            "and the inputs are a random sample of the source)"
-        )
+    """What the run says of the source of its inputs, where it says anything."""
+    said = [claim for claim in found.shares if claim.certified]
+    if not said:
+        return
+    table = [
+        {
+            "cosine": repr(claim.cosine),
+            "eps": repr(claim.eps),
+            "certified": f"{claim.certified} of {claim.inputs}",
+            "of the source, at least": _down(claim.at_least),
+        }
+        for claim in said
+    ]
+    sure = f"{1 - Decimal(repr(said[0].beta)):f}"
+    show_table(
+        table,
+        f"share of inputs from the same source that keep a cosine, with confidence {sure}",
+        "each by itself: if eps and cosine were not chosen by looking at results, and the inputs are a random sample",
+    )
 
 
 def _show_units(row: Mapping[str, Any], units: InputUnits) -> None:
@@ -123,7 +135,7 @@ def show_rows(rows: Sequence[Mapping[str, Any]], description: str, title: str, u
             **({"target": str(row["target"])} if any(r["target"] != r["prediction"] for r in rows) else {}),
             "norm >=": shown(row["norm"]),
             **{f"cos, eps={key[len(COSINE) :]}": _cosine(row[key]) for key in row if key.startswith(COSINE)},
-            **{f"eps, T={key[len(MAX_EPS) :]}": shown(row[key]) for key in row if key.startswith(MAX_EPS)},
+            **{f"eps, T={key[len(MAX_EPS) :]}": _size(row[key]) for key in row if key.startswith(MAX_EPS)},
             **({"outcome": row["outcome"]} if any(r["outcome"] for r in rows) else {}),
         }
         for row in rows
@@ -131,10 +143,12 @@ def show_rows(rows: Sequence[Mapping[str, Any]], description: str, title: str, u
     show_table(table, title, description)
     marked = any(row.get("class_kept") is False for row in rows)
     if further := [{"input": shortened(row["id"]), **_further(row, marked)} for row in rows if _further(row, marked)]:
-        show_table(further, "prediction and entries", "certain to stay: the smoothed prediction; signs, ranks, top set")
+        entries = any(", eps=" in name for name in further[0])
+        stay = "the smoothed prediction; signs, ranks, top set" if entries else "the smoothed prediction"
+        show_table(further, "prediction and entries" if entries else "prediction", f"certain to stay: {stay}")
     means = {key: sum(row[key] for row in rows) / len(rows) for key in rows[0] if key.startswith(MAX_EPS)}
-    told = (f"T={key[len(MAX_EPS) :]}: {shown(mean)} ({units.amount(mean)})" for key, mean in means.items())
-    show(f"mean certified eps over {len(rows)} inputs: {', '.join(told)}")
+    told = (f"T={key[len(MAX_EPS) :]}: {_size(mean)} ({units.amount(mean)})" for key, mean in means.items())
+    show(f"mean certified eps over {inputs(len(rows))}: {', '.join(told)}")
     _show_units(rows[0], units)
     for row in rows:
         if row["zeros"] or row["nonfinite"]:
@@ -168,7 +182,7 @@ def _further(row: Mapping[str, Any], marked: bool) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     if "prediction_radius" in row:
-        found = {"class": str(row["certified_prediction"]), "keeps it, eps <": shown(row["prediction_radius"])}
+        found = {"class": str(row["certified_prediction"]), "keeps it, eps <": _size(row["prediction_radius"])}
         if marked and "class_kept" in row:
             other = row["certified_prediction"] != row["explained_class"]
             word = "yes" if row["class_kept"] else f"NO: {row['explained_class']}" if other else "not certain"
@@ -186,8 +200,9 @@ def _further(row: Mapping[str, Any], marked: bool) -> dict[str, str]:
 
 def describe(t: Terms, method: str, samples: int) -> str:
     """What the numbers claim."""
+    kind = "asymptotic" if t.confidence == "asymptotic" else method
     return (
-        f"{_KIND[method]} for {t.noise}, {t.bound}, {t.guarantee} guarantee, alpha = {t.alpha!r} "
+        f"{_KIND[kind]} for {t.noise}, {t.bound}, {t.guarantee} guarantee, alpha = {t.alpha!r} "
         f"({t.confidence}), up to {samples:,} samples an input, seed {t.seed}"
     )
 
@@ -247,6 +262,11 @@ def say(text: str) -> None:
 
 def _down(share: float) -> str:
     return f"{math.floor(1000 * share) / 1000:.3f}"
+
+
+def _size(eps: float) -> str:
+    """A largest eps, however small: rounded down to four digits that count."""
+    return short(eps, digits=4)
 
 
 def _cosine(value: float) -> str:

@@ -53,15 +53,14 @@ def picture(image: Any) -> Array:
     Values beyond [0, 1] are stretched, the smallest to 0 and the largest to 1.
 
     Args:
-        image: shape (h, w), (1, h, w), (3, h, w), (h, w, 1) or (h, w, 3).
+        image: shape (h, w), (1, h, w), (3, h, w), (h, w, 1) or (h, w, 3); of (channels, h, w) the mean.
     """
-    rule = "(h, w), (1, h, w), (3, h, w) or (h, w, 3)"
-    array = numbers("image", image, (2, 3), rule)
+    array = numbers("image", image, (2, 3), "(h, w), (1, h, w), (3, h, w), (channels, h, w) or (h, w, 3)")
     if array.ndim == 3:
         if array.shape[0] in (1, 3):
             array = np.moveaxis(array, 0, -1)
-        if array.shape[-1] not in (1, 3):
-            raise ArgumentError("image.shape", np.shape(image), f"must be {rule}")
+        elif array.shape[-1] not in (1, 3):
+            array = array.mean(axis=0)[..., None]
         array = array[..., 0] if array.shape[-1] == 1 else array
     if array.min() >= 0 and array.max() <= 1:
         return array

@@ -48,6 +48,8 @@ def compare(
         raise ArgumentError("names", names, "must be left out where certs has them")
     given = list(certs.values()) if isinstance(certs, Mapping) else list(certs)
     labels = names_of(list(certs) if isinstance(certs, Mapping) else names, len(given), "certificate")
+    if len(set(labels)) < len(labels):
+        raise ArgumentError("names", labels, "must differ from each other")
     counts = {label: len(known("certs", cert)) for label, cert in zip(labels, given, strict=True)}
     if len(given) < 2 or len(set(counts.values())) > 1:
         raise ArgumentError("certs", counts, "must be two or more, of as many inputs each: the same ones")
@@ -57,7 +59,7 @@ def compare(
     if not isinstance(figure, (Figure, SubFigure)):
         raise ArgumentError("figure", type(figure).__name__, "must be a matplotlib figure")
     shares, paired = figure.subplots(1, 2, width_ratios=(3, 2))
-    last = max(float(np.max(reached)) * 1.05, 1e-3)
+    last = float(np.max(reached)) * 1.05 or 1e-3
     _shares(shares, reached, labels, last)
     if len(reached) == 2:
         _scatter(paired, reached, labels, last)

@@ -15,6 +15,7 @@ from attricert.plots.style import EPS, axes_of, figure_of, known, line, literal,
 __all__ = ["curves"]
 
 _LEAST = 0.05  # a certified cosine at which the picture ends
+_FEWEST, _MOST, _POINTS = 50, 400, 12_000  # of a curve, and of all, as each takes time
 _NAMED = 16  # curves that a legend has room for
 
 
@@ -34,7 +35,7 @@ def curves(
     labels = titles(names_of(names, len(cert), "input"), notes(cert))
     ax = axes_of(ax, (8, 4.2))
     last = float(cert.max_eps(_LEAST).max()) or 1e-3
-    eps = np.linspace(0, last, 400)
+    eps = np.linspace(0, last, int(np.clip(_POINTS // len(cert), _FEWEST, _MOST)))
     for i, (label, curve) in enumerate(zip(labels, cert.cosine(eps), strict=True)):
         ax.plot(eps, np.where(curve > 0, curve, np.nan), label=label, linewidth=1.3, **line(i))
     ax.axhline(threshold, color="gray", linestyle=":", linewidth=1)

@@ -185,6 +185,8 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
     Raises:
         ArgumentError: the name ends otherwise.
     """
+    if not isinstance(figure, Figure):
+        raise ArgumentError("figure", type(figure).__name__, "must be a matplotlib figure")
     file = checks.path("path", path)
     form = file.suffix.lower().removeprefix(".")
     if form not in _FORMATS:

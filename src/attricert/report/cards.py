@@ -9,8 +9,8 @@ from typing import Any
 from attricert.certificates import note
 from attricert.report.measures import Measures
 from attricert.report.results import MAX_EPS
-from attricert.report.tables import shown
 from attricert.report.words import NAMES, brief, number
+from attricert.rounding import short
 
 __all__ = ["cards"]
 
@@ -40,12 +40,13 @@ def _about(m: Measures, row: Mapping[str, Any], alike: float) -> Iterator[str]:
             yield f"{NAMES[name]} {value}"
     if row.get("certified_prediction") is not None:
         label, radius = row["certified_prediction"], row.get("prediction_radius", 0.0)
-        kept = f"certain below eps {shown(radius)}" if radius > 0 else "not certain"
+        kept = f"certain below eps {short(radius, digits=4)}" if radius > 0 else "not certain"
         yield f"smoothed model {'no class' if label < 0 else label}, {kept}"
     if math.isfinite(alike):
         yield f"smoothed map and map without noise have a cosine of {alike:.3f}"
     reached = ((cosine, row.get(f"{MAX_EPS}{cosine!r}")) for cosine in m.findings.cosine)
-    if until := [f"{cosine!r} up to eps {shown(largest)}" for cosine, largest in reached if largest is not None]:
+    told = ((cosine, largest) for cosine, largest in reached if largest is not None)
+    if until := [f"{cosine!r} up to eps {short(largest, digits=4)}" for cosine, largest in told]:
         yield f"cosine {', '.join(until)}"
 
 

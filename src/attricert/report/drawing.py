@@ -13,10 +13,12 @@ from attricert.report.measures import Measures
 from attricert.report.packing import Block, encoded, pixels
 from attricert.report.steps import NOTHING, SCALE
 from attricert.report.words import SILENT
+from attricert.text import shortened
 from attricert.units import perturbation
 
 __all__ = ["drawn"]
 
+_NAME = 24  # characters beside bars
 _GAP = 0.06  # between pictures, of a side
 _SHADES = 15  # of either colour
 _NOISE = 40  # what the sample's noise is scaled to, as root mean square
@@ -44,7 +46,7 @@ def drawn(m: Measures, block: Block) -> dict[str, Any]:
         "numbers": [block.put(values) for _, values in m.named_numbers],
         "limits": block.put(m.limits[0]),
         "limitWords": m.limits[1],
-        "names": m.names,
+        "names": [shortened(name, _NAME) for name in m.names],
         **_pictures(m, block),
         **_sample(m, block),
     }

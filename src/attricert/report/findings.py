@@ -16,9 +16,16 @@ from attricert.report.layout import Kind
 from attricert.text import printable
 from attricert.units import InputUnits
 
-__all__ = ["Findings"]
+__all__ = ["Findings", "check_asked"]
 
-_MOST_SIZES = 60  # that may be asked for
+_MOST = 60  # sizes, and thresholds, that may be asked for
+
+
+def check_asked(eps: Sequence[float], cosine: Sequence[float]) -> None:
+    """That no more is asked for than a page can show; before any work."""
+    for name, values in (("eps", eps), ("cosine", cosine)):
+        if len(values) > _MOST:
+            raise ArgumentError(name, f"{len(values)} values", f"must be at most {_MOST} values")
 
 
 @final
@@ -70,9 +77,7 @@ class Findings:
         n = len(self.certificate)
         if n == 0:
             raise ArgumentError("certificate", self.certificate, "must be of at least one input")
-        for name in ("eps", "cosine"):
-            if len(getattr(self, name)) > _MOST_SIZES:
-                raise ArgumentError(name, len(getattr(self, name)), f"must be at most {_MOST_SIZES}")
+        check_asked(self.eps, self.cosine)
         for name in ("ids", "images", "plain_maps"):
             value = getattr(self, name)
             if value is not None and len(value) != n:
@@ -87,9 +92,7 @@ class Findings:
         if self.units is not None and self.units.dimension != self.certificate.terms.dimension:
             d = self.certificate.terms.dimension
             raise ArgumentError("units", self.units, f"must be of inputs of {d} values, as these are")
-        low, high = self.data_range
-        if not low < high:
-            raise ArgumentError("data_range", self.data_range, "must be two numbers, the smaller first")
+        checks.data_range("data_range", self.data_range)
         checks.keep(self, names=None if self.names is None else tuple(map(printable, self.names)))
 
     @property

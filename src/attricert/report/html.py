@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from attricert import checks
 from attricert.arguments import as_tensor
 from attricert.certificates import Certificate
 from attricert.errors import ArgumentError
 from attricert.progress import ProgressCallback, reporting
-from attricert.report.findings import Findings
+from attricert.report.findings import Findings, check_asked
 from attricert.report.layout import Kind
 from attricert.report.rendering import render, work
 from attricert.report.results import rows_of
@@ -32,8 +33,8 @@ def page(
     predictions: Sequence[Any] | None = None,
     plain_maps: npt.ArrayLike | None = None,
     names: Sequence[str] | None = None,
-    eps: Sequence[float] = (0.02, 0.05, 0.1),
-    cosine: Sequence[float] = (0.8, 0.9),
+    eps: npt.ArrayLike = (0.02, 0.05, 0.1),
+    cosine: npt.ArrayLike = (0.8, 0.9),
     top_k: int | None = None,
     title: str = "Certified explanations",
     about: Mapping[str, str] | None = None,
@@ -71,10 +72,15 @@ def page(
     """
     if not isinstance(certificate, Certificate):
         raise ArgumentError("certificate", type(certificate).__name__, "must be a Certificate")
+    sizes = tuple(np.atleast_1d(checks.nonnegative_values("eps", eps)).tolist())
+    thresholds = tuple(np.atleast_1d(checks.open_fractions("cosine", cosine)).tolist())
+    check_asked(sizes, thresholds)
+    checks.text("title", title)
+    pairs = about.items() if isinstance(about, Mapping) else () if about is None else [(about,)]
+    if not all(isinstance(word, str) for pair in pairs for word in pair):
+        raise ArgumentError("about", about, "must be names with texts")
     n, d = len(certificate), certificate.terms.dimension
     k = max(1, d // 10) if top_k is None else checks.count("top_k", top_k, 1, d)
-    sizes = tuple(np.atleast_1d(checks.nonnegative_values("eps", list(eps))).tolist())
-    thresholds = tuple(np.atleast_1d(checks.open_fractions("cosine", list(cosine))).tolist())
     known: dict[str, Sequence[Any]] = {
         "id": [f"input {i}" for i in range(n)] if ids is None else _one_each("ids", ids, n),
         **({} if labels is None else {"label": _one_each("labels", labels, n)}),
@@ -107,6 +113,8 @@ def page(
 
 
 def _one_each(name: str, values: Sequence[Any], n: int) -> list[str]:
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise ArgumentError(name, values, f"must be a list, one for each of the {n} inputs")
     found = [str(value.item() if hasattr(value, "item") else value) for value in values]
     if len(found) != n:
         raise ArgumentError(name, f"{len(found)} of them", f"must be one for each of the {n} inputs")
@@ -114,4 +122,9 @@ def _one_each(name: str, values: Sequence[Any], n: int) -> list[str]:
 
 
 def _array(name: str, values: npt.ArrayLike | None) -> npt.NDArray[Any] | None:
-    return None if values is None else np.asarray(as_tensor(values, name).detach().cpu().numpy())
+    if values is None:
+        return None
+    found = as_tensor(values, name).detach().cpu()
+    if found.is_complex():
+        raise ArgumentError(name, str(found.dtype), "must be real numbers")
+    return np.asarray((found if found.dtype != torch.bfloat16 else found.float()).numpy())

@@ -68,12 +68,23 @@ class Measures:
         return self.findings.certificate.terms.confidence != "asymptotic"
 
     @property
+    def of_pictures(self) -> bool:
+        """Whether inputs are shown as pictures."""
+        return self.findings.images is not None and self.layout.kind == "picture"
+
+    @property
+    def cut(self) -> bool:
+        """Whether some inputs have values that pictures of them cannot show."""
+        images, (low, high) = self.findings.images, self.findings.data_range
+        return images is not None and not bool(images.min() >= low and images.max() <= high)
+
+    @property
     def of_images(self) -> bool:
         """Whether inputs are pictures in their range, so that eps can be told in grey levels."""
-        images, (low, high) = self.findings.images, self.findings.data_range
-        if images is None or self.layout.kind != "picture" or self.layout.slices:
+        images = self.findings.images
+        if images is None or not self.of_pictures or self.layout.slices or images.shape[1:] != self.findings.shape:
             return False
-        return images.shape[1:] == self.findings.shape and images.min() >= low and images.max() <= high
+        return not self.cut
 
     @cached_property
     def units(self) -> InputUnits:
@@ -116,20 +127,22 @@ class Measures:
 
     @cached_property
     def named_numbers(self) -> list[tuple[str, Thousandths]]:
-        """Those that there are."""
+        """Those that there are; `NOTHING` where they say nothing, be it that no overlap, or no order, is certain."""
         found = {
-            "cosine at least": self.numbers.cosine,
-            f"top {self.findings.top_k} overlap at least": self.numbers.overlap,
-            "Kendall's tau at least": self.numbers.tau,
-            "share of signs certain": self.numbers.signs,
+            "cosine at least": (self.numbers.cosine, NOTHING),
+            f"top {self.findings.top_k} overlap at least": (self.numbers.overlap, 0),
+            "Kendall's tau at least": (self.numbers.tau, -SCALE),
+            "share of entries with a certain sign": (self.numbers.signs, 0),
         }
-        return [(name, values) for name, values in found.items() if values is not None]
+        return [
+            (name, np.where(values > least, values, NOTHING).astype(np.int16))
+            for name, (values, least) in found.items()
+            if values is not None
+        ]
 
     def told(self, i: int) -> int:
         """How many sizes say all of an input: those at which something holds, and the next one."""
-        least = {"cosine": NOTHING, "overlap": 0, "tau": -SCALE, "signs": 0}
-        numbers = {name: getattr(self.numbers, name) for name in least}
-        holds = [values[i] > least[name] for name, values in numbers.items() if values is not None]
+        holds = [values[i] != NOTHING for _, values in self.named_numbers]
         return min(int(np.flatnonzero(np.any(holds, axis=0)).max(initial=-1)) + 2, len(self.eps))
 
     @cached_property

@@ -30,6 +30,7 @@ else:  # which need torch
 __all__ = ["Page", "certificate", "forecast", "page", "plan", "sandwich"]
 
 _MOST = 100  # inputs shown
+_LEGEND = 6  # curves that have a colour each
 _COSINES = (brief.THRESHOLD, 0.8)
 _POINTS = 32  # of a curve
 _LEAST = 0.05  # the certified cosine at which the last curve ends
@@ -145,6 +146,7 @@ def _curves(part: Certificate | PaperCertificate) -> str:
         y_label="certified cosine",
         title=f"Certified cosine against eps, {brief.inputs(len(part))}",
         names=[f"input {i}" for i in range(len(part))],
+        legend=len(part) <= _LEGEND,
     )
 
 

@@ -19,17 +19,21 @@ from markupsafe import Markup
 from attricert._version import __version__
 from attricert.certificates import Terms
 from attricert.report import statement, whole_set
+from attricert.report.brief import inputs
 from attricert.report.cards import cards
 from attricert.report.drawing import drawn
 from attricert.report.findings import Findings
 from attricert.report.measures import Measures, grid
 from attricert.report.packing import Block
 from attricert.report.results import ABSTENTION
-from attricert.report.tables import shown
 from attricert.report.words import cell, title_of
+from attricert.rounding import short
 from attricert.text import printable
 
-__all__ = ["render", "work"]
+__all__ = ["GENERATOR", "render", "work"]
+
+GENERATOR = '<meta name="generator" content="attricert '
+"""Near the beginning of every page; the version follows."""
 
 _FEW = 10  # inputs that are named
 
@@ -61,6 +65,7 @@ def render(findings: Findings, on_progress: Callable[[int], None] = lambda _: No
         style_hash=_hash(style),
         script_hash=_hash(script),
         version=__version__,
+        generator=Markup(f'{GENERATOR}{__version__}">'),
     )
 
 
@@ -87,7 +92,7 @@ def _harmless(data: Mapping[str, Any]) -> Markup:
 def _words(m: Measures) -> dict[str, Any]:
     """What the template is given."""
     f, terms = m.findings, m.findings.certificate.terms
-    about = [f"{f.inputs} inputs", str(terms.noise), str(terms.bound), f"alpha = {terms.alpha!r}"]
+    about = [inputs(f.inputs), str(terms.noise), str(terms.bound), f"alpha = {terms.alpha!r}"]
     claim = statement.claim_of(terms.alpha, _observed(terms), proven=m.proven)
     return {
         "title": f.title,
@@ -100,8 +105,9 @@ def _words(m: Measures) -> dict[str, Any]:
         "start": m.start,
         "sets": whole_set.at_each_size(m),
         "total": f.inputs,
+        "inputs": inputs(f.inputs),
         "sample": m.of_images,
-        "limits": [*statement.LIMITS, *_LIMITS],
+        "limits": [*statement.limits_of(_observed(terms)), *_LIMITS],
         "curve": whole_set.curve(m),
         "set_words": list(whole_set.words(m)),
         "shares": whole_set.shares(m),
@@ -134,7 +140,7 @@ def _observed(terms: Terms) -> int | None:
 
 
 def _landmarks(m: Measures) -> str:
-    known = "; ".join(f"{mark.name} is eps {shown(mark.eps, 3)}" for mark in m.units.landmarks())
+    known = "; ".join(f"{mark.name} is eps {short(mark.eps)}" for mark in m.units.landmarks())
     return "eps is the l2 size of a change of the whole input, in input units." + (
         f" At this size of input: {known}." if known else ""
     )
@@ -166,6 +172,9 @@ def _picture_words(m: Measures) -> Iterator[str]:
             f"Series are reduced: a bar stands for {layout.block} points. Its value is their mean, its interval holds "
             "all of theirs, and it counts as certain only if all of them are."
         )
+    if m.of_pictures and m.cut:
+        low, high = m.findings.data_range
+        yield f"Some inputs have values outside [{low:g}, {high:g}]: pictures of them are cut there."
     if m.entries is None:
         yield "Bounds on entries were not proven or not kept: there are no certain signs or ranks."
 
@@ -201,7 +210,7 @@ def _abstentions(f: Findings) -> Iterator[str]:
         for limit, rows in groups.items():
             example = f"{rows[0]['id']}: {rows[0][f'{ABSTENTION}{size!r}']}"
             helps = f" Limited by {limit}." if limit else ""
-            yield f"At eps {size!r} nothing is certified of {len(rows)} of {f.inputs} inputs ({example}).{helps}"
+            yield f"At eps {size!r} nothing is certified of {len(rows)} of {inputs(f.inputs)} ({example}).{helps}"
 
 
 def _failures(f: Findings) -> Iterator[str]:

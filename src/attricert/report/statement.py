@@ -12,18 +12,13 @@ from attricert.files import sha256
 from attricert.text import one_line
 from attricert.units import InputUnits
 
-__all__ = ["ASYMPTOTIC", "LIMITS", "SEED", "Statement", "alpha_of", "claim_of", "guarantee_of"]
+__all__ = ["ASYMPTOTIC", "SEED", "Statement", "alpha_of", "claim_of", "guarantee_of", "limits_of"]
 
 _WIDTH, _INDENT = 100, 14  # characters
 
 ASYMPTOTIC = "NOTHING IS PROVEN HERE: the asymptotic interval holds for no finite number of samples."
 """What is said where the confidence bound is none."""
 
-LIMITS = (
-    "It is about smoothed maps, of the same class at both points, and not about the attribution without noise.",
-    "It does not say that the explanation is right, nor that the prediction is.",
-)
-"""What no claim says."""
 
 SEED = "who knows it knows the draws"
 """What a seed gives away."""
@@ -123,7 +118,7 @@ class Statement:
 
     def _limits(self) -> Iterator[str]:
         eps = "eps is in units of the model's input" + ("" if self.units is None else f": {self.units.note(1.0)}")
-        yield from _lines(f"{' '.join(LIMITS)} {eps}. More: docs/threat_model.md.")
+        yield from _lines(f"{' '.join(limits_of(self.observed))} {eps}. More: docs/threat_model.md.")
         yield ""
         yield from _lines(
             "To check it: attricert verify FOLDER, with this folder. Nothing reads this file, and no digest covers it: "
@@ -141,14 +136,26 @@ def claim_of(alpha: float, observed: int | None, *, proven: bool = True) -> str:
     """
     reads = "is proven" if proven else "would read"
     sure = f"{1 - Decimal(repr(alpha)):f}"
-    maps = (
-        "the smoothed attribution map at the changed input has, with the one at the input,"
+    whatever, maps = (
+        ("", "the smoothed attribution map at the changed input has, with the one at the input,")
         if observed is None
-        else f"averages of {observed:,} fresh attributions at the changed input and at the input have"
+        else (
+            ", chosen without knowledge of the draws,",
+            f"averages of {observed:,} fresh attributions at the changed input and at the input have",
+        )
     )
     return (
         f"For each certified input this {reads}, with probability at least {sure} over the random draws: whatever "
-        f"perturbation of l2 size up to eps is added to the input, {maps} at least the cosine similarity"
+        f"perturbation of l2 size up to eps{whatever} is added to the input, {maps} at least the cosine similarity"
+    )
+
+
+def limits_of(observed: int | None) -> tuple[str, ...]:
+    """What no claim says."""
+    maps = "smoothed maps" if observed is None else "averages of maps under noise"
+    return (
+        f"It is about {maps}, of the same class at both points, and not about the attribution without noise.",
+        "It does not say that the explanation is right, nor that the prediction is.",
     )
 
 

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from attricert.certificates import Meaning
 from attricert.certificates.population import Share, share_of
 from attricert.report import svg
+from attricert.report.brief import inputs
 from attricert.report.measures import Measures
 from attricert.report.results import MAX_EPS
 from attricert.report.tables import shown
@@ -53,7 +54,7 @@ def curve(m: Measures) -> Markup:
         lines,
         x_label="eps",
         y_label="share of inputs",
-        title=f"Share of the {m.findings.inputs} inputs against eps: {', '.join(names)}",
+        title=f"Share of {inputs(m.findings.inputs)} against eps: {', '.join(names)}",
         width=_WIDTH,
         names=names,
         band=(sizes, least, observed) if m.proven else None,
@@ -68,7 +69,7 @@ def words(m: Measures) -> Iterator[str]:
     f = m.findings
     if f.cosine:
         reach = " and ".join(map(repr, _falling(m)))
-        yield f"The share of these {f.inputs} inputs whose certificate reaches a cosine of {reach}, against eps."
+        yield f"The share of {inputs(f.inputs)} whose certificate reaches a cosine of {reach}, against eps."
         if m.proven:
             yield (
                 f"The band below the curve of {_falling(m)[0]!r}, and the figures at the top, are about the source: if "

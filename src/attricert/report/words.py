@@ -6,7 +6,7 @@ from typing import Any
 
 from attricert.report.results import COSINE, MAX_EPS
 from attricert.report.steps import NOTHING, SCALE
-from attricert.report.tables import shown
+from attricert.rounding import short, shown
 
 __all__ = ["NAMES", "SILENT", "brief", "cell", "number", "title_of"]
 
@@ -40,8 +40,7 @@ def number(thousandths: int) -> str:
 
 def brief(thousandths: int) -> str:
     """The same where there are many."""
-    whole = int(thousandths) // SCALE
-    return "-" if thousandths == NOTHING else str(whole) if thousandths == whole * SCALE else number(thousandths)
+    return "-" if thousandths == NOTHING else number(thousandths)
 
 
 def cell(column: str, value: Any) -> str:
@@ -50,4 +49,6 @@ def cell(column: str, value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return shown(value) if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return short(value, digits=4) if column.startswith(MAX_EPS) or column == "prediction_radius" else shown(value)
+    return str(value)

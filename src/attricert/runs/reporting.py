@@ -15,8 +15,8 @@ from attricert.certificates import Certificate
 from attricert.errors import ArgumentError, AttricertError
 from attricert.files import write_atomically
 from attricert.progress import ProgressCallback, reporting
-from attricert.report.findings import Findings
-from attricert.report.rendering import render, work
+from attricert.report.findings import Findings, check_asked
+from attricert.report.rendering import GENERATOR, render, work
 from attricert.runs.asked import Asked
 from attricert.runs.code import is_code
 from attricert.runs.config import Config, LoadedConfig
@@ -31,7 +31,7 @@ __all__ = ["ATTACK", "REPORT", "report"]
 
 ATTACK, REPORT = "attack.parquet", "report.html"
 _INPUTS = 200  # that are shown in full
-_BATCH = 64
+_BATCH, _HEAD = 64, 4_000
 _ATTACKED = {"id": str, "eps": tuple[float, ...], "cosine_attacked": tuple[float, ...], "broken_eps": float}
 
 
@@ -53,7 +53,7 @@ def report(
 
     Args:
         folder: of the run.
-        out: the file; ``report.html`` in the folder if None. One that exists is replaced.
+        out: the file, which ends in .html; ``report.html`` in the folder if None. An earlier report there is replaced.
         inputs: how many of the certified inputs are shown in full, the first ones; all are in its table.
         eps: l2 sizes, in input units; those that the run was asked for if None.
         cosine: thresholds; likewise.
@@ -74,10 +74,10 @@ def report(
         raise ArgumentError("folder", str(folder), "is a run of the paper's formula, which proves nothing to report")
     given = {"eps": eps, "cosine": cosine, "top_k": top_k}
     asked = store.asked(**{name: value for name, value in given.items() if value is not None})
-    path = store.folder / REPORT if out is None else checks.path("out", out)
-    if path.is_dir():
-        raise ArgumentError("out", str(path), "must be a file, and is a folder")
+    check_asked(asked.eps, asked.cosine)
+    path = _checked(store.folder / REPORT if out is None else checks.path("out", out))
     checks.count("inputs", inputs, 1)
+    checks.flag("trust_code", trust_code)
     known = sorted((Row(row.facts) for row in stream(store)), key=_position)  # without maps, which may be many
     positions = [row.facts["position"] for row in known if row.facts["status"] == CERTIFIED][:inputs]
     if not positions:
@@ -87,6 +87,21 @@ def report(
     with reporting(progress, work(found), "report") as on_progress:
         text = render(found, on_progress)
     write_atomically(path, text.encode())
+    return path
+
+
+def _checked(path: Path) -> Path:
+    """A file that may be written: what is there, if anything, is a report too."""
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise ArgumentError("out", str(path), "must end in .html")
+    if path.exists():
+        try:
+            with path.open("rb") as file:
+                ours = GENERATOR.encode() in file.read(_HEAD)
+        except OSError as error:
+            raise ArgumentError("out", str(path), f"cannot be written ({error.strerror})") from None
+        if not ours:
+            raise ArgumentError("out", str(path), "exists, and is not a report; choose another file")
     return path
 
 
@@ -186,4 +201,5 @@ def _attacked(path: Path, inputs: int) -> tuple[dict[str, Mapping[str, Any]], li
     except FileNotFoundError:
         return {}, []
     except (AttricertError, OSError, KeyError) as error:
-        return {}, [f"{ATTACK} is not shown: {error}."]
+        said = str(error).replace(str(path), ATTACK)
+        return {}, [f"{ATTACK} is not shown: {said}."]

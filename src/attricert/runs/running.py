@@ -138,6 +138,7 @@ def certify(
         KeyboardInterrupt: Ctrl-C or SIGTERM; all finished rows are stored.
     """
     executor, shard, asked, folder = executor or Inline(), shard or Shard(), asked or Asked(), Path(folder)
+    checks.flag("retry_failed", retry_failed)
     if input_timeout is not None:
         executor = _ending(executor, input_timeout)
     refuse_other_code(config, folder)  # before any code that it names is run

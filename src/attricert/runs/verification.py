@@ -99,6 +99,7 @@ def verify(
         ArgumentError: there is no run.
     """
     checks.count("sample", sample, 0)
+    checks.flag("trust_code", trust_code)
     try:
         store = Store.open(Path(folder))
     except IntegrityError as error:

@@ -22,6 +22,7 @@ from attricert.attributions import (
     scores_of,
 )
 from attricert.errors import ArgumentError, CallError, InPlaceWarning, OutputWarning
+from attricert.text import one_line, shortened
 
 __all__ = ["COPIES", "LOOKED_AT", "Preflight", "preflight"]
 
@@ -36,6 +37,7 @@ _COMPANY = [(2.0, 0.5), (-1.0, 3.0), (0.0, 1.0)]  # sizes of neighbours
 _SINGLE = 4  # bytes
 _FAR = 100.0  # times an input: there few logits lie in [0, 1]
 _ATTEMPTS, _MORE, _BATCH = 3, 6, 4
+_WORDS = 200  # characters of what others say
 
 COPIES = 2 * (_ATTEMPTS + _MORE)
 """Noisy copies that a preflight needs."""
@@ -190,7 +192,8 @@ class _Function:
         try:
             return self(batch)
         except CallError as error:
-            rule = f"takes one input at a time, not {len(batch)}: give batch_size=1 ({error.__cause__})"
+            said = shortened(one_line(str(error.__cause__)), _WORDS)
+            rule = f"takes one input at a time, not {len(batch)}: give batch_size=1 ({said})"
             raise ArgumentError(self.role, name_of(self.who), rule) from error
 
     def _warn(self, what: str) -> None:
