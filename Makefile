@@ -17,7 +17,7 @@ demo: $(READY)   ## certify eight real digits, offline; pictures and report.html
 	$(BIN)/attricert demo
 
 test: lint       ## style, types, import contract, and all tests
-	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal -rs
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal -rfEs
 	ATTRICERT_UNTYPED=1 $(BIN)/pytest -m untyped
 
 lint: $(READY)   ## style, types, import contract

@@ -31,6 +31,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
 threadpoolctl.threadpool_limits(1)
 
+# Tables are as wide as in a pipe, whatever width the tests' own runner gives its workers.
+os.environ.pop("COLUMNS", None)
+
 # The same examples in every run, however slow the machine.
 hypothesis.settings.register_profile(
     "repeatable", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]

@@ -44,7 +44,10 @@ def write_atomically(path: Path, content: bytes) -> None:
         with _aside(path, content) as name:
             os.replace(name, path)
             _settle(path.parent)
-    except OSError as error:  # which names the copy, of which nobody knows
+    except OSError as error:
+        if error.filename is None:
+            raise
+        # It names the copy, of which nobody knows.
         raise type(error)(error.errno, error.strerror, str(path)) from None
 
 

@@ -251,8 +251,9 @@ def _sizes(shape: object) -> tuple[int, ...]:
 
 
 def _size(eps: object) -> float:
-    value = checks.nonnegative_values("eps", eps if isinstance(eps, (int, float, np.generic)) else np.nan)
-    return float(value)
+    if isinstance(eps, (bool, np.bool_)) or not isinstance(eps, (int, float, np.number)):
+        raise ArgumentError("eps", eps, "must be a finite number >= 0")
+    return float(checks.nonnegative_values("eps", eps))
 
 
 def _shown(value: float) -> str:

@@ -69,15 +69,9 @@ def said(certificate, eps):
         cosine = one.cosine(eps)[0]
         signs = Decimal(int((one.signs(eps) != 0).sum())) / Decimal(784)
         overlap = Decimal(round(float(one.top_k_overlap(eps, K)[0]) * K)) / Decimal(K)
-        yield (
-            i,
-            [
-                down(cosine) if one.certified(eps)[0] else "nothing certified",
-                down(overlap),
-                down(one.kendall_tau(eps)[0]),
-                down(signs),
-            ],
-        )
+        told = [down(cosine), down(overlap), down(one.kendall_tau(eps)[0]), down(signs)]
+        nothing = [not one.certified(eps)[0], told[1] == "0.000", told[2] == "-1.000", told[3] == "0.000"]
+        yield i, ["nothing certified" if none else number for none, number in zip(nothing, told, strict=True)]
 
 
 def test_every_number_is_the_librarys_at_that_eps(browser, report, digits_certified, sizes):
@@ -228,7 +222,7 @@ def test_without_javascript_every_number_is_there(browser, report, digits_certif
             assert count > 15
             for j, numbers in wanted.items():
                 if j >= count:  # beyond the first size at which nothing holds
-                    assert numbers[i] == ["nothing certified", "0.000", "-1.000", "0.000"]
+                    assert numbers[i] == ["nothing certified"] * 4
                     continue
                 told = [cell.strip() for cell in rows.nth(j).locator("td").all_text_contents()]
                 assert float(told[0]) == sizes[j]
@@ -293,18 +287,20 @@ def test_tables_tell_up_to_which_size_an_entry_is_certain(digits_certified):
     certificate, inputs = entries_of((12,))
     html = ac.report.page(certificate, inputs, eps=(0.05,), top_k=3)
     sizes = grid_of(certificate, (0.05,), 24)
+    signs_at = np.array([certificate.signs(size) for size in sizes])
+    stays_at = np.array([certificate.top_k_stable(size, 3) for size in sizes])
     rows = re.findall(r'<tr><td class="text">entry (\d+)<td>([^<]*)<td>([^<]*)<td>([^<]*)<td>([^<]*)\n', html)
     assert len(rows) == 24
     some = 0
     for (entry, _, sign, until, top), i in zip(rows, itertools.chain([0] * 12, [1] * 12), strict=True):
-        signs = [int(certificate[i].signs(size)[0][int(entry)]) for size in sizes]
+        signs = signs_at[:, i, int(entry)].tolist()
         last = max((size for size, s in zip(sizes, signs, strict=True) if s), default=None)
         assert (until == "") == (last is None)
         if last is not None:
             assert float(until) == last
             assert sign == ("+" if signs[0] > 0 else "-")
             some += last < sizes[-1]
-        stays = [bool(certificate[i].top_k_stable(size, 3)[0][int(entry)]) for size in sizes]
+        stays = stays_at[:, i, int(entry)].tolist()
         assert (float(top) if top else None) == max((s for s, k in zip(sizes, stays, strict=True) if k), default=None)
     assert some > 3
 
@@ -379,6 +375,16 @@ def test_a_page_says_what_is_not_proven(digits_certified, model, digits):
         ({"top_k": 785}, "top_k"),
         ({"kind": "pictures"}, "kind"),
         ({"data_range": (1.0, 0.0)}, "data_range"),
+        ({"data_range": (-1e308, 1e308)}, "data_range"),
+        ({"data_range": 3}, "data_range"),
+        ({"data_range": "01"}, "data_range"),
+        ({"about": [1]}, "about"),
+        ({"about": {"a": 1}}, "about"),
+        ({"title": 3}, "title"),
+        ({"labels": "abcde"}, "labels"),
+        ({"ids": "abcde"}, "ids"),
+        ({"eps": "some"}, "eps='some'"),
+        ({"images": np.zeros((5, 1, 28, 28), complex)}, "images"),
     ],
 )
 def test_bad_arguments_are_named(digits_certified, values, name):
@@ -393,3 +399,34 @@ def test_eps_is_told_in_the_units_that_are_given():
     assert "input units in every value" in ac.report.page(certificate, inputs, eps=(0.05,))
     with pytest.raises(ac.ArgumentError, match="^units"):
         ac.report.page(certificate, units=ac.InputUnits("columns", 13))
+
+
+def test_single_sizes_and_thresholds_are_lists_of_one(digits_certified):
+    html = ac.report.page(digits_certified[:1], eps=0.05, cosine=0.9)
+    assert "Cosine at least 0.9" in html
+    assert html.count("Cosine at least") == 1
+
+
+def test_what_is_beyond_reach_is_not_blamed_on_draws(digits_certified):
+    reach = digits_certified.max_eps(0.01)
+    assert all("far beyond the reach of this noise" in word for word in digits_certified.binding(100.0))
+    assert not any("far beyond" in word for word in digits_certified.binding(float(reach.max())))
+    observed = {"n_samples": 1500, "seed": 0, "guarantee": ac.Observed(50)}
+    function = ac.wrap(lambda x, target: torch.sign(x - 0.5))
+    smoothed = ac.SmoothedAttribution(function, ac.Gaussian(0.5), ac.Normalize())
+    averages = smoothed.certify(torch.full((1, 40), 0.6), **observed)
+    eps = next(e for e in np.linspace(0, 1, 101) if not averages.certified(e)[0])
+    assert "observed n_samples" in averages.binding(eps)[0]
+    html = ac.report.page(averages, eps=[eps])
+    assert "chosen without knowledge of the draws" in html
+    assert "It is about averages of maps under noise" in html
+
+
+def test_small_scales_are_told_to_their_digits():
+    function = ac.wrap(lambda x, target: torch.sign(x - 0.5) + 0.1)
+    smoothed = ac.SmoothedAttribution(function, ac.Gaussian(1e-4), ac.Normalize())
+    certificate = smoothed.certify(torch.full((1, 20), 0.6), n_samples=1000, seed=0)
+    largest = float(certificate.max_eps(0.9)[0])
+    assert 1e-5 < largest < 1e-3
+    text = re.search(r"0.9 up to eps (\S+?)<", ac.report.page(certificate, eps=[1e-5]))[1]
+    assert 0.999 * largest < float(text) <= largest

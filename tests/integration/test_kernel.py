@@ -13,11 +13,7 @@ x, y = data.images[:2], data.labels[:2]
 sm = ac.SmoothedAttribution(ac.Saliency(model), noise=ac.Gaussian(sigma=0.125), bound=ac.Normalize(max_entry=0.15))
 cert = sm.certify(x, target=y, n_samples=1000, seed=0)
 """
-PAGE = """
-from attricert import report
-report.page = lambda certificate, **_: "<!doctype html><title>Report</title><script>1</script>"
-cert.show()
-"""
+PAGE = "cert.show(x, labels=y, eps=[0.02])"
 SANDWICH = """
 attack = attacks.RandomNoise()
 attacks.sandwich(cert[:1], sm, x[:1], y[:1], cosine=0.9, attack=attack, steps=0, n_samples=100, seed=0)
@@ -72,4 +68,5 @@ def test_plots_are_shown_as_pictures(outputs):
 def test_the_page_is_shown_in_a_frame(outputs):
     data = outputs["page"][0].data
     assert data["text/html"].startswith('<iframe srcdoc="&lt;!doctype html&gt;')
+    assert "Certified explanations" in data["text/html"]
     assert "<script" not in data["text/html"]

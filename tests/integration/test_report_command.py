@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -124,12 +125,19 @@ def test_failed_and_missing_inputs_count(tmp_path, monkeypatch, capsys):
         (["nowhere"], "run='nowhere'"),
         (["run", "--inputs", "0"], "inputs=0"),
         (["run", "--out", "."], "out='.'"),
+        (["run", "--out", "mine.py"], "out='mine.py': must end in .html"),
+        (["run", "--out", "run/manifest.json"], "must end in .html"),
+        (["run", "--out", "other.html"], "out='other.html': exists, and is not a report"),
+        (["run", "--eps", *(["0.1"] * 61)], "eps='61 values'"),
         (["run", "--cosine", "2"], "cosine"),
         (["run", "--top_k", "785"], "top_k=785"),
     ],
 )
 def test_bad_arguments_are_one_line_and_nothing_is_written(here, capsys, arguments, said):
+    Path("other.html").write_text("<p>mine</p>")
+    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
     assert main(["report", *arguments]) == 2
+    assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
     err = capsys.readouterr().err
     assert said in err
     assert err.count("\n") == 1
@@ -166,3 +174,28 @@ def test_data_that_are_gone_or_changed_are_said_to_be(tmp_path, monkeypatch):
     gone = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert "Inputs, and maps without noise, are not shown: " in gone
     assert "secret" not in gone
+
+
+@pytest.mark.parametrize("word", ["no", 1, None])
+def test_trust_is_true_or_false(here, word):
+    with pytest.raises(ac.ArgumentError, match="^trust_code"):
+        runs.report("run", trust_code=word)
+    with pytest.raises(ac.ArgumentError, match="^trust_code"):
+        runs.verify("run", trust_code=word)
+
+
+def test_a_damaged_attack_names_no_folder(here):
+    (here / "run" / "attack.parquet").write_bytes(b"damaged")
+    path = runs.report(here / "run")
+    text = path.read_text(encoding="utf-8")
+    assert "attack.parquet is not shown: attack.parquet: not a readable" in text
+    assert str(here) not in text
+
+
+def test_what_proves_nothing_is_never_called_sound(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--data", "mnist:sample[0:1]", "--model", "mnist-standard", "--radius", "3.5", "--n_samples", "300"]
+    assert main(["certify", *arguments, "--confidence", "asymptotic", "--out", "run"]) == 0
+    out = capsys.readouterr().out
+    assert "NOT lower bounds" in " ".join(out.split())
+    assert "sound" not in out

@@ -381,7 +381,10 @@ def test_grid():
         (lambda g: plots.attribution(np.eye(2), sign="both"), "sign='both'"),
         (lambda g: plots.attribution(np.eye(2), method="overlay"), "image=None: is needed"),
         (lambda g: plots.attribution(np.eye(2), np.eye(3), "overlay"), r"image.shape=\(3, 3\): must have"),
-        (lambda g: plots.attribution(np.eye(2), np.ones((2, 2, 2)), "overlay"), r"image.shape=\(2, 2, 2\): must be"),
+        (
+            lambda g: plots.attribution(np.eye(2), np.ones((2, 2, 2, 2)), "overlay"),
+            r"image.shape=\(2, 2, 2, 2\): must be",
+        ),
         (lambda g: plots.attribution(np.eye(2), np.full((2, 2), np.nan), "overlay"), "image='NaN"),
         (lambda g: plots.attribution(np.ones(3), method="masked"), "heat_map or series"),
         (lambda g: plots.attribution(np.ones(3), np.ones(4), "series"), "image.shape"),
@@ -433,3 +436,14 @@ def test_outliers_are_cut_where_captum_cuts_them(percent):
 def test_percentages_of_outliers_have_a_range(percent):
     with pytest.raises(ac.ArgumentError, match="^outlier_perc"):
         plots.attribution(np.ones((2, 2)), outlier_perc=percent)
+
+
+def test_images_of_other_numbers_of_channels_are_their_mean():
+    image = np.random.default_rng(0).random((5, 4, 6))
+    figure = plots.attribution(np.eye(4, 6), image, "original_image")
+    assert np.allclose(np.asarray(figure.axes[0].images[0].get_array()), image.mean(axis=0))
+
+
+def test_certificates_that_are_compared_have_names_that_differ(gray):
+    with pytest.raises(ac.ArgumentError, match="^names"):
+        plots.compare([gray[1], gray[1]], names=["a", "a"])

@@ -50,9 +50,9 @@ def render(findings: Findings, on_progress: Callable[[int], None] = lambda _: No
         findings: what it is about.
         on_progress: told of every input and size that is done.
     """
+    template, style, script = (_source(name) for name in ("page.html.j2", "page.css", "page.js"))
     measures, block = Measures.of(findings, on_progress), Block()
     data = drawn(measures, block)
-    template, style, script = (_source(name) for name in ("page.html.j2", "page.css", "page.js"))
     environment = jinja2.Environment(
         autoescape=True, finalize=_visible, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
