@@ -199,3 +199,5 @@ def test_what_proves_nothing_is_never_called_sound(tmp_path, monkeypatch, capsys
     out = capsys.readouterr().out
     assert "NOT lower bounds" in " ".join(out.split())
     assert "sound" not in out
+    assert main(["status", "run"]) == 0
+    assert "NOTHING IS PROVEN HERE" in capsys.readouterr().out

@@ -12,6 +12,7 @@ from jsonargparse import ArgumentParser
 from attricert import runs
 from attricert.cli.arguments import add_options
 from attricert.cli.output import show, show_json
+from attricert.report.statement import unproven
 from attricert.runs.manifest import told_reading
 from attricert.runs.reasons import grouped
 from attricert.runs.results import input_units, stream
@@ -53,6 +54,8 @@ def run(**values: Any) -> int:
         return 0
     config = store.manifest.config
     show(f"{config.model}, {config.data}: {total} inputs, " + ", ".join(f"{v} {k}" for k, v in facts.items()))
+    if warning := unproven(config.confidence, printed=config.method == "printed"):
+        show(warning)
     if config.stop_eps is not None and (terms := runs.terms(store)) is not None:
         show(f"draws stop at a claim of {input_units(terms).note(config.stop_eps)}")
     if reading:

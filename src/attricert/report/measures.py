@@ -13,6 +13,7 @@ import numpy.typing as npt
 from attricert.metrics import cosine_similarity
 from attricert.report.findings import Findings
 from attricert.report.layout import Layout
+from attricert.report.statement import unproven
 from attricert.report.steps import NOTHING, SCALE, Entries, Numbers, Thousandths, grid_of
 from attricert.units import InputUnits
 
@@ -65,7 +66,7 @@ class Measures:
     @property
     def proven(self) -> bool:
         """Whether the numbers are bounds at all."""
-        return self.findings.certificate.terms.confidence != "asymptotic"
+        return not unproven(self.findings.certificate.terms.confidence)
 
     @property
     def of_pictures(self) -> bool:

@@ -97,7 +97,7 @@ def _words(m: Measures) -> dict[str, Any]:
     return {
         "title": f.title,
         "subtitle": ", ".join(about),
-        "warnings": [*([] if m.proven else [statement.ASYMPTOTIC]), *f.remarks],
+        "warnings": [*filter(None, [statement.unproven(terms.confidence)]), *f.remarks],
         "claim": f"{claim} that is shown for that eps here.",
         "landmarks": _landmarks(m),
         "eps": m.sizes,

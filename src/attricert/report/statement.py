@@ -12,12 +12,9 @@ from attricert.files import sha256
 from attricert.text import one_line
 from attricert.units import InputUnits
 
-__all__ = ["ASYMPTOTIC", "SEED", "Statement", "alpha_of", "claim_of", "guarantee_of", "limits_of"]
+__all__ = ["SEED", "Statement", "alpha_of", "claim_of", "guarantee_of", "limits_of", "unproven"]
 
 _WIDTH, _INDENT = 100, 14  # characters
-
-ASYMPTOTIC = "NOTHING IS PROVEN HERE: the asymptotic interval holds for no finite number of samples."
-"""What is said where the confidence bound is none."""
 
 
 SEED = "who knows it knows the draws"
@@ -69,19 +66,14 @@ class Statement:
     @property
     def proven(self) -> bool:
         """Whether the numbers are bounds at all."""
-        return not self.printed and self.confidence != "asymptotic"
+        return not unproven(self.confidence, printed=self.printed)
 
     def _claim(self) -> Iterator[str]:
         yield "What this run claims"
         yield "===================="
         yield ""
-        if self.printed:
-            yield from _lines(
-                "NOTHING IS PROVEN HERE: the numbers are of the paper's printed formula, which is no bound."
-            )
-            yield ""
-        elif not self.proven:
-            yield from _lines(ASYMPTOTIC)
+        if warning := unproven(self.confidence, printed=self.printed):
+            yield from _lines(warning)
             yield ""
         claim = claim_of(self.alpha, self.observed, proven=self.proven)
         yield from _lines(
@@ -148,6 +140,15 @@ def claim_of(alpha: float, observed: int | None, *, proven: bool = True) -> str:
         f"For each certified input this {reads}, with probability at least {sure} over the random draws: whatever "
         f"perturbation of l2 size up to eps{whatever} is added to the input, {maps} at least the cosine similarity"
     )
+
+
+def unproven(confidence: str, *, printed: bool = False) -> str:
+    """What is to be said first where numbers are no bounds; empty where they are."""
+    if printed:
+        return "NOTHING IS PROVEN HERE: the numbers are of the paper's printed formula, which is no bound."
+    if confidence == "asymptotic":
+        return "NOTHING IS PROVEN HERE: the asymptotic interval holds for no finite number of samples."
+    return ""
 
 
 def limits_of(observed: int | None) -> tuple[str, ...]:
