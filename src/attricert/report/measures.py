@@ -130,9 +130,9 @@ class Measures:
     def named_numbers(self) -> list[tuple[str, Thousandths]]:
         """Those that there are; `NOTHING` where they say nothing, be it that no overlap, or no order, is certain."""
         found = {
-            "cosine at least": (self.numbers.cosine, NOTHING),
-            f"top {self.findings.top_k} overlap at least": (self.numbers.overlap, 0),
-            "Kendall's tau at least": (self.numbers.tau, -SCALE),
+            "certified cosine": (self.numbers.cosine, NOTHING),
+            f"certified top {self.findings.top_k} overlap": (self.numbers.overlap, 0),
+            "certified Kendall's tau": (self.numbers.tau, -SCALE),
             "share of entries with a certain sign": (self.numbers.signs, 0),
         }
         return [

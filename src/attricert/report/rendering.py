@@ -117,7 +117,7 @@ def _words(m: Measures) -> dict[str, Any]:
         "cards": cards(m),
         "panels": m.titles if m.layout.kind == "picture" else [""][: len(m.panels)],
         "picture": m.layout.kind == "picture",
-        "numbers": ["eps", *(name.removesuffix(" at least") for name, _ in m.named_numbers)],
+        "numbers": ["eps", *(name for name, _ in m.named_numbers)],
         "k": f.top_k,
         "table": _table(f),
         "silent": [*_abstentions(f), *_failures(f)],
@@ -175,6 +175,8 @@ def _picture_words(m: Measures) -> Iterator[str]:
     if m.of_pictures and m.cut:
         low, high = m.findings.data_range
         yield f"Some inputs have values outside [{low:g}, {high:g}]: pictures of them are cut there."
+    if m.entries is not None and m.findings.certificate.terms.max_entry == m.findings.certificate.terms.max_norm:
+        yield "Single entries were not clipped: with a max_entry (of the bound) far more signs and ranks are certain."
     if m.entries is None:
         yield "Bounds on entries were not proven or not kept: there are no certain signs or ranks."
 

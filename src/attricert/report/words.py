@@ -10,7 +10,7 @@ from attricert.rounding import short, shown
 
 __all__ = ["NAMES", "SILENT", "brief", "cell", "number", "title_of"]
 
-SILENT = "nothing certified"
+SILENT = "none"
 """In place of a number."""
 
 NAMES = {
