@@ -43,7 +43,7 @@ def _about(m: Measures, row: Mapping[str, Any], alike: float) -> Iterator[str]:
         kept = f"certain below eps {short(radius, digits=4)}" if radius > 0 else "not certain"
         yield f"smoothed model {'no class' if label < 0 else label}, {kept}"
     if math.isfinite(alike):
-        yield f"smoothed map and map without noise have a cosine of {alike:.3f}"
+        yield f"cosine with the map without noise {alike:.3f}"
     reached = ((cosine, row.get(f"{MAX_EPS}{cosine!r}")) for cosine in m.findings.cosine)
     told = ((cosine, largest) for cosine, largest in reached if largest is not None)
     if until := [f"{cosine!r} up to eps {short(largest, digits=4)}" for cosine, largest in told]:

@@ -141,6 +141,12 @@ class Measures:
             if values is not None
         ]
 
+    @property
+    def headings(self) -> list[str]:
+        """Of columns with these numbers, shorter."""
+        short = ["cosine", f"top {self.findings.top_k}", "tau", "signs"]
+        return short[: len(self.named_numbers)]
+
     def told(self, i: int) -> int:
         """How many sizes say all of an input: those at which something holds, and the next one."""
         holds = [values[i] != NOTHING for _, values in self.named_numbers]

@@ -117,7 +117,7 @@ def _words(m: Measures) -> dict[str, Any]:
         "cards": cards(m),
         "panels": m.titles if m.layout.kind == "picture" else [""][: len(m.panels)],
         "picture": m.layout.kind == "picture",
-        "numbers": ["eps", *(name for name, _ in m.named_numbers)],
+        "numbers": ["eps", *m.headings],
         "k": f.top_k,
         "table": _table(f),
         "silent": [*_abstentions(f), *_failures(f)],
