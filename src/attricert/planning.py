@@ -13,6 +13,7 @@ from attricert.certificates import Claim
 from attricert.errors import ArgumentError
 from attricert.noise import NOISES, Noise
 from attricert.proving import Forecast
+from attricert.showing import shown_by
 
 __all__ = ["FEWEST", "Plan", "PlannedScale", "noise_of", "plan_scales", "scales_to_try"]
 
@@ -79,17 +80,8 @@ class Plan:
     n_samples: int
     scales: tuple[PlannedScale, ...]
 
-    def __repr__(self) -> str:
-        """In a line."""
-        from attricert.report import brief
-
-        return brief.plan(self)
-
-    def _repr_html_(self) -> str:
-        """For notebooks."""
-        from attricert.report import notebook
-
-        return notebook.plan(self)
+    __repr__ = shown_by("attricert.report.brief:plan")
+    _repr_html_ = shown_by("attricert.report.notebook:plan")
 
     @property
     def best(self) -> PlannedScale | None:

@@ -19,6 +19,7 @@ from attricert.attacks.problem import AttackProblem, each, problem_of
 from attricert.attributions import Classifier, Targets, undisturbed
 from attricert.metrics import cosine_similarity
 from attricert.progress import ProgressCallback, reporting
+from attricert.showing import shown_by
 
 __all__ = ["Attack", "AttackResult", "Candidates"]
 
@@ -50,11 +51,7 @@ class AttackResult:
     clean: Maps
     maps: Maps
 
-    def __repr__(self) -> str:
-        """In a line."""
-        from attricert.report import brief
-
-        return brief.attack_result(self)
+    __repr__ = shown_by("attricert.report.brief:attack_result")
 
 
 class Attack(ABC):

@@ -20,6 +20,7 @@ from attricert.attacks.strong import Strong
 from attricert.attributions import Classifier, Targets
 from attricert.errors import ArgumentError
 from attricert.progress import ProgressCallback, reporting
+from attricert.showing import shown_by
 from attricert.streams import fresh_seed
 
 __all__ = ["CosineCertificate", "Sandwich", "sandwich"]
@@ -72,17 +73,8 @@ class Sandwich:
     broken_eps: Array
     inputs: Tensor
 
-    def __repr__(self) -> str:
-        """In a line."""
-        from attricert.report import brief
-
-        return brief.sandwich(self)
-
-    def _repr_html_(self) -> str:
-        """For notebooks."""
-        from attricert.report import notebook
-
-        return notebook.sandwich(self)
+    __repr__ = shown_by("attricert.report.brief:sandwich")
+    _repr_html_ = shown_by("attricert.report.notebook:sandwich")
 
     @property
     def ratio(self) -> Array:

@@ -24,14 +24,13 @@ from attricert.certificates.prediction import radius
 from attricert.certificates.ranking import Ranking
 from attricert.certificates.terms import Terms
 from attricert.errors import ArgumentError
+from attricert.showing import Page, shown_by
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
-
-    from attricert.report.notebook import Page
 else:  # what only the methods that show need
-    DataFrame = Figure = Page = Any
+    DataFrame = Figure = Any
 
 __all__ = ["Certificate", "Interval"]
 
@@ -69,17 +68,8 @@ class Certificate:
         if not isinstance(self.evidence, Evidence):
             raise ArgumentError("evidence", self.evidence, "must be an Evidence; Certificate.load reads a file")
 
-    def __repr__(self) -> str:
-        """In a line: of what, and the certified eps."""
-        from attricert.report import brief
-
-        return brief.certificate(self)
-
-    def _repr_html_(self) -> str:
-        """For notebooks."""
-        from attricert.report import notebook
-
-        return notebook.certificate(self)
+    __repr__ = shown_by("attricert.report.brief:certificate")
+    _repr_html_ = shown_by("attricert.report.notebook:certificate")
 
     def __len__(self) -> int:
         return len(self.evidence)
@@ -386,9 +376,8 @@ class Certificate:
         Raises:
             UnavailableError: pandas is not installed.
         """
-        from attricert.report import results
-
-        return results.to_frame(self, eps, cosine, top_k)
+        frame: DataFrame = shown_by("attricert.report.results:to_frame")(self, eps, cosine, top_k)
+        return frame
 
     def plot(self, names: Sequence[str] | None = None, threshold: float = 0.9) -> Figure:
         """A figure of certified cosines against eps, one curve an input, which notebooks show.
@@ -397,9 +386,8 @@ class Certificate:
             names: of the inputs; None for their numbers.
             threshold: a cosine to mark.
         """
-        from attricert import plots
-
-        return plots.curves(self, names, threshold)
+        figure: Figure = shown_by("attricert.plots:curves")(self, names, threshold)
+        return figure
 
     def show(self, images: npt.ArrayLike | None = None, *, height: int = 720, **settings: Any) -> Page:
         """The interactive report, which notebooks show in a frame.
@@ -409,9 +397,8 @@ class Certificate:
             height: of the frame, >= 1, in pixels.
             **settings: of `attricert.report.page`: ``ids``, ``labels``, ``plain_maps``, ``names``, ``eps``, ...
         """
-        from attricert.report import notebook
-
-        return notebook.page(self, images, height, settings)
+        page: Page = shown_by("attricert.report.notebook:page")(self, images, height, settings)
+        return page
 
     def save(self, path: str | Path) -> None:
         """Write the evidence to one safetensors file."""

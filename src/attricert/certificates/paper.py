@@ -16,6 +16,7 @@ import numpy.typing as npt
 from attricert import checks
 from attricert.certificates.evidence import Evidence
 from attricert.errors import ArgumentError, NotABoundWarning
+from attricert.showing import shown_by
 
 __all__ = ["PaperCertificate"]
 
@@ -43,17 +44,8 @@ class PaperCertificate:
             raise ArgumentError("guarantee", "observed", "the paper's theorem is about the population")
         _warn_once()
 
-    def __repr__(self) -> str:
-        """In a line."""
-        from attricert.report import brief
-
-        return brief.certificate(self)
-
-    def _repr_html_(self) -> str:
-        """For notebooks."""
-        from attricert.report import notebook
-
-        return notebook.certificate(self)
+    __repr__ = shown_by("attricert.report.brief:certificate")
+    _repr_html_ = shown_by("attricert.report.notebook:certificate")
 
     def __len__(self) -> int:
         return len(self.evidence)

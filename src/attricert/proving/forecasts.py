@@ -22,6 +22,7 @@ from attricert.proving.prediction import PredictionProof, majority
 from attricert.proving.prover import PILOT_SHARE, class_of
 from attricert.proving.regions import Regions
 from attricert.sampling import Sampler
+from attricert.showing import shown_by
 
 __all__ = ["Forecast", "forecast"]
 
@@ -57,17 +58,8 @@ class Forecast:
     explained: int = -1
     votes: Int[Tensor, " votes"] | None = None
 
-    def __repr__(self) -> str:
-        """In a line."""
-        from attricert.report import brief
-
-        return brief.forecast(self)
-
-    def _repr_html_(self) -> str:
-        """For notebooks."""
-        from attricert.report import notebook
-
-        return notebook.forecast(self)
+    __repr__ = shown_by("attricert.report.brief:forecast")
+    _repr_html_ = shown_by("attricert.report.notebook:forecast")
 
     @property
     def class_votes(self) -> float | None:

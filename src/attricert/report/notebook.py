@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +16,7 @@ from attricert.certificates import Certificate, PaperCertificate
 from attricert.report import brief, svg
 from attricert.report.results import MAX_EPS, rows_of
 from attricert.rounding import short
+from attricert.showing import Page
 from attricert.text import printable
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 else:  # which need torch
     Forecast = Plan = PlannedScale = Sandwich = Any
 
-__all__ = ["Page", "certificate", "forecast", "page", "plan", "sandwich"]
+__all__ = ["certificate", "forecast", "page", "plan", "sandwich"]
 
 _MOST = 100  # inputs shown
 _LEGEND = 6  # curves that have a colour each
@@ -247,27 +246,6 @@ def _planned(scale: PlannedScale, inputs: int) -> dict[str, str]:
 
 def _more(count: int) -> list[str]:
     return [f"The first {_MOST} inputs; {count - _MOST:,} more are not shown."] if count > _MOST else []
-
-
-@final
-@dataclass(frozen=True)
-class Page:
-    """The interactive report, which notebooks show in a frame of its own.
-
-    Args:
-        text: the page.
-        height: of the frame, in pixels.
-    """
-
-    text: str = field(repr=False)
-    height: int
-
-    def _repr_html_(self) -> str:
-        """A frame whose scripts see nothing of the notebook."""
-        return (
-            f'<iframe srcdoc="{html.escape(self.text)}" width="100%" height="{self.height}" sandbox="allow-scripts" '
-            'title="Report of certificates"></iframe>'
-        )
 
 
 def page(what: Certificate, images: npt.ArrayLike | None, height: int, settings: Mapping[str, Any]) -> Page:
