@@ -14,7 +14,15 @@ from contextlib import contextmanager
 from typing import Any, final
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from attricert.errors import ArgumentError
 
@@ -37,13 +45,7 @@ StatusCallback = Callable[[float, str], None]
 def status_bar() -> Iterator[StatusCallback]:
     """Yield a function that moves a bar and changes the text beside it."""
     if console := terminal():
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            TaskProgressColumn(),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=console, transient=True) as bar:
+        with _bar(console, TaskProgressColumn()) as bar:
             task = bar.add_task("", total=1.0)
             yield lambda share, text: bar.update(task, completed=share, description=text)
         return
@@ -61,13 +63,7 @@ def reporting(progress: bool | ProgressCallback, total: int, what: str) -> Itera
     elif not progress:
         yield lambda _: None
     elif console := terminal():
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=console, transient=True) as bar:
+        with _bar(console, MofNCompleteColumn()) as bar:
             task = bar.add_task(what, total=total)
             yield lambda done: bar.advance(task, done)
     else:
@@ -80,6 +76,12 @@ def reporting(progress: bool | ProgressCallback, total: int, what: str) -> Itera
                 say(so_far / total, f"{what}: {so_far:,} of {total:,}")
 
             yield advance
+
+
+def _bar(console: Console, count: ProgressColumn) -> Progress:
+    """What is done, as a bar and as the column says it, and the time that is left."""
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), count, TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True)
 
 
 def terminal() -> Console | None:

@@ -161,7 +161,7 @@ def _how(here: Mapping[str, Any], config: runs.Config, named: bool, far: Sequenc
         return "nothing is kept without --out FOLDER"
     if not far:
         return "nothing was done yet; the same command begins again"
-    names = ("out", "workers", "ray", "shard", "input_timeout", *(_ASKED if named else ()), "json")
+    names = ("out", "workers", "ray", "shard", "input_timeout", *(_ASKED if named else ()), "pictures", "json")
     flags = {name: here[name] for name in names if name in here}
     trust = {"trust-code": any(map(is_code, (config.model, config.attribution)))}
     again = command("certify", **flags, **trust)

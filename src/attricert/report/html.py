@@ -88,8 +88,8 @@ def page(
     }
     if len(set(known["id"])) < n:
         raise ArgumentError("ids", list(known["id"]), "must be different from each other")
-    if (target := certificate.explained) is not None and (target >= 0).any():
-        known["target"] = target.tolist()
+    if (certificate.explained >= 0).any():
+        known["target"] = certificate.explained.tolist()
     numbers = Certificate(dataclasses.replace(certificate.evidence, maps=None, entries=None))
     found = Findings(
         certificate=certificate,

@@ -10,17 +10,16 @@ import numpy as np
 from markupsafe import Markup
 
 from attricert.certificates import Meaning
-from attricert.certificates.population import Share, share_of
+from attricert.certificates.population import Share
 from attricert.report import svg
 from attricert.report.brief import inputs
 from attricert.report.measures import Measures
-from attricert.report.results import MAX_EPS
-from attricert.report.tables import shown
+from attricert.report.share_claims import BETA, share_at, shares_of
+from attricert.rounding import shown
 
 __all__ = ["CONFIDENCE", "at_each_size", "curve", "markers", "shares", "words"]
 
-_BETA = 0.05
-CONFIDENCE = Decimal(1) - Decimal(str(_BETA))
+CONFIDENCE = Decimal(1) - Decimal(str(BETA))
 """Of every claim about the source."""
 
 _POINTS, _WIDTH = 300, 680  # of the curve
@@ -30,7 +29,7 @@ def at_each_size(m: Measures) -> list[dict[str, Any]]:
     """For each threshold: how many inputs reach each size; at least which share of the source does, at all at once."""
     found = []
     for cosine in m.findings.cosine:
-        share = _share(m, cosine, m.eps, simultaneous=True)
+        share = _share(m, cosine, m.eps)
         counts = [str(round(observed * m.findings.inputs)) for observed in share.observed.tolist()]
         least = [shown(bound, 3) for bound in share.at_least.tolist()] if m.proven else []
         found.append({"cosine": repr(cosine), "observed": counts, "least": least})
@@ -49,7 +48,7 @@ def curve(m: Measures) -> Markup:
         return Markup()
     names = [f"cosine at least {cosine!r}" for cosine in cosines]
     sizes, observed = lines[0]
-    least = _share(m, cosines[0], sizes, simultaneous=True).at_least.tolist()
+    least = _share(m, cosines[0], sizes).at_least.tolist()
     picture = svg.curves(
         lines,
         x_label="eps",
@@ -85,27 +84,15 @@ def words(m: Measures) -> Iterator[str]:
 
 def shares(m: Measures) -> list[list[str]]:
     """For each threshold and each size that was chosen beforehand, a row of a table."""
-    f, found = m.findings, []
-    for cosine in f.cosine if m.proven else ():
-        share = _share(m, cosine, f.eps, simultaneous=False)
-        for size, observed, least in zip(f.eps, share.observed.tolist(), share.at_least.tolist(), strict=True):
-            count = f"{round(observed * f.inputs)} of {f.inputs}"
-            found.append([repr(size), repr(cosine), count, shown(least, 3)])
-    return found
+    f = m.findings
+    claims = shares_of(f.rows, f.inputs, f.certificate.terms) if m.proven else ()
+    return [[repr(c.eps), repr(c.cosine), f"{c.certified} of {c.inputs}", shown(c.at_least, 3)] for c in claims]
 
 
-def _share(m: Measures, cosine: float, eps: Sequence[float], *, simultaneous: bool) -> Share:
-    name, terms = f"{MAX_EPS}{cosine!r}", m.findings.certificate.terms
-    reached = [row[name] for row in m.findings.rows if row.get(name) is not None]
-    return share_of(
-        np.array(reached, dtype=np.float64),
-        np.array(eps, dtype=np.float64),
-        m.findings.inputs,
-        alpha=terms.alpha,
-        beta=_BETA,
-        averages=terms.observed is not None,
-        simultaneous=simultaneous,
-    )
+def _share(m: Measures, cosine: float, eps: Sequence[float]) -> Share:
+    """At all sizes at once."""
+    f = m.findings
+    return share_at(f.rows, cosine, eps, f.inputs, f.certificate.terms, simultaneous=True)
 
 
 def _falling(m: Measures) -> list[float]:
@@ -115,4 +102,4 @@ def _falling(m: Measures) -> list[float]:
 
 def _lines(m: Measures) -> list[tuple[list[float], list[float]]]:
     sizes = np.linspace(0, m.eps[-1] or 1.0, _POINTS).tolist()
-    return [(sizes, _share(m, cosine, sizes, simultaneous=True).observed.tolist()) for cosine in _falling(m)]
+    return [(sizes, _share(m, cosine, sizes).observed.tolist()) for cosine in _falling(m)]

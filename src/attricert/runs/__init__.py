@@ -1,5 +1,6 @@
 """Runs over data sets: resumable, parallel, distributed, verifiable."""
 
+from attricert.report.share_claims import ShareClaim
 from attricert.runs.asked import Asked
 from attricert.runs.config import Config, LoadedConfig
 from attricert.runs.executors import Executor, Inline, Processes, Ray
@@ -19,7 +20,6 @@ from attricert.runs.results import (
     write_results,
 )
 from attricert.runs.running import Shard, State, certify
-from attricert.runs.share_claims import ShareClaim
 from attricert.runs.store import Store
 from attricert.runs.verification import Check, verify
 

@@ -14,10 +14,10 @@ from attricert.certificates import Certificate, Meaning, PaperCertificate, Terms
 from attricert.errors import ArgumentError, IntegrityError
 from attricert.files import write_atomically
 from attricert.report import ABSTENTION, MAX_EPS, rows_of, to_parquet
+from attricert.report.share_claims import SHARES, ShareClaim, shares_as_json, shares_of
 from attricert.runs.asked import Asked
 from attricert.runs.reasons import grouped
 from attricert.runs.rows import CERTIFIED, EXPLAINED, Row, evidence_of_rows
-from attricert.runs.share_claims import SHARES, ShareClaim, shares_as_json, shares_of
 from attricert.runs.store import RESULTS, Store
 from attricert.units import InputUnits
 

@@ -20,6 +20,7 @@ from attricert.certificates import Terms
 from attricert.datasets import Dataset
 from attricert.errors import ArgumentError, AttricertError, IntegrityError, UnavailableError
 from attricert.report import COSINE, MAX_EPS
+from attricert.report.share_claims import SHARES, shares_from_json
 from attricert.runs.asked import Asked
 from attricert.runs.code import is_code
 from attricert.runs.config import Config, LoadedConfig
@@ -29,7 +30,6 @@ from attricert.runs.parts import read_table
 from attricert.runs.resampling import sampled_again
 from attricert.runs.results import certificates, shares, stream
 from attricert.runs.rows import CERTIFIED, evidence_of_rows
-from attricert.runs.share_claims import SHARES, shares_from_json
 from attricert.runs.store import CONFIG, RESULTS, Store
 from attricert.runs.trust import code_files
 from attricert.runs.work import Job, Worker, limited_threads

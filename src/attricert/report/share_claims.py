@@ -11,11 +11,11 @@ from typing import Any, final
 import numpy as np
 
 from attricert.certificates import Terms
-from attricert.certificates.population import share_of
+from attricert.certificates.population import Share, share_of
 from attricert.files import parse_json
-from attricert.report import COSINE, MAX_EPS
+from attricert.report.results import COSINE, MAX_EPS
 
-__all__ = ["BETA", "SHARES", "ShareClaim", "shares_as_json", "shares_from_json", "shares_of"]
+__all__ = ["BETA", "SHARES", "ShareClaim", "share_at", "shares_as_json", "shares_from_json", "shares_of"]
 
 BETA = 0.05
 """The probability with which each of a run's claims about the source may fail."""
@@ -64,21 +64,43 @@ def shares_of(rows: Sequence[Mapping[str, Any]], inputs: int, terms: Terms) -> t
     )
     found = []
     for t in cosine:
-        sizes = np.array([row.get(f"{MAX_EPS}{t!r}") or 0.0 for row in rows], dtype=np.float64)
-        share = share_of(
-            sizes,
-            np.array(eps, dtype=np.float64),
-            inputs,
-            alpha=terms.alpha,
-            beta=BETA,
-            averages=terms.observed is not None,
-            simultaneous=False,
-        )
+        share = share_at(rows, t, eps, inputs, terms, simultaneous=False)
         counts = np.rint(share.observed * inputs).astype(np.int64).tolist()
         found += [
             ShareClaim(e, t, n, inputs, low) for e, n, low in zip(eps, counts, share.at_least.tolist(), strict=True)
         ]
     return tuple(found)
+
+
+def share_at(
+    rows: Sequence[Mapping[str, Any]],
+    cosine: float,
+    eps: Sequence[float],
+    inputs: int,
+    terms: Terms,
+    *,
+    simultaneous: bool,
+) -> Share:
+    """For one threshold: the share of inputs that reach each eps, and at least which share of the source does.
+
+    Args:
+        rows: as for `shares_of`.
+        cosine: the threshold.
+        eps: sizes, in input units.
+        inputs: in the data.
+        terms: of the claims.
+        simultaneous: whether all sizes are to hold at once.
+    """
+    sizes = np.array([row.get(f"{MAX_EPS}{cosine!r}") or 0.0 for row in rows], dtype=np.float64)
+    return share_of(
+        sizes,
+        np.array(eps, dtype=np.float64),
+        inputs,
+        alpha=terms.alpha,
+        beta=BETA,
+        averages=terms.observed is not None,
+        simultaneous=simultaneous,
+    )
 
 
 def shares_as_json(claims: Sequence[ShareClaim]) -> str:
