@@ -98,12 +98,12 @@ def _targets(target: Targets | npt.ArrayLike, n: int, device: torch.device) -> T
     return (index.long().expand(n) if index.ndim == 0 else index.long()).clone()
 
 
-def functionals_of(functionals: npt.ArrayLike | Tensor, x: Tensor) -> Tensor:
-    """Vectors of shape (r, d) in float64, a copy, for inputs like this one."""
+def functionals_of(functionals: npt.ArrayLike | Tensor, like: Tensor) -> Tensor:
+    """Vectors of shape (r, entries) in float64, a copy, for maps like this one."""
     rows: Tensor
-    shape = tuple(x.shape)
+    shape = tuple(like.shape)
     try:
-        given = torch.as_tensor(functionals, device=x.device).detach().clone()
+        given = torch.as_tensor(functionals, device=like.device).detach().clone()
     except (TypeError, ValueError, RuntimeError):
         rule = "must be an array or a tensor of weights, or of integer labels"
         raise ArgumentError("functionals", type(functionals).__name__, rule) from None

@@ -20,6 +20,7 @@ from attricert.bounding import Bound, Normalize
 from attricert.certificates import Certificate, Claim, Evidence, Ledger, Observed, Terms, least_scale
 from attricert.confidence import CONFIDENCE_BOUNDS
 from attricert.errors import ArgumentError, AttributionWarning, MeaningWarning
+from attricert.fixed import Fixed
 from attricert.moments import no_moments
 from attricert.noise import NOISES, Noise
 from attricert.options import Options
@@ -42,8 +43,9 @@ class SmoothedAttribution:
     """h(x) = E g(x + a): the mean of a bounded attribution over noisy copies of the input (paper, section 3).
 
     Args:
-        attribution: g, any callable ``g(inputs, target)`` with inputs of shape (n, ...) that gives attributions of
-            the inputs' shape, row by row and deterministically; see `attricert.wrap`. It is given copies.
+        attribution: g, any callable ``g(inputs, target)`` with inputs of shape (n, ...) that gives a map an input,
+            shape (n, ...), row by row and deterministically; see `attricert.wrap`. It is given copies. Maps may have
+            another shape than inputs: a layer's, superpixels', tokens'.
         noise: distribution of a, `UniformBall` or `Gaussian`. Noisy inputs are not clipped to the data range, but
             rounded to a lattice far finer than the noise (theory 5): that is part of what is certified.
         bound: the structural l2 bound applied to each sampled attribution.
@@ -52,6 +54,8 @@ class SmoothedAttribution:
         antithetic: sample in pairs (a, -a).
         batch_size: noisy copies computed at once; chosen from the memory budget if None.
         memory_budget: bytes for a batch; by default 512 MiB on the CPU, half the free memory on CUDA.
+        fixed: entries of an input to which no noise is added, and of which the certificate takes no change: a mask
+            (bool, True is held fixed) of one input's shape; by default the attribution's own ``fixed``, if it has one.
     """
 
     attribution: Attribution
@@ -61,6 +65,7 @@ class SmoothedAttribution:
     antithetic: bool = False
     batch_size: int | None = None
     memory_budget: int | None = None
+    fixed: npt.ArrayLike | Fixed | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.noise, Noise):
@@ -77,6 +82,8 @@ class SmoothedAttribution:
         if self.classifier is not None and not callable(self.classifier):
             raise ArgumentError("classifier", self.classifier, "must be callable, giving scores of shape (n, classes)")
         checks.flag("antithetic", self.antithetic)
+        given = getattr(self.attribution, "fixed", None) if self.fixed is None else self.fixed
+        checks.keep(self, fixed=given if given is None or isinstance(given, Fixed) else Fixed.of(given))
         for name in ("batch_size", "memory_budget"):
             if getattr(self, name) is not None:
                 checks.keep(self, **{name: checks.count(name, getattr(self, name), 1)})
@@ -103,21 +110,23 @@ class SmoothedAttribution:
             progress: True for a bar, or a function told how many copies have just been done.
 
         Returns:
-            Smoothed attributions of the inputs' shape and dtype, in units of the bounded attribution.
+            Smoothed attributions, shape (batch, ...) of the attribution's maps, in the inputs' dtype and in units of
+            the bounded attribution.
         """
         n_samples = checks.count("n_samples", n_samples, 2 if self.antithetic else 1)
         run_seed, sampler, maps = _seed(seed), self._sampler(), []
         with undisturbed(self.attribution, self.classifier):
             batch = self._batch(inputs, target, sample_ids)
             looked = self._preflight(sampler, batch[0])
+            sampler, shape = _shaped(sampler, batch[0])
             with reporting(progress, n_samples * len(batch), "smoothing") as tick:
                 for x, index, key in batch:
-                    moments = no_moments(x)
+                    moments = no_moments(x.new_zeros(shape))
                     stream = Stream(run_seed, key, "attribute")
                     for draws in sampler.draws(x, index, stream, 0, n_samples // sampler.calls_per_draw):
                         moments = moments.update(draws.values)
                         tick(draws.calls)
-                    maps.append(moments.mean.reshape(x.shape).to(x))
+                    maps.append(moments.mean.reshape(shape).to(x))
             looked.again()
         return torch.stack(maps)
 
@@ -247,9 +256,10 @@ class SmoothedAttribution:
         draws = n_samples // sampler.calls_per_draw
         with undisturbed(self.attribution, self.classifier):
             batch = self._batch(inputs, target, None)
-            x = batch[0][0]
-            ledger = options.ledger(proven, x.numel(), 0)
-            terms = self._terms(x, options, ledger, looked_at=self._preflight(sampler, batch[0]).looked_at)
+            looked_at = self._preflight(sampler, batch[0]).looked_at
+            sampler, shape = _shaped(sampler, batch[0])
+            ledger = options.ledger(proven, math.prod(shape), 0)
+            terms = self._terms(sampler, batch[0][0], shape, options, ledger, looked_at=looked_at)
             with reporting(progress, n_samples * len(batch), "forecasting") as tick:
                 return [forecast(sampler, terms, draws, *sample, tick) for sample in batch]
 
@@ -286,7 +296,7 @@ class SmoothedAttribution:
         n_pilot = checks.count("n_pilot", n_pilot, _FEWEST // 2)
         n_samples = checks.count("n_samples", n_samples, FEWEST)
         batch = samples(inputs, target, None)
-        tried = scales_to_try(self.noise, claim, batch[0][0].numel(), scales)
+        tried = scales_to_try(self.noise, claim, self._sampler().free(batch[0][0]).dimension, scales)
         run_seed = _seed(seed)
         with reporting(progress, n_pilot * len(batch) * len(tried), "planning") as tick:
 
@@ -341,7 +351,8 @@ class SmoothedAttribution:
         options = Options(n_samples, alpha / _SEARCH_STEPS, run_seed, prove, guarantee, stop_at, confidence)
         # At what scale total variation alone would do for the largest possible norm, M.
         mass = 0.5 * math.sqrt((1 - claim.cosine) * (1 + claim.cosine))
-        typical = claim.eps / float(self.noise.with_scale(1.0).shift_of(mass, batch[0][0].numel()))
+        free = self._sampler().free(batch[0][0])
+        typical = claim.eps / float(self.noise.with_scale(1.0).shift_of(mass, free.dimension))
         ceiling = _SEARCH_RANGE * typical if largest is None else checks.positive("largest", largest)
         # With second moments less noise may do.
         first = typical / _VARIANCE_GAIN if self.noise.dominated else typical
@@ -376,26 +387,27 @@ class SmoothedAttribution:
     ) -> Certificate:
         batch = self._batch(inputs, target, sample_ids)
         x = batch[0][0]
-        vectors = None if functionals is None else functionals_of(functionals, x)
+        if options.confidence == "asymptotic" and functionals is not None:
+            raise ArgumentError("functionals", "given", "confidence='asymptotic' is about the norm alone")
         classifier = self._classifier(target)
-        if like is None:
-            proven = options.proven(classifier=classifier is not None)
-            ledger = options.ledger(proven, x.numel(), 0 if vectors is None else len(vectors))
-        else:
-            ledger = like.ledger
-        if options.confidence == "asymptotic" and vectors is not None:
-            raise ArgumentError("functionals", tuple(vectors.shape), "confidence='asymptotic' is about the norm alone")
+        proven = options.proven(classifier=classifier is not None) if like is None else like.ledger.names
         sampler = self._sampler(
-            classifier if "prediction" in ledger else None, exact=like is None or like.lattice is not None
+            classifier if "prediction" in proven else None, exact=like is None or like.lattice is not None
         )
         looked = self._preflight(sampler, batch[0]) if options.preflight else None
+        sampler, shape = _shaped(sampler, batch[0])
+        vectors = None if functionals is None else functionals_of(functionals, x.new_zeros(shape))
+        if like is None:
+            ledger = options.ledger(proven, math.prod(shape), 0 if vectors is None else len(vectors))
+        else:
+            ledger = like.ledger
         looked_at = like.preflight if like is not None else (() if looked is None else looked.looked_at)
-        terms = self._terms(x, options, ledger, exact=sampler.exact, looked_at=looked_at)
+        terms = self._terms(sampler, x, shape, options, ledger, looked_at=looked_at)
         if vectors is not None:
             functional_bounds(vectors, terms)
         goal = None if options.stop_at is None else Goal(terms, options.stop_at)
         show = None if on_draws is None else lambda draws, found: on_draws(draws, lambda: Certificate(found()))
-        prover = Prover(sampler, terms, options.n_samples, goal, vectors, show)
+        prover = Prover(sampler, terms, options.n_samples, shape, goal, vectors, show)
         with reporting(progress, options.n_samples * len(batch), "certifying") as tick:
             rows = [prover.prove(x, index, key, tick) for x, index, key in batch]
         if looked is not None:
@@ -406,7 +418,8 @@ class SmoothedAttribution:
         self, inputs: Tensor, target: Targets | npt.ArrayLike, sample_ids: Sequence[str] | None
     ) -> list[tuple[Tensor, Tensor | None, str]]:
         batch = samples(inputs, target, sample_ids)
-        check_precision(torch.stack([x for x, *_ in batch]), self.noise)
+        free = self._sampler().free(batch[0][0])
+        check_precision(torch.stack([free.take(x) for x, *_ in batch]), self.noise)
         return batch
 
     def _preflight(self, sampler: Sampler, sample: tuple[Tensor, Tensor | None, str]) -> Preflight:
@@ -415,7 +428,8 @@ class SmoothedAttribution:
 
     def _sampler(self, classifier: Classifier | None = None, *, exact: bool = True) -> Sampler:
         batch = BatchSize(self.batch_size, self.memory_budget)
-        return Sampler(self.attribution, self.noise, self.bound, self.antithetic, classifier, batch, exact)
+        fixed = self.fixed if isinstance(self.fixed, Fixed) else None  # as the constructor has made it
+        return Sampler(self.attribution, self.noise, self.bound, self.antithetic, classifier, batch, exact, fixed)
 
     def _classifier(self, target: Targets | npt.ArrayLike) -> Classifier | None:
         if self.classifier is not None or target is None:
@@ -424,11 +438,19 @@ class SmoothedAttribution:
         return own
 
     def _terms(
-        self, x: Tensor, options: Options, ledger: Ledger, *, exact: bool = True, looked_at: tuple[str, ...] | None = ()
+        self,
+        sampler: Sampler,
+        x: Tensor,
+        shape: tuple[int, ...],
+        options: Options,
+        ledger: Ledger,
+        *,
+        looked_at: tuple[str, ...] | None,
     ) -> Terms:
+        d = sampler.free(x).dimension
         return Terms(
             noise=self.noise,
-            dimension=x.numel(),
+            dimension=d,
             max_norm=self.bound.max_norm,
             max_entry=self.bound.entry_bound,
             bound=repr(self.bound),
@@ -439,9 +461,11 @@ class SmoothedAttribution:
             antithetic=self.antithetic,
             seed=fresh_seed() if options.seed is None else options.seed,
             ledger=ledger,
-            lattice=self.noise.lattice_step(x.numel()) if exact else None,
+            lattice=self.noise.lattice_step(d) if sampler.exact else None,
             random=is_random(self.attribution),
             preflight=looked_at,
+            entries=math.prod(shape),
+            fixed=sampler.fixed,
         )
 
 
@@ -493,6 +517,12 @@ def plan(
         seed=seed,
         progress=progress,
     )
+
+
+def _shaped(sampler: Sampler, sample: tuple[Tensor, Tensor | None, str]) -> tuple[Sampler, tuple[int, ...]]:
+    """For maps of the shape that this input's has."""
+    shape = sampler.map_shape(*sample[:2])
+    return replace(sampler, shape=shape), shape
 
 
 def _seed(seed: int | None) -> int:

@@ -358,5 +358,5 @@ def test_arguments_that_make_no_sense():
         smoothing.smooth(torch.ones(3), seed=0)
     with pytest.raises(ArgumentError, match="target=7.5"):
         smoothing.smooth(x, 7.5)
-    with pytest.raises(ArgumentError, match="must return the inputs' shape"):
+    with pytest.raises(ArgumentError, match="must return maps of one shape"):
         CenterSmoothing(lambda x, t: x[:, :1], 0.5).smooth(x, seed=0)

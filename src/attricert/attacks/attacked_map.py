@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, final
 
 import torch
@@ -23,8 +24,9 @@ from attricert.attributions import (
 )
 from attricert.bounding import Bound
 from attricert.errors import ArgumentError, CallError, DerivativeWarning
+from attricert.fixed import Fixed
 from attricert.noise import Noise
-from attricert.sampling import BatchSize, Sampler
+from attricert.sampling import BatchSize, Free, Sampler
 from attricert.streams import Stream
 from attricert.text import one_line, told
 
@@ -43,11 +45,11 @@ class FixedNoiseMap(ABC):
     """A map seen through draws that are fixed: a deterministic function of the input."""
 
     @abstractmethod
-    def maps(self, inputs: Maps, target: Tensor | None) -> Maps:
+    def maps(self, inputs: Maps, target: Tensor | None) -> Float[Tensor, "n *entries"]:
         """The maps, in float64."""
 
     @abstractmethod
-    def vjp(self, inputs: Maps, target: Tensor | None, weights: Maps, beta: float) -> Maps:
+    def vjp(self, inputs: Maps, target: Tensor | None, weights: Float[Tensor, "n *entries"], beta: float) -> Maps:
         """Gradient of each <weights, map> with respect to its input; kinks are softened with this beta."""
 
 
@@ -57,10 +59,12 @@ class AttackedMap(ABC):
     Attributes:
         attribution: what the map is made of.
         classifier: what predicts the label that an attack must keep, or None.
+        fixed: entries of an input that an attack must leave as they are, or None.
     """
 
     attribution: Attribution
     classifier: Classifier | None
+    fixed: Fixed | None
 
     @abstractmethod
     def methods(self, inputs: Maps, target: Tensor | None) -> tuple[str, ...]:
@@ -86,12 +90,13 @@ def as_attacked_map(what: Any, classifier: Classifier | None = None) -> Attacked
     own = getattr(what, "classifier", None) or getattr(attribution, "model", None)
     classifier = own if classifier is None else classifier
     if attribution is not what:
-        return SmoothedMap(attribution, what.noise, what.bound, classifier)
+        return SmoothedMap(attribution, what.noise, what.bound, classifier, fixed=getattr(what, "fixed", None))
     if not callable(what) or isinstance(what, (nn.Module, type)):
         raise ArgumentError("what", name_of(what), "must be an attribution g(inputs, target) or a SmoothedAttribution")
     if is_random(what):
         raise ArgumentError("what", name_of(what), "has no map of its own, as it is random; attack its smoothed map")
-    return PlainMap(what, classifier)
+    held = getattr(what, "fixed", None)
+    return PlainMap(what, classifier, held if isinstance(held, Fixed) else None if held is None else Fixed.of(held))
 
 
 @final
@@ -101,6 +106,7 @@ class PlainMap(AttackedMap):
 
     attribution: Attribution
     classifier: Classifier | None = None
+    fixed: Fixed | None = None
 
     def methods(self, inputs: Maps, target: Tensor | None) -> tuple[str, ...]:
         """Autograd, where the attribution is differentiable."""
@@ -125,6 +131,7 @@ class SmoothedMap(AttackedMap):
     bound: Bound
     classifier: Classifier | None = None
     batch: BatchSize = field(default_factory=BatchSize)
+    fixed: Fixed | None = None
 
     def methods(self, inputs: Maps, target: Tensor | None) -> tuple[str, ...]:
         """The score function always, as it takes values only."""
@@ -137,23 +144,29 @@ class SmoothedMap(AttackedMap):
             part = Stream(stream.seed, stream.sample, f"{stream.stage} {stage}")
             return part.rows(0, draws, like.dtype, like.device)
 
-        shifts = self.noise.sample(rng("values"), like.numel())
-        slopes = self.noise.derivative(rng("slopes"), like.numel()) if method == "score" else None
+        free = Free.of(like, self.fixed)
+        shifts = free.spread(self.noise.sample(rng("values"), free.dimension))
+        slopes = None
+        if method == "score":
+            points, weights = self.noise.derivative(rng("slopes"), free.dimension)
+            slopes = free.spread(points), free.spread(weights)
         return _SmoothedFixedMap(self.attribution, self.bound, shifts, slopes)
 
     def estimate(self, inputs: Maps, target: Tensor | None, stream: Stream, n_samples: int) -> Tensor:
         """Means of equal parts of the draws."""
-        sampler = Sampler(self.attribution, self.noise, self.bound, batch=self.batch)
+        sampler = Sampler(self.attribution, self.noise, self.bound, batch=self.batch, fixed=self.fixed)
+        shape = sampler.map_shape(inputs[0], None if target is None else target[0])
+        sampler = replace(sampler, shape=shape)
         groups = min(_GROUPS, n_samples)
         n_samples -= n_samples % groups
-        sums = torch.zeros(len(inputs), groups, inputs[0].numel(), dtype=torch.float64, device=inputs.device)
+        sums = torch.zeros(len(inputs), groups, math.prod(shape), dtype=torch.float64, device=inputs.device)
         for i, x in enumerate(inputs):
             seen = 0
             for draws in sampler.draws(x, None if target is None else target[i], stream, 0, n_samples):
                 index = torch.arange(seen, seen + len(draws.rows), device=x.device) * groups // n_samples
                 sums[i].index_add_(0, index, draws.rows.to(x.device))
                 seen += len(draws.rows)
-        return (sums * (groups / n_samples)).reshape(len(inputs), groups, *inputs.shape[1:])
+        return (sums * (groups / n_samples)).reshape(len(inputs), groups, *shape)
 
 
 @final
@@ -161,11 +174,11 @@ class SmoothedMap(AttackedMap):
 class _PlainFixedMap(FixedNoiseMap):
     attribution: Attribution
 
-    def maps(self, inputs: Maps, target: Tensor | None) -> Maps:
+    def maps(self, inputs: Maps, target: Tensor | None) -> Float[Tensor, "n *entries"]:
         parts = _parts(inputs, target)
         return torch.cat([attributions_of(self.attribution, x, index).double() for x, index in parts])
 
-    def vjp(self, inputs: Maps, target: Tensor | None, weights: Maps, beta: float) -> Maps:
+    def vjp(self, inputs: Maps, target: Tensor | None, weights: Float[Tensor, "n *entries"], beta: float) -> Maps:
         slopes, done = [], 0
         for x, index in _parts(inputs, target):
             leaf = x.detach().requires_grad_()
@@ -182,15 +195,13 @@ class _SmoothedFixedMap(FixedNoiseMap):
 
     attribution: Attribution
     bound: Bound
-    shifts: Float[Tensor, "draws d"]
-    slopes: tuple[Float[Tensor, "draws d"], Float[Tensor, "draws d"]] | None
+    shifts: Float[Tensor, "draws *features"]
+    slopes: tuple[Float[Tensor, "draws *features"], Float[Tensor, "draws *features"]] | None
 
-    def maps(self, inputs: Maps, target: Tensor | None) -> Maps:
-        return torch.stack(
-            [self._values(x, index, self.shifts).mean(dim=0).reshape(x.shape) for x, index in _rows(inputs, target)]
-        )
+    def maps(self, inputs: Maps, target: Tensor | None) -> Float[Tensor, "n *entries"]:
+        return torch.stack([self._values(x, index, self.shifts).mean(dim=0) for x, index in _rows(inputs, target)])
 
-    def vjp(self, inputs: Maps, target: Tensor | None, weights: Maps, beta: float) -> Maps:
+    def vjp(self, inputs: Maps, target: Tensor | None, weights: Float[Tensor, "n *entries"], beta: float) -> Maps:
         rows = zip(_rows(inputs, target), weights.flatten(1), strict=True)
         one = self._by_autograd if self.slopes is None else self._by_score
         return torch.stack([one(x, index, weight, beta) for (x, index), weight in rows])
@@ -200,7 +211,7 @@ class _SmoothedFixedMap(FixedNoiseMap):
         for shifts in torch.split(self.shifts, _BATCH):
             leaf = x.detach().requires_grad_()
             with torch.enable_grad():
-                noisy = leaf + shifts.reshape(-1, *x.shape)
+                noisy = leaf + shifts
                 maps = _softened(self.attribution, noisy, _repeated(target, len(shifts)), beta)
                 total += _slope((self.bound(maps.flatten(1).double()) @ weight).sum(), leaf)
         return total / len(self.shifts)
@@ -209,17 +220,16 @@ class _SmoothedFixedMap(FixedNoiseMap):
         if self.slopes is None:
             raise AttributeError("this fixed_map has no slopes")
         points, slopes = self.slopes
-        along = self._values(x, target, points) @ weight
+        along = self._values(x, target, points).flatten(1) @ weight
         # Weights have mean zero: taking off the mean changes the expectation by nothing, the variance by much.
-        slope = ((along - along.mean()) @ slopes.double()) / len(points)
+        slope = ((along - along.mean()) @ slopes.double().flatten(1)) / len(points)
         return slope.reshape(x.shape).to(x.dtype)
 
-    def _values(self, x: Tensor, target: Tensor | None, shifts: Tensor) -> Float[Tensor, "draws m"]:
+    def _values(self, x: Tensor, target: Tensor | None, shifts: Tensor) -> Float[Tensor, "draws *entries"]:
         parts = []
         for shift in torch.split(shifts, _BATCH):
-            noisy = x.detach() + shift.reshape(-1, *x.shape)
-            attributions = attributions_of(self.attribution, noisy, _repeated(target, len(shift)))
-            parts.append(self.bound(attributions.flatten(1).double()))
+            attributions = attributions_of(self.attribution, x.detach() + shift, _repeated(target, len(shift)))
+            parts.append(self.bound(attributions.flatten(1).double()).reshape(attributions.shape))
         return torch.cat(parts)
 
 

@@ -39,7 +39,7 @@ class AttackResult:
         cosine: cosine similarity of the true maps, shape (n,): exact for plain maps, else estimated from fresh draws
             by the jackknife, which takes off the bias of the plain estimate.
         cosine_error: its standard error, shape (n,); 0 where exact.
-        clean: maps of the clean inputs, shape (n, ...), float64.
+        clean: maps of the clean inputs, shape (n, ...) of the attribution's maps, float64.
         maps: maps of the perturbed inputs.
     """
 
@@ -48,8 +48,8 @@ class AttackResult:
     score: Float[Tensor, " n"]
     cosine: Float[Tensor, " n"]
     cosine_error: Float[Tensor, " n"]
-    clean: Maps
-    maps: Maps
+    clean: Float[Tensor, "n *entries"]
+    maps: Float[Tensor, "n *entries"]
 
     __repr__ = shown_by("attricert.report.brief:attack_result")
 

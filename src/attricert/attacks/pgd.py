@@ -90,7 +90,7 @@ class PGD(Attack):
                 clean = fixed_map.maps(problem.inputs, problem.target)
             beta = low * (high / low) ** (i / max(self.steps - 1, 1))
             weights = _descent(self.loss, fixed_map.maps(points, problem.target), clean)
-            slope = fixed_map.vjp(points, problem.target, weights, beta)
+            slope = problem.vjp(fixed_map, points, weights, beta)
             velocity = self.momentum * velocity + (1 - self.momentum) * unit(slope)
             step = self.step * (problem.at(unit(velocity)) - problem.inputs)
             points = problem.project(points - step)

@@ -15,7 +15,7 @@ from attricert.arguments import as_tensor, batch
 from attricert.attacks.attacked_map import AttackedMap, FixedNoiseMap, Maps
 from attricert.attributions import Classifier, Targets, classes_of, scores_of
 from attricert.errors import ArgumentError
-from attricert.sampling import COPIES, Preflight, preflight
+from attricert.sampling import COPIES, Free, Preflight, preflight
 from attricert.streams import Stream, fresh_seed
 
 __all__ = ["AttackProblem", "each", "problem_of", "unit"]
@@ -56,7 +56,8 @@ class AttackProblem:
     def preflight(self) -> Preflight:
         """That map and label are functions of each input alone, as looked at on copies of the first one."""
         directions = self.stream("preflight").rows(0, COPIES, self.inputs.dtype, self.inputs.device)
-        shifts = unit(directions.normal(self.inputs[0].numel()).reshape(COPIES, *self.inputs.shape[1:]))
+        free = Free.of(self.inputs[0], self.attacked_map.fixed)
+        shifts = unit(free.spread(directions.normal(free.dimension)))
         copies = self.inputs[:1] + self.eps[0].to(self.inputs.dtype) * shifts
         target = None if self.target is None else self.target[0]
         return preflight(self.attacked_map.attribution, self.classifier, copies, target)
@@ -74,8 +75,14 @@ class AttackProblem:
 
     def random(self, stage: str) -> Maps:
         """Unit vectors, one an input, of random direction."""
-        normal = self.stream(stage).rows(0, 1, self.inputs.dtype, self.inputs.device).normal(self.inputs[0].numel())
-        return unit(normal.reshape(1, *self.inputs.shape[1:]).expand_as(self.inputs))
+        free = Free.of(self.inputs[0], self.attacked_map.fixed)
+        normal = self.stream(stage).rows(0, 1, self.inputs.dtype, self.inputs.device).normal(free.dimension)
+        return unit(free.spread(normal).expand_as(self.inputs))
+
+    def vjp(self, fixed_map: FixedNoiseMap, points: Maps, weights: Float[Tensor, "n *entries"], beta: float) -> Maps:
+        """The gradient of each <weights, map> with respect to what an attack may change."""
+        slope = fixed_map.vjp(points, self.target, weights, beta)
+        return Free.of(self.inputs[0], self.attacked_map.fixed).only(slope)
 
     def at(self, direction: Maps) -> Maps:
         """The inputs, moved by eps in these directions."""
@@ -96,6 +103,7 @@ class AttackProblem:
     def project(self, points: Maps) -> Maps:
         """The points, brought back into the ball and the data range, and towards x until they keep its label."""
         points = torch.where(torch.isfinite(points), points, self.inputs)
+        points = Free.of(self.inputs[0], self.attacked_map.fixed).within(self.inputs, points)
         if self.data_range is not None:
             points = points.clamp(*self.data_range)
         points = self._within(points)

@@ -87,7 +87,7 @@ class Linear(Attack):
             for _ in range(self.rounds):
                 there, back = (fixed_map.maps(x + sign * (problem.at(direction) - x), target) for sign in (1, -1))
                 turned = unit(_without(there - back, clean))
-                direction = fixed_map.vjp(x, target, turned, self.beta)
+                direction = problem.vjp(fixed_map, x, turned, self.beta)
                 for other in found:
                     direction = _without(direction, other)
                 direction = unit(direction)

@@ -34,12 +34,14 @@ class Attribution(Protocol):
     """Any callable of this form can be smoothed and certified.
 
     ``g(inputs, target)`` with inputs of shape (n, ...) and target a class index, one index an input (shape (n,)),
-    or None where the model has a single output; gives attributions of the inputs' shape. Each row must depend on
-    its own input and target only, and always in the same way (unless its attribute ``random`` is True).
+    or None where the model has a single output; gives a map an input, shape (n, ...), all of one shape: the inputs'
+    own, or that of a layer, of superpixels, of tokens. Each row must depend on its own input and target only, and
+    always in the same way (unless its attribute ``random`` is True). An attribute ``fixed`` is a mask (bool) of one
+    input's shape: entries that stay as they are, under noise and in what is certified.
     """
 
     def __call__(self, inputs: Tensor, target: Targets) -> Tensor:
-        """Attributions of the inputs' shape."""
+        """A map an input."""
         ...
 
 

@@ -54,7 +54,7 @@ def undisturbed(attribution: Attribution, classifier: Classifier | None) -> Iter
 
 def attributions_of(
     attribution: Attribution, inputs: Float[Tensor, "n *features"], target: Targets, on_change: OnChange | None = None
-) -> Float[Tensor, "n *features"]:
+) -> Float[Tensor, "n *entries"]:
     """Attributions in memory of their own, of a copy of the inputs: whatever is done to that is nobody else's affair.
 
     Args:
@@ -106,7 +106,7 @@ def scores_of(
 
 def with_output(
     attribution: Attribution, classifier: Classifier, inputs: Float[Tensor, "n *features"], target: Targets
-) -> tuple[Float[Tensor, "n *features"], Float[Tensor, "n classes"]]:
+) -> tuple[Float[Tensor, "n *entries"], Float[Tensor, "n classes"]]:
     """Attributions and scores: of the same forward pass where the attribution can give it."""
     both = getattr(attribution, "with_output", None)
     if both is not None and getattr(attribution, "model", None) is classifier:
@@ -194,8 +194,8 @@ def _maps(attribution: Attribution, found: Any, inputs: Tensor) -> Tensor:
         raise ArgumentError("attribution", name, rule)
     if found.is_complex():
         raise ArgumentError("attribution", name, "must return real values; take the real part, or the magnitude")
-    if found.shape != inputs.shape:
-        rule = f"must return the inputs' shape, here {tuple(inputs.shape)}"
+    if found.ndim < 2 or len(found) != len(inputs) or found.numel() == 0:
+        rule = f"must return a map an input, of shape (n, ...), here for inputs of shape {tuple(inputs.shape)}"
         raise ArgumentError("attribution", tuple(found.shape), rule)
     dense = found.detach().to_dense() if found.layout != torch.strided else found.detach()
     return dense.dequantize() if dense.is_quantized else dense

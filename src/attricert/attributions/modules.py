@@ -16,7 +16,7 @@ from torch import Tensor, nn
 __all__ = ["evaluating", "in_training", "modules_of"]
 
 _KNOWN = ("Drop", "BatchNorm", "InstanceNorm")
-_INERT = ("torch._dynamo.eval_frame.", "torch.ao.nn.quantized.")
+_INERT = ("torch._dynamo.eval_frame.", "torch.ao.nn.quantized.", "captum._utils.models.")
 _MOST, _FEW = 10_000, 1_000  # objects looked through for modules, and of one list
 
 

@@ -22,6 +22,7 @@ from attricert.certificates.pieces import EntryBounds, FunctionalBounds, Predict
 from attricert.certificates.population import Share, share_of
 from attricert.certificates.prediction import radius
 from attricert.certificates.ranking import Ranking
+from attricert.certificates.solve import largest
 from attricert.certificates.terms import Terms
 from attricert.errors import ArgumentError
 from attricert.showing import Page, shown_by
@@ -36,6 +37,7 @@ __all__ = ["Certificate", "Interval"]
 
 Array = npt.NDArray[np.float64]
 
+_ALL_LOST, _NEAR = 1 - 1e-9, 1e-6  # the mass that is lost where no entry is told from another; a relative resolution
 _SILENT = 0.01  # a cosine that is as good as none
 _FAR = 3.0  # times the largest certified eps: tails shrink so slowly that a billion draws do not get there
 
@@ -277,6 +279,26 @@ class Certificate:
         return whole[:, 0] if values.ndim == 0 else whole
 
     @_USUAL
+    def top_k_eps(self, k: int, *, absolute: bool = False) -> Array:
+        """The largest certified eps at which the k largest entries stay the k largest, shape (batch,); 0.0 if none.
+
+        At any smaller eps `top_k_overlap` is 1.
+
+        Args:
+            k: how many, at most the number of entries.
+            absolute: rank by absolute value.
+        """
+        self._check_k(k)
+        upper = np.full((len(self), 1), float(self.terms.noise.shift_of(_ALL_LOST, self.terms.dimension)))
+
+        def lost(values: Array, rows: npt.NDArray[np.int64]) -> Array:
+            pairs = zip(rows.tolist(), values[:, 0].tolist(), strict=True)
+            kept = np.array([self[i].top_k_overlap(value, k, absolute=absolute)[0] for i, value in pairs])
+            return np.where(kept == 1, -1.0, 1.0)[:, None]
+
+        return np.asarray(largest(lost, upper, resolution=_NEAR * float(upper.max(initial=0.0)))[:, 0])
+
+    @_USUAL
     def kendall_tau(self, eps: npt.ArrayLike, *, absolute: bool = False) -> Array:
         """Lower bound on Kendall's tau-a between the maps at x and at x + delta, for every ||delta||_2 <= eps.
 
@@ -458,8 +480,8 @@ class Certificate:
         return _shaped(np.array(columns, dtype=np.float64).reshape(-1, len(self)).T, values)
 
     def _check_k(self, k: int) -> None:
-        if checks.count("k", k, 1) > self.terms.dimension:
-            raise ArgumentError("k", k, f"must be at most the number of entries, {self.terms.dimension}")
+        if checks.count("k", k, 1) > self.terms.map_entries:
+            raise ArgumentError("k", k, f"must be at most the number of entries, {self.terms.map_entries}")
 
     def _reason(self, i: int, eps: float) -> str:
         s, norm = self.evidence.sampling, float(self.norm[i])

@@ -82,8 +82,8 @@ def _shapes(t: Terms, inputs: int, pieces: Mapping[str, Piece]) -> None:
             if kind in (NUMBERS, SHARED):
                 lists.setdefault(name, {})[full] = array.shape[-1]
     for shape in maps.values():
-        if len(set(maps.values())) > 1 or len(shape) < 2 or np.prod(shape[1:], dtype=object) != t.dimension:
-            text = f"must be of one shape, with {t.dimension} entries an input"
+        if len(set(maps.values())) > 1 or len(shape) < 2 or np.prod(shape[1:], dtype=object) != t.map_entries:
+            text = f"must be of one shape, with {t.map_entries} entries an input"
             raise IntegrityError(f"{', '.join(maps)} of shapes {sorted(set(maps.values()))}: {text}")
     for lengths in lists.values():
         if len(set(lengths.values())) > 1 or 0 in lengths.values():
@@ -97,7 +97,7 @@ def _shares(t: Terms, pieces: Mapping[str, Piece]) -> None:
         if missing := [share for share in piece.charged() if share not in t.ledger]:
             raise IntegrityError(f"ledger has no share for {', '.join(missing)}, which {name} needs")
         if isinstance(piece, EntryBounds):
-            events += t.dimension
+            events += t.map_entries
         if isinstance(piece, FunctionalBounds):
             events += len(piece.bound)
     if t.ledger.entries < events:

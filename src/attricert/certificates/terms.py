@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -14,6 +15,7 @@ from attricert.certificates.ledger import Ledger
 from attricert.confidence import CONFIDENCE_BOUNDS
 from attricert.errors import ArgumentError, IntegrityError
 from attricert.files import parse_json
+from attricert.fixed import Fixed
 from attricert.noise import NOISES, Noise
 from attricert.text import printable
 
@@ -29,7 +31,7 @@ class Terms:
 
     Args:
         noise: the smoothing distribution.
-        dimension: d, entries of one input.
+        dimension: d, entries of one input that noise and perturbations touch: all but the fixed ones.
         max_norm: M, the structural l2 bound of the attribution.
         max_entry: the structural bound of each entry of the attribution, in absolute value.
         bound: how both are enforced, e.g. ``Normalize()``.
@@ -46,6 +48,8 @@ class Terms:
             of its own, and h is the mean over noise and randomness.
         preflight: what was looked at before the draws: mode, inputs, repeat, rows (theory 1). Empty where it was
             switched off, None in evidence of before there was one.
+        entries: m, entries of one map; as many as dimension where None is given.
+        fixed: entries of an input that are held fixed, or None.
         version: library version.
     """
 
@@ -64,11 +68,16 @@ class Terms:
     lattice: float | None = None
     random: bool = False
     preflight: tuple[str, ...] | None = None
+    entries: int | None = None
+    fixed: Fixed | None = None
     version: str = __version__
 
     def __post_init__(self) -> None:
         checks.keep(self, alpha=checks.fraction("alpha", self.alpha))
         checks.count("dimension", self.dimension, 1, 2**53)
+        checks.keep(self, entries=checks.count("entries", self.map_entries, 1, 2**53))
+        if self.fixed is not None and math.prod(self.fixed.shape) - self.fixed.count != self.dimension:
+            raise ArgumentError("fixed", self.fixed, f"must leave {self.dimension} entries free")
         if checks.size("max_entry", self.max_entry) > checks.size("max_norm", self.max_norm):
             raise ArgumentError("max_entry", self.max_entry, f"must be at most max_norm, {self.max_norm!r}")
         for name in ("bound", "confidence", "version"):
@@ -93,9 +102,15 @@ class Terms:
             checks.count("observed n_samples", self.observed.n_samples, 2)
 
     @property
+    def map_entries(self) -> int:
+        """m, entries of one map."""
+        return self.dimension if self.entries is None else self.entries
+
+    @property
     def about(self) -> str:
         """Those that matter most: one line that can be shown, whoever wrote them."""
-        return printable(f"{self.noise}, {self.bound}, {self.guarantee}, alpha={self.alpha!r}")
+        held = "" if self.fixed is None else f"{self.fixed.count} entries held fixed, "
+        return printable(f"{self.noise}, {self.bound}, {held}{self.guarantee}, alpha={self.alpha!r}")
 
     def share(self, name: str) -> float:
         """The part of alpha that goes to one thing that is proven."""
@@ -132,7 +147,8 @@ class Terms:
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         noise = {"name": NOISES.name_of(self.noise), **NOISES.parameters_of(self.noise)}
         observed = None if self.observed is None else self.observed.n_samples
-        return {**values, "noise": noise, "observed": observed, "ledger": self.ledger.to_dict()}
+        fixed = None if self.fixed is None else self.fixed.to_dict()
+        return {**values, "noise": noise, "observed": observed, "ledger": self.ledger.to_dict(), "fixed": fixed}
 
     def to_json(self) -> str:
         """As text."""
@@ -147,11 +163,12 @@ class Terms:
         """
         try:
             values = parse_json(text)
-            noise, observed = dict(values.pop("noise")), values.pop("observed")
+            noise, observed, fixed = dict(values.pop("noise")), values.pop("observed"), values.pop("fixed", None)
             return cls(
                 noise=NOISES.build(noise.pop("name"), noise),
                 observed=None if observed is None else Observed(observed),
                 ledger=Ledger.from_dict(values.pop("ledger")),
+                fixed=None if fixed is None else Fixed.from_dict(fixed),
                 version=values.pop("version"),
                 **values,
             )

@@ -56,7 +56,7 @@ def _figure(store: runs.Store, positions: Sequence[int], asked: runs.Asked) -> F
     certificate, items = Certificate(evidence_of_rows(found)), store.items()
     whole = Figure(figsize=(_WIDTH, _HEIGHT * len(found)))
     parts = whole.subfigures(len(found), 1, squeeze=False)[:, 0]
-    top = asked.top(certificate.terms.dimension)
+    top = asked.top(certificate.terms.map_entries)
     for i, (row, part) in enumerate(zip(found, parts, strict=True)):
         image = items[row.facts["position"]][0]
         _refuse_other(row, sample_key(image))

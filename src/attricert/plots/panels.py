@@ -103,8 +103,8 @@ def certified(
         ArgumentError: an argument breaks its rule, or maps are of other shapes than (length,), (h, w) and (c, h, w).
     """
     one, eps = row_of(cert, i), one_size(eps)
-    dimension = one.terms.dimension
-    k = max(1, dimension // _SHARE) if k is None else checks.count("k", k, 1, dimension)
+    entries = one.terms.map_entries
+    k = max(1, entries // _SHARE) if k is None else checks.count("k", k, 1, entries)
     said = literal(checks.text("title", title))
     seen = None if image is None else _seen(image)
     map = None if one.evidence.maps is None else _over_pixels(one.maps[0])
@@ -129,7 +129,7 @@ def certified(
         of_signs.set_title(
             f"sign certain: {np.count_nonzero(signs)} of {signs.size}{' pixels' * by_channel}", fontsize=9
         )
-        of_ranks.set_title(f"{k} largest of {dimension} entries", fontsize=9)
+        of_ranks.set_title(f"{k} largest of {entries} entries", fontsize=9)
     figure.suptitle("\n".join(part for part in (_claim(one, eps, said), notes(one)[0]) if part), fontsize=10, y=0.98)
     return figure_of(figure)
 

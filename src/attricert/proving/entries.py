@@ -120,7 +120,7 @@ def _begin(at: Beginning) -> list[Proof]:
     """Of all entries, where the ledger counts more than the functionals; and of these."""
     t, functionals, found = at.terms, at.functionals, list[Proof]()
     if t.ledger.entries > (0 if functionals is None else len(functionals)):
-        every = np.full(t.dimension, t.max_entry)
+        every = np.full(t.map_entries, t.max_entry)
         drawn = (np.zeros_like(every) if t.nonnegative else -every, every)
         found.append(EntriesProof.start(at.pilot, at.draws, t.entry_share, t.slip, drawn, at.shape))
     if functionals is not None:

@@ -182,7 +182,7 @@ def forecast(
     tick: ProgressCallback,
 ) -> Forecast:
     """Estimate from so many draws, which are all kept in memory."""
-    source = Source(sampler, x, target, terms.seed, key, tick)
+    source = Source(sampler, x, target, (terms.map_entries,), terms.seed, key, tick)
     values, votes = [], []
     for chunk in source.draws("forecast", 0, draws):
         values.append(chunk.values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import final
@@ -25,14 +26,20 @@ _ROUNDING = 1e-12
 @final
 @dataclass(frozen=True)
 class Source:
-    """The draws of one input."""
+    """The draws of one input, whose map has this shape."""
 
     sampler: Sampler
     x: Tensor
     target: Tensor | None
+    shape: tuple[int, ...]
     seed: int
     key: str
     tick: ProgressCallback
+
+    @property
+    def blank(self) -> Tensor:
+        """A map of zeros."""
+        return self.x.new_zeros(self.shape)
 
     def draws(self, stage: str, start: int, stop: int) -> Iterator[Draws]:
         """Draws number ``start`` to ``stop`` of a stage."""
@@ -48,7 +55,7 @@ class Pilot:
 
     Args:
         draws: independent draws in all.
-        center: m, the mean of the first part, shape (d,).
+        center: m, the mean of the first part, shape (entries,).
         center_draws: how many draws it comes from.
         direction: m / ||m||, zero where m is.
         along: mean and variance of u.g over the second part.
@@ -70,7 +77,7 @@ class Pilot:
 def explore(source: Source, draws: int) -> Pilot:
     """Draw the pilot; center and scales each from draws of their own."""
     first = draws - max(2, draws // _SCALE_SHARE)
-    mean, votes = no_moments(source.x), []
+    mean, votes = no_moments(source.blank), []
     for chunk in source.draws("pilot", 0, first):
         mean = mean.update(chunk.values)
         votes.append(chunk.classes)
@@ -78,7 +85,7 @@ def explore(source: Source, draws: int) -> Pilot:
     size = center.norm()
     direction = center / size if float(size) > 0 else center
     along, sample, around = no_moments(direction[:1], variances=True), [], []
-    kept = max(2, _SAMPLE_BYTES // (8 * source.x.numel()))
+    kept = max(2, _SAMPLE_BYTES // (8 * math.prod(source.shape)))
     for chunk in source.draws("pilot", first, draws):
         along = along.update((chunk.values @ direction)[:, None])
         q = chunk.rows - center

@@ -41,7 +41,7 @@ class Beginning:
         pilot: what the pilot saw.
         terms: the terms.
         draws: independent draws that the main stream will have.
-        shape: of the input.
+        shape: of the map.
         functionals: vectors v whose v.h is bounded too, or None.
     """
 

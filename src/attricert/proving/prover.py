@@ -66,7 +66,7 @@ class _Tally:
         counts = (np.array(count) for count in (self.calls, pilot, self.zeros, self.nonfinite))
         return {
             "sampling": Sampling(*counts),
-            "maps": Maps(self.moments.mean.reshape(source.x.shape).cpu().numpy()),
+            "maps": Maps(self.moments.mean.reshape(source.shape).cpu().numpy()),
             "explained": Explained(np.array(class_of(source.target))),
         }
 
@@ -80,6 +80,7 @@ class Prover:
         sampler: where draws come from.
         terms: the terms.
         n_samples: attributions to compute in all, pilot included.
+        shape: of one map.
         goal: a claim that ends sampling early, or None.
         functionals: vectors v whose v.h is bounded too, or None.
         on_draws: told, as draws come in, how many attributions were computed, and a function that gives the evidence of
@@ -89,8 +90,9 @@ class Prover:
     sampler: Sampler
     terms: Terms
     n_samples: int
+    shape: tuple[int, ...]
     goal: Goal | None = None
-    functionals: Float[Tensor, "r d"] | None = None
+    functionals: Float[Tensor, "r m"] | None = None
     on_draws: Callable[[int, Callable[[], Evidence]], None] | None = None
 
     def prove(self, x: Float[Tensor, "*features"], target: Tensor | None, key: str, tick: ProgressCallback) -> Proven:
@@ -102,14 +104,14 @@ class Prover:
             key: names its draws.
             tick: told of progress.
         """
-        source = Source(self.sampler, x, target, self.terms.seed, key, tick)
+        source = Source(self.sampler, x, target, self.shape, self.terms.seed, key, tick)
         units = self.n_samples // self.sampler.calls_per_draw
         if self.terms.confidence == "asymptotic":
             return self._asymptotic(source, units)
         return self._finite(source, units)
 
     def _asymptotic(self, source: Source, units: int) -> Proven:
-        tally = _Tally(no_moments(source.x, variances=True))
+        tally = _Tally(no_moments(source.blank, variances=True))
         for draws in source.draws("main", 0, units):
             tally = tally.add(draws)
         m, share = tally.moments, self.terms.share("norm")
@@ -121,8 +123,8 @@ class Prover:
         main = units - units // PILOT_SHARE
         pilot = explore(source, units - main)
         norm, spread = self._core(pilot, main)
-        others = self._others(pilot, source.x, main)
-        tally, outcome, done = _Tally(no_moments(source.x)), "", 0
+        others = self._others(pilot, main)
+        tally, outcome, done = _Tally(no_moments(source.blank)), "", 0
         for stop in self._checkpoints(main):
             for draws in source.draws("main", done, stop):
                 tally = tally.add(draws)
@@ -158,8 +160,8 @@ class Prover:
         spread = SpreadProof.start(pilot, t, problem.horizon, both=both) if wanted else None
         return NormProof.start(pilot, t, problem, both=both), spread
 
-    def _others(self, pilot: Pilot, x: Tensor, main: int) -> list[Proof]:
-        at = Beginning(pilot, self.terms, main, tuple(x.shape), self.functionals)
+    def _others(self, pilot: Pilot, main: int) -> list[Proof]:
+        at = Beginning(pilot, self.terms, main, self.shape, self.functionals)
         return [proof for share, begin in PROOFS.items() if share in self.terms.ledger for proof in begin(at)]
 
     def _checkpoints(self, units: int) -> Iterator[int]:

@@ -82,9 +82,9 @@ class Findings:
             value = getattr(self, name)
             if value is not None and len(value) != n:
                 raise ArgumentError(name, f"of {len(value)} inputs", f"must be of the {n} inputs of the certificate")
-        if self.plain_maps is not None and self.plain_maps[0].size != self.certificate.terms.dimension:
-            shape, d = self.plain_maps.shape[1:], self.certificate.terms.dimension
-            raise ArgumentError("plain_maps", shape, f"must have {d} entries each, as the smoothed maps do")
+        if self.plain_maps is not None and self.plain_maps[0].size != self.certificate.terms.map_entries:
+            shape, entries = self.plain_maps.shape[1:], self.certificate.terms.map_entries
+            raise ArgumentError("plain_maps", shape, f"must have {entries} entries each, as the smoothed maps do")
         for name in ("images", "plain_maps"):
             value = getattr(self, name)
             if value is not None and not np.isfinite(value).all():
@@ -103,4 +103,4 @@ class Findings:
         for values in (self.plain_maps, self.images):
             if values is not None:
                 return values.shape[1:]
-        return (self.certificate.terms.dimension,)
+        return (self.certificate.terms.map_entries,)

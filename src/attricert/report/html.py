@@ -79,8 +79,8 @@ def page(
     pairs = about.items() if isinstance(about, Mapping) else () if about is None else [(about,)]
     if not all(isinstance(word, str) for pair in pairs for word in pair):
         raise ArgumentError("about", about, "must be names with texts")
-    n, d = len(certificate), certificate.terms.dimension
-    k = max(1, d // 10) if top_k is None else checks.count("top_k", top_k, 1, d)
+    n, entries = len(certificate), certificate.terms.map_entries
+    k = max(1, entries // 10) if top_k is None else checks.count("top_k", top_k, 1, entries)
     known: dict[str, Sequence[Any]] = {
         "id": [f"input {i}" for i in range(n)] if ids is None else _one_each("ids", ids, n),
         **({} if labels is None else {"label": _one_each("labels", labels, n)}),

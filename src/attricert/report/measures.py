@@ -188,5 +188,5 @@ class Measures:
 
 def grid(f: Findings) -> tuple[float, ...]:
     """The sizes at which findings are shown."""
-    entries = len(f.certificate) * f.certificate.terms.dimension
+    entries = len(f.certificate) * f.certificate.terms.map_entries
     return grid_of(f.certificate, f.eps, entries if f.certificate.evidence.entries is not None else 0)

@@ -113,7 +113,7 @@ class Entries:
         signs, top = np.zeros((n, layout.cells), np.int8), np.zeros((n, layout.cells), np.uint8)
         shown = layout.kind != "picture"
         low, high = (np.zeros((n, len(eps), layout.cells) if shown else (0,)) for _ in range(2))
-        at_once = max(1, _AT_ONCE // certificate.terms.dimension)
+        at_once = max(1, _AT_ONCE // certificate.terms.map_entries)
         for start in range(0, n, at_once):
             part = certificate[start : start + at_once]
             for j, size in enumerate(eps):

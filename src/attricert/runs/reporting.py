@@ -122,7 +122,7 @@ def _findings(store: Store, rows: Sequence[Row], known: Sequence[Row], asked: As
         names=None,
         eps=asked.eps,
         cosine=asked.cosine,
-        top_k=asked.top(certificate.terms.dimension),
+        top_k=asked.top(certificate.terms.map_entries),
         inputs=m.inputs,
         title=f"Certified explanations: {_name(c.model)} on {_name(c.data)}",
         about={

@@ -148,11 +148,10 @@ def certify(
         first = next((unit for unit in _units(items, range(len(items))) if isinstance(unit, Unit)), None)
         if first is None:
             raise ArgumentError("data", config.data, "holds no image that can be read")
-        asked.top(first.image.numel())
         if isinstance(executor, Processes) and executor.input_timeout is not None:
-            rehearse(config, first, executor.input_timeout)
+            rehearse(config, first, asked, executor.input_timeout)
         else:
-            dry_run(setting, first)
+            dry_run(setting, first, asked)
     given = Manifest.of(setting, items)
     reading = told_reading(given.data_reading)
     manifest = given.with_seed(fresh_seed()) if config.seed is None else given

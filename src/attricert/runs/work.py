@@ -23,6 +23,7 @@ from attricert.errors import (
     OutputWarning,
 )
 from attricert.options import Options
+from attricert.runs.asked import Asked
 from attricert.runs.config import Config, LoadedConfig
 from attricert.runs.loading import load_array
 from attricert.runs.manifest import code_fingerprint, model_digest
@@ -146,13 +147,14 @@ class Worker:
         return look
 
 
-def dry_run(setting: LoadedConfig, unit: Unit) -> None:
+def dry_run(setting: LoadedConfig, unit: Unit, asked: Asked) -> None:
     """Certify one input from a few samples, for the complaints about arguments; nothing else matters here."""
     try:
         with _said_once(*SAID):
             options = setting.config.options()
             options = replace(options, n_samples=min(options.n_samples, _DRY_RUN))
-            _certified(setting, unit, options, None, None)
+            row = _certified(setting, unit, options, None, None)
+        asked.top(Terms.from_json(row.facts["terms"]).map_entries)
     except (ArgumentError, KeyboardInterrupt):
         raise
     except BaseException:  # trouble of this input's own: its row will say so

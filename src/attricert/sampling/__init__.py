@@ -3,6 +3,7 @@
 from attricert.sampling.batching import BatchSize
 from attricert.sampling.columns import Columns
 from attricert.sampling.fourth import CenteredFourth
+from attricert.sampling.free import Free
 from attricert.sampling.lattice import check_precision
 from attricert.sampling.preflight import COPIES, Preflight, preflight
 from attricert.sampling.sampler import Draws, Sampler
@@ -15,6 +16,7 @@ __all__ = [
     "Columns",
     "Draws",
     "Exact",
+    "Free",
     "Gram",
     "Preflight",
     "Sampler",

@@ -53,13 +53,17 @@ class Lattice:
         return steps.to(self.dtype).mul_(self.step)
 
 
-def check_precision(x: Tensor, noise: Noise) -> None:
-    """That adding the noise to an input of this dtype and size makes a difference.
+def check_precision(x: Float[Tensor, "n d"], noise: Noise) -> None:
+    """That adding the noise to inputs of this dtype and size makes a difference.
+
+    Args:
+        x: the entries that noise is added to, a row an input.
+        noise: the noise.
 
     Raises:
         ArgumentError: it would be lost to rounding, or overflow.
     """
-    dtype, deviation = torch.finfo(x.dtype), noise.deviation(x[0].numel())
+    dtype, deviation = torch.finfo(x.dtype), noise.deviation(x.shape[1])
     largest = float(x.abs().max())
     if largest * dtype.eps > deviation / _FINENESS or deviation < dtype.tiny / dtype.eps:
         rule = f"is lost to rounding beside {x.dtype} inputs of up to {largest:.3g}; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import final
@@ -24,8 +25,10 @@ from attricert.attributions import (
 )
 from attricert.bounding import Bound
 from attricert.errors import ArgumentError
+from attricert.fixed import Fixed
 from attricert.noise import Noise
 from attricert.sampling.batching import BatchSize, bytes_per_draw
+from attricert.sampling.free import Free
 from attricert.sampling.lattice import Lattice
 from attricert.streams import Stream
 
@@ -88,6 +91,8 @@ class Sampler:
         batch: batch size policy, shared by all inputs.
         exact: round x + a to the noise's lattice; without it, as in version 0.1, the sum is that of the inputs' dtype,
             whose last bits tell x from a perturbed input.
+        fixed: entries of an input to which no noise is added, or None.
+        shape: of one map; None for that of the input.
     """
 
     attribution: Attribution
@@ -97,6 +102,8 @@ class Sampler:
     classifier: Classifier | None = None
     batch: BatchSize = field(default_factory=BatchSize)
     exact: bool = True
+    fixed: Fixed | None = None
+    shape: tuple[int, ...] | None = None
 
     @property
     def calls_per_draw(self) -> int:
@@ -125,9 +132,10 @@ class Sampler:
     def _chunk(self, x: Tensor, target: Tensor | None, stream: Stream, begin: int, end: int, size: int) -> Draws:
         """A few batches: only the attribution itself is computed batch by batch."""
         noise, first = self._noise(x, stream, begin, end), begin * self.calls_per_draw
+        shape = x.shape if self.shape is None else self.shape
         # No float64 on some accelerators: their statistics are kept on the CPU.
         device = "cpu" if x.device.type == "mps" else x.device
-        rows = torch.empty(noise.shape, dtype=torch.float64, device=device)
+        rows = torch.empty((len(noise), math.prod(shape)), dtype=torch.float64, device=device)
         classes = None if self.classifier is None else torch.empty(len(noise), dtype=torch.int64, device=device)
         for start in range(0, len(noise), size):
             part = slice(start, start + size)
@@ -141,18 +149,30 @@ class Sampler:
 
     def _noise(self, x: Tensor, stream: Stream, start: int, stop: int) -> Tensor:
         rng = stream.rows(start, stop, torch.float64 if self.exact else x.dtype, x.device)
-        rows = self.noise.sample(rng, x.numel())
+        rows = self.noise.sample(rng, self.free(x).dimension)
         return torch.stack([rows, -rows], dim=1).flatten(0, 1) if self.antithetic else rows
+
+    def free(self, x: Float[Tensor, "*features"]) -> Free:
+        """The entries that noise is added to."""
+        return Free.of(x, self.fixed)
+
+    def map_shape(self, x: Float[Tensor, "*features"], target: Tensor | None) -> tuple[int, ...]:
+        """Of one map, as seen on a noisy copy of this input."""
+        stream = Stream(0, "", "shape")
+        with seeded(stream.seed_of(0)):
+            index = None if target is None else target[None]
+            return tuple(attributions_of(self.attribution, self.copies(x, stream, 1), index).shape[1:])
 
     def copies(self, x: Float[Tensor, "*features"], stream: Stream, n: int) -> Float[Tensor, "n *features"]:
         """The first noisy copies of an input in a stream."""
         return self._noisy(x, self._noise(x, stream, 0, n))
 
     def _noisy(self, x: Tensor, noise: Tensor) -> Tensor:
+        free = self.free(x)
         if not self.exact:
-            return x + noise.to(x.device).reshape(-1, *x.shape)
-        copies = Lattice.around(x, self.noise.lattice_step(x.numel())).copies(noise)
-        return copies.to(x.device).reshape(-1, *x.shape)
+            return x + free.spread(noise.to(x.device))
+        copies = Lattice.around(free.take(x), self.noise.lattice_step(free.dimension)).copies(noise)
+        return free.put(x, copies.to(x.device))
 
     def _attributions(
         self, x: Tensor, target: Tensor | None, noise: Tensor, stream: Stream, first: int
@@ -169,6 +189,10 @@ class Sampler:
             attributions = attributions_of(self.attribution, noisy, targets)
         else:
             attributions, scores = with_output(self.attribution, self.classifier, noisy, targets)
+        shape = tuple(x.shape) if self.shape is None else self.shape
+        if tuple(attributions.shape[1:]) != shape:
+            found = tuple(attributions.shape[1:])
+            raise ArgumentError("attribution", found, f"must return maps of one shape, here {shape} an input")
         if is_nonnegative(self.attribution):
             if bool((attributions < 0).any()):
                 raise ArgumentError("nonnegative", True, f"the attribution returned {float(attributions.min()):.3g}")
@@ -188,4 +212,5 @@ class Sampler:
     def _probe(self, x: Tensor, target: Tensor | None, stream: Stream) -> int:
         probe = Stream(stream.seed, stream.sample, "probe")
         noise = self._noise(x, probe, 0, _PROBE)
-        return bytes_per_draw(lambda: self._attributions(x, target, noise, probe, 0)[0], len(noise), x.numel())
+        entries = max(x.numel(), math.prod(x.shape if self.shape is None else self.shape))
+        return bytes_per_draw(lambda: self._attributions(x, target, noise, probe, 0)[0], len(noise), entries)

@@ -9,6 +9,7 @@ from multiprocessing.connection import Connection
 
 from attricert.errors import ArgumentError
 from attricert.interrupts import ignore_sigint_in_children
+from attricert.runs.asked import Asked
 from attricert.runs.config import Config, LoadedConfig
 from attricert.runs.executors.base import LONGEST_WAIT
 from attricert.runs.rows import Unit
@@ -19,14 +20,14 @@ __all__ = ["rehearse"]
 _SPAWN = multiprocessing.get_context("spawn")
 
 
-def rehearse(config: Config, unit: Unit, seconds: float) -> None:
+def rehearse(config: Config, unit: Unit, asked: Asked, seconds: float) -> None:
     """As `dry_run`, which is given up after so many seconds: the input's row will say so.
 
     Raises:
         ArgumentError: what `dry_run` complains of.
     """
     pipe, theirs = _SPAWN.Pipe()
-    process = _SPAWN.Process(target=_rehearse, args=(theirs, config, unit), daemon=True)
+    process = _SPAWN.Process(target=_rehearse, args=(theirs, config, unit, asked), daemon=True)
     with ignore_sigint_in_children():
         process.start()
     theirs.close()
@@ -54,14 +55,14 @@ def _heard(pipe: Connection, seconds: float) -> tuple[list[tuple[str, type[Warni
     return [], None
 
 
-def _rehearse(pipe: Connection, config: Config, unit: Unit) -> None:
+def _rehearse(pipe: Connection, config: Config, unit: Unit, asked: Asked) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # as other workers
     complaint = None
     with limited_threads(config.threads), warnings.catch_warnings(record=True) as told:
         try:
             setting = LoadedConfig.load(config)
             pipe.send(None)
-            dry_run(setting, unit)
+            dry_run(setting, unit, asked)
         except ArgumentError as error:
             complaint = (error.name, error.value, error.rule)
     pipe.send(([(str(one.message), one.category) for one in told if issubclass(one.category, SAID)], complaint))

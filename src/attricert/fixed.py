@@ -1,0 +1,80 @@
+"""Entries of an input that stay as they are: neither noise nor perturbations touch them (docs/theory.md 1)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+
+from attricert import checks
+from attricert.errors import ArgumentError
+
+__all__ = ["Fixed"]
+
+_LARGEST = 2**53
+
+
+@final
+@dataclass(frozen=True)
+class Fixed:
+    """Which entries of an input are held fixed: categories and counts of a table, the border of an image.
+
+    Args:
+        shape: of one input.
+        ranges: of the flattened input, (start, stop) each, ascending and apart.
+    """
+
+    shape: tuple[int, ...]
+    ranges: tuple[tuple[int, int], ...]
+
+    def __post_init__(self) -> None:
+        for length in self.shape:
+            checks.count("fixed.shape", length, 1, _LARGEST)
+        size, last = math.prod(self.shape), -1
+        for start, stop in self.ranges:
+            checks.count("fixed.ranges", start, last + 1, _LARGEST)
+            last = checks.count("fixed.ranges", stop, start + 1, size)
+        if not 0 < self.count < size:
+            raise ArgumentError("fixed", f"{self.count} of {size} entries", "must be some of them, not all")
+
+    @classmethod
+    def of(cls, mask: npt.ArrayLike) -> Fixed | None:
+        """From a mask of one input's shape: True is held fixed. None where nothing is."""
+        array = np.asarray(mask.detach().cpu() if hasattr(mask, "detach") else mask)
+        if array.dtype != np.bool_ or array.ndim < 1:
+            rule = "must be a mask (bool) of one input's shape"
+            raise ArgumentError("fixed", f"{array.dtype} of shape {array.shape}", rule)
+        if not array.any():
+            return None
+        steps = np.flatnonzero(np.diff(np.concatenate([[0], array.ravel().astype(np.int8), [0]]))).tolist()
+        return cls(array.shape, tuple(zip(steps[::2], steps[1::2], strict=True)))
+
+    @property
+    def count(self) -> int:
+        """How many entries are held fixed."""
+        return sum(stop - start for start, stop in self.ranges)
+
+    @property
+    def mask(self) -> npt.NDArray[np.bool_]:
+        """True where they are, shape of one input."""
+        flat = np.zeros(math.prod(self.shape), dtype=bool)
+        for start, stop in self.ranges:
+            flat[start:stop] = True
+        return flat.reshape(self.shape)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        return {"shape": list(self.shape), "ranges": [list(pair) for pair in self.ranges]}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Fixed:
+        """From plain values."""
+        known = {**values}
+        fixed = cls(tuple(known.pop("shape")), tuple((start, stop) for start, stop in known.pop("ranges")))
+        if known:
+            raise ArgumentError("fixed", sorted(known), "are no fields of it")
+        return fixed
