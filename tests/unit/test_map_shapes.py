@@ -11,6 +11,7 @@ import attricert as ac
 from attricert import attacks
 from attricert.certificates import Terms
 from attricert.fixed import Fixed
+from attricert.report.layout import Layout
 from attricert.sampling import Free
 
 NOISE, BOUND = ac.Gaussian(0.3), ac.Clip(20.0)
@@ -197,3 +198,29 @@ def test_free_entries_go_back_where_they_were():
     assert torch.equal(free.spread(rows)[:, MASK], torch.zeros(2, 4, dtype=torch.float64))
     assert torch.equal(free.take(put[1]), rows[1])
     assert torch.equal(free.within(X.expand(2, -1), put + 1)[:, MASK], X[:, MASK].expand(2, -1))
+
+
+def test_coarse_maps_are_shown_over_their_input():
+    layout = Layout.of((1, 2, 3), 400, 64, None, (3, 24, 36))
+    assert (layout.kind, layout.enlarged, layout.size) == ("picture", 6, (12, 18))  # as 400 cells allow
+    values = np.arange(6.0).reshape(1, 2, 3)
+    for cells in (layout.mean(layout.total(values)), layout.least(layout.total(values))):
+        assert np.array_equal(cells, np.kron(values[0], np.ones((6, 6))))
+    assert Layout.of((7, 7), 10_000, 64).kind == "series"
+    assert Layout.of((7, 7), 10_000, 64, None, (3, 28, 28)).size == (28, 28)
+    # One that is finer than its input is shown as it is.
+    assert Layout.of((1, 20, 20), 10_000, 64, None, (3, 10, 10)).size == (20, 20)
+
+
+def test_pages_and_pictures_of_coarse_maps():
+    images = torch.rand(2, 3, 12, 18, generator=torch.Generator().manual_seed(0))
+    g = ac.wrap(lambda z, t: torch.nn.functional.avg_pool2d(z[:, :1] - 0.3, 6))
+    certificate = ac.SmoothedAttribution(g, noise=ac.Gaussian(0.1)).certify(images, n_samples=300, seed=0)
+    assert certificate.maps.shape == (2, 1, 2, 3)
+    page = ac.report.page(certificate, images, plain_maps=g(images, None))
+    assert "of 255 levels in every pixel value" in page  # eps is told of the input, not of the map
+    figure = ac.plots.certified(certificate, 0, eps=0.01, image=images[0])
+    assert "6 largest of" not in figure.axes[3].get_title()
+    blended = ac.plots.attribution(certificate.maps[0], images[0], "blended_heat_map")
+    drawn = blended.axes[0].images[-1].get_array()
+    assert np.allclose(drawn, np.kron(certificate.maps[0, 0], np.ones((6, 6))))

@@ -54,8 +54,8 @@ def attribution(
     Args:
         map: an array or tensor, shape (h, w) or (c, h, w); (length,) is drawn as bars; or (channels, length), with the
             method ``"series"``.
-        image: what the map is of: shape (h, w), (1, h, w), (3, h, w) or (h, w, 3), in [0, 1] or stretched to it; for a
-            series that of the map.
+        image: what the map is of: shape (h, w), (1, h, w), (3, h, w) or (h, w, 3), in [0, 1] or stretched to it; a map
+            may be coarser, as those of layers are. For a series that of the map.
         method: ``"heat_map"``; ``"blended_heat_map"`` (or ``"overlay"``), over the image in pale gray, stronger where
             sizes are larger; ``"masked_image"`` (or ``"masked"``), the image as bright as sizes are large;
             ``"original_image"``; ``"series"``, a strip a channel with the series in it.
@@ -146,8 +146,8 @@ def _pixels(ax: Axes | None, values: Array, image: Any, method: str, sign: str, 
     seen = None if image is None else picture(image)
     if seen is None and method != "heat_map":
         raise ArgumentError("image", None, f"is needed for the method {method}")
-    if seen is not None and seen.shape[:2] != over.shape:
-        raise ArgumentError("image.shape", np.shape(image), f"must have the map's height and width, {over.shape}")
+    if seen is not None:
+        over = _enlarged(over, seen, np.shape(image))
     ax = axes_of(ax, (4.0, 3.4))
     if method == "original_image" and seen is not None:
         show_image(ax, seen)
@@ -162,6 +162,15 @@ def _pixels(ax: Axes | None, values: Array, image: Any, method: str, sign: str, 
     else:
         heat(ax, over, sign, outlier_perc=outlier_perc)
     return ax
+
+
+def _enlarged(map: Array, image: Array, given: tuple[int, ...]) -> Array:
+    """A map that is coarser than its image, each entry over the pixels that are nearest to it."""
+    (h, w), (height, width) = map.shape, image.shape[:2]
+    if h > height or w > width:
+        raise ArgumentError("image.shape", given, f"must have the map's height and width, {map.shape}, or more of them")
+    rows, columns = (np.arange(many) * few // many for few, many in ((h, height), (w, width)))
+    return np.asarray(map[rows][:, columns])
 
 
 def _series(ax: Axes | None, map: Any, image: Any, sign: str, outlier_perc: float) -> Axes:

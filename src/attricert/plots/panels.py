@@ -94,7 +94,7 @@ def certified(
         cert: the certificates.
         i: which input.
         eps: l2 size of the perturbation, >= 0, in input units.
-        image: the input: as in `attribution`, or of one dimension where the map is.
+        image: the input, shown beside the map: as in `attribution`, or of one dimension.
         k: size of the top set; a tenth of the entries by default.
         title: what to put before the claim.
         figure: where to draw, a figure or a part of one.
@@ -108,8 +108,6 @@ def certified(
     said = literal(checks.text("title", title))
     seen = None if image is None else _seen(image)
     map = None if one.evidence.maps is None else _over_pixels(one.maps[0])
-    if seen is not None and map is not None and seen.shape[:2] != map.shape:
-        raise ArgumentError("image.shape", np.shape(image), f"must have the map's height and width, {map.shape}")
     figure = Picture(figsize=(11, 3.5)) if figure is None else figure
     if not isinstance(figure, (Figure, SubFigure)):
         raise ArgumentError("figure", type(figure).__name__, "must be a matplotlib figure")

@@ -111,7 +111,8 @@ def _sample(m: Measures, block: Block) -> dict[str, Any]:
     """Noise for the first input, and how much of it at each size."""
     if not m.of_images:
         return {"channels": 0, "rms": [], "noiseRms": _NOISE, "noise": None}
-    channels = 3 if m.layout.channels == 3 else 1
+    images = m.findings.images
+    channels = 3 if images is not None and images.ndim == 4 and images.shape[1] == 3 else 1
     shape = (*m.layout.size, channels)
     noise = perturbation(shape, _NOISE * float(np.sqrt(np.prod(shape))))
     place = block.put(np.clip(noise.round(), -127, 127).astype(np.int8))

@@ -96,6 +96,18 @@ class Findings:
         checks.keep(self, names=None if self.names is None else tuple(map(printable, self.names)))
 
     @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Of one input, as far as it is known; entries that are held fixed count for nothing."""
+        return (self.certificate.terms.dimension,) if self.images is None else self.images.shape[1:]
+
+    @property
+    def picture(self) -> tuple[int, ...] | None:
+        """The shape of an input that is a picture beside maps of another shape; None for all else."""
+        if self.images is None or self.images.ndim != 4 or min(self.images.shape[-2:]) < 2:
+            return None
+        return None if self.images.shape[1:] == self.shape else self.images.shape[1:]
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Of one map; of one input where maps were not kept."""
         if self.certificate.evidence.maps is not None:

@@ -31,14 +31,23 @@ class Layout:
         shape: of one map: (h, w), (channels, h, w), (channels, depth, h, w); (channels, length) or (length,).
         kind: cells of a picture, channels against time, or entries by name.
         block: a cell stands for so many by so many pixels (picture), or so many points (series).
+        enlarged: an entry of a picture that is coarser than its input is shown as so many by so many cells.
     """
 
     shape: tuple[int, ...]
     kind: Kind
     block: int = 1
+    enlarged: int = 1
 
     @classmethod
-    def of(cls, shape: tuple[int, ...], cells: int, side: int, kind: Kind | None = None) -> Layout:
+    def of(
+        cls,
+        shape: tuple[int, ...],
+        cells: int,
+        side: int,
+        kind: Kind | None = None,
+        beside: tuple[int, ...] | None = None,
+    ) -> Layout:
         """The usual one.
 
         Args:
@@ -46,22 +55,25 @@ class Layout:
             cells: that there may be, at least 1.
             side: longest side of a picture in cells.
             kind: None for what the shape suggests.
+            beside: shape of the picture that is shown beside it, or None.
         """
         if kind is not None:
             checks.known("kind", kind, KINDS)
-        found = kind or _kind(shape)
+        found = kind or _kind(shape, beside)
         whole = cls(shape, "series" if found == "picture" and len(shape) < 2 else found)
         height, width = whole.size
         if whole.kind == "picture":
-            return cls(
-                shape, whole.kind, max(-(-max(height, width) // side), math.ceil(math.sqrt(height * width / cells)))
-            )
+            block = max(-(-max(height, width) // side), math.ceil(math.sqrt(height * width / cells)))
+            room = min(side, math.isqrt(cells), 0 if beside is None else max(beside[-2:]))
+            return cls(shape, whole.kind, block, max(1, room // max(height, width)) if block == 1 else 1)
         return cls(shape, whole.kind, max(1, -(-height * width // cells)) if whole.kind == "series" else 1)
 
     @property
     def size(self) -> tuple[int, int]:
         """Of the picture in cells (height, width), or (channels, points)."""
         height, width = self._whole
+        if self.enlarged > 1:
+            return height * self.enlarged, width * self.enlarged
         return (-(-height // self.block) if self.kind == "picture" else height), -(-width // self.block)
 
     @property
@@ -134,6 +146,8 @@ class Layout:
         return tiles.reshape(len(volume), rows * height, columns * width)
 
     def _reduced(self, values: Array, how: np.ufunc) -> Array:
+        if self.enlarged > 1:
+            return np.repeat(np.repeat(values, self.enlarged, axis=0), self.enlarged, axis=1)
         if self.block == 1:
             return values
         rows, columns = (np.arange(0, n, self.block) for n in values.shape)
@@ -142,7 +156,9 @@ class Layout:
         )
 
 
-def _kind(shape: tuple[int, ...]) -> Kind:
+def _kind(shape: tuple[int, ...], beside: tuple[int, ...] | None) -> Kind:
+    if beside is not None and len(shape) > 1 and min(shape[-2:]) > 1:
+        return "picture"
     if len(shape) < 2:
         return "table" if math.prod(shape) <= _NAMED else "series"
     low, high = sorted(shape[-2:])

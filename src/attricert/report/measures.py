@@ -52,7 +52,7 @@ class Measures:
     @classmethod
     def of(cls, f: Findings, on_progress: Callable[[int], None]) -> Measures:
         """Take them, which takes time; told of every input and size that is done."""
-        layout = Layout.of(f.shape, _CELLS // len(f.certificate), _SIDE, f.kind)
+        layout = Layout.of(f.shape, _CELLS // len(f.certificate), _SIDE, f.kind, f.picture)
         if layout.kind != "picture":
             layout = Layout.of(f.shape, _POINTS, _SIDE, layout.kind)
         eps = grid(f)
@@ -82,10 +82,8 @@ class Measures:
     @property
     def of_images(self) -> bool:
         """Whether inputs are pictures in their range, so that eps can be told in grey levels."""
-        images = self.findings.images
-        if images is None or not self.of_pictures or self.layout.slices or images.shape[1:] != self.findings.shape:
-            return False
-        return not self.cut
+        known = self.findings.picture is not None or self.findings.shape == self.findings.input_shape
+        return known and self.of_pictures and not self.layout.slices and not self.cut
 
     @cached_property
     def units(self) -> InputUnits:
@@ -93,8 +91,8 @@ class Measures:
         if self.findings.units is not None:
             return self.findings.units
         if self.of_images:
-            return InputUnits("image", self.findings.shape, self.findings.data_range)
-        return InputUnits("other", self.findings.shape)
+            return InputUnits("image", self.findings.input_shape, self.findings.data_range)
+        return InputUnits("other", self.findings.input_shape)
 
     @property
     def panels(self) -> list[str]:
