@@ -24,6 +24,7 @@ from attricert.moments import no_moments
 from attricert.noise import NOISES, Noise
 from attricert.options import Options
 from attricert.planning import FEWEST, Plan, noise_of, plan_scales, scales_to_try
+from attricert.preprocessing import warn_of_range
 from attricert.progress import ProgressCallback, reporting
 from attricert.proving import Forecast, Goal, Prover, evidence, forecast, functional_bounds
 from attricert.sampling import COPIES, BatchSize, Preflight, Sampler, check_precision, preflight
@@ -169,7 +170,8 @@ class SmoothedAttribution:
             AttributionWarning: some sampled attributions held NaN or inf.
             InPlaceWarning: attribution or classifier changes its inputs in place.
             ModelModeWarning: a model is in train mode; it is called in eval mode, and left as it is.
-            OutputWarning: the model's output can be read in more than one way.
+            OutputWarning: the model's output can be read in more than one way, or is a saturated probability.
+            RangeWarning: inputs are not in the range that the model declares, or look normalized.
         """
         options = Options(n_samples, alpha, seed, prove, guarantee, stop_at, confidence, preflight)
         certificate = self.certify_with(
@@ -406,7 +408,9 @@ class SmoothedAttribution:
         self, inputs: Tensor, target: Targets | npt.ArrayLike, sample_ids: Sequence[str] | None
     ) -> list[tuple[Tensor, Tensor | None, str]]:
         batch = samples(inputs, target, sample_ids)
-        check_precision(torch.stack([x for x, *_ in batch]), self.noise)
+        stacked = torch.stack([x for x, *_ in batch])
+        check_precision(stacked, self.noise)
+        warn_of_range(stacked, self.attribution, self.classifier)
         return batch
 
     def _preflight(self, sampler: Sampler, sample: tuple[Tensor, Tensor | None, str]) -> Preflight:
