@@ -15,14 +15,19 @@ __all__ = ["INTERPOLATIONS", "ROUNDINGS", "Pair", "Rounding", "cropped", "resize
 Pair = tuple[int, int]
 Rounding = Literal["even", "down"]
 
-INTERPOLATIONS = ("bilinear", "bicubic", "nearest")
+INTERPOLATIONS = ("bilinear", "bicubic")
 ROUNDINGS = ("even", "down")
+
+_SINGLE = 4  # bytes
 
 
 def resized(
     images: Float[Tensor, "n channels h w"], size: int | Pair, interpolation: str
 ) -> Float[Tensor, "n channels rows columns"]:
-    """As Pillow does, but for its rounding to 8 bits: filters are widened where images get smaller.
+    """As Pillow does, without its rounding to 8 bits: filters are widened where images get smaller.
+
+    Of 255 levels, bilinear differs from Pillow by 1 or so. Bicubic does by some ten at sharp edges, where it overshoots
+    and Pillow cuts off what leaves [0, 255], after each of its two passes. On average over photographs it is 0.3.
 
     Args:
         images: shape (n, channels, height, width).
@@ -36,9 +41,8 @@ def resized(
         size = (size, other) if height <= width else (other, size)
     if size == (height, width):
         return images
-    if interpolation == "nearest":
-        return functional.interpolate(images, size, mode="nearest-exact")
-    return functional.interpolate(images, size, mode=interpolation, antialias=True, align_corners=False)
+    single = images.float() if images.element_size() < _SINGLE else images  # half precision is not offered everywhere
+    return functional.interpolate(single, size, mode=interpolation, antialias=True, align_corners=False).to(images)
 
 
 def cropped(

@@ -38,7 +38,7 @@ class Preprocessed(nn.Module):
             proportion. None: as they come.
         crop: (height, width) of the middle that is kept, or one number for both; None for all.
         data_range: smallest and largest value of the images, which are taken to [0, 1] by it.
-        interpolation: bilinear, bicubic or nearest, as Pillow's (antialiased).
+        interpolation: bilinear or bicubic, as Pillow's (antialiased), up to its rounding to 8 bits.
         crop_rounding: where an odd number of pixels is cut: ``"even"`` (half of it to the even number: torchvision,
             timm) or ``"down"`` (transformers).
 
