@@ -89,9 +89,7 @@ def test_plans_are_in_pixels_too(code, capsys):
     for more in (["--output", "second"], ["--output", "second", "--mean", *MEAN, "--std", *STD]):
         assert main(["plan", *flags, *more]) in (0, 1)
         found.append(json.loads(capsys.readouterr().out)["rows"][0]["norm"])
-    assert 1 - found[1] > 10 * (
-        1 - found[0]
-    )  # divided by std, noise is several times as large
+    assert 1 - found[1] > 10 * (1 - found[0])  # divided by std, noise is several times as large
     assert main(["plan", *flags]) == 2
     assert "output of the model='dict of first, second'" in capsys.readouterr().err
 
