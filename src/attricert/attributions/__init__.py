@@ -4,6 +4,7 @@ from attricert.attributions.base import (
     ATTRIBUTIONS,
     Attribution,
     Classifier,
+    as_module,
     is_nonnegative,
     is_random,
     warn_of_training,
@@ -22,6 +23,7 @@ from attricert.attributions.integrated import IntegratedGradients, integrate
 from attricert.attributions.modules import modules_of
 from attricert.attributions.outputs import Targets, classes_of
 from attricert.attributions.preserving import seeded
+from attricert.attributions.selecting import OneLabel, Output
 from attricert.attributions.wrapped import Wrapped, wrap
 
 __all__ = [
@@ -30,9 +32,12 @@ __all__ = [
     "Classifier",
     "InputXGradient",
     "IntegratedGradients",
+    "OneLabel",
+    "Output",
     "Saliency",
     "Targets",
     "Wrapped",
+    "as_module",
     "attributions_of",
     "classes_of",
     "differentiable",

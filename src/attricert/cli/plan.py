@@ -39,6 +39,10 @@ class Options:
         cosine: cosine similarity that it should keep.
         attribution: or path.py:factory where factory(model) returns a callable (inputs, target) -> attributions.
         parameters: of the attribution.
+        mean: of each channel, with std, for a model of normalized images: it is given images in [0, 1] and normalizes
+            them inside, so that noise and eps are in pixels.
+        std: of each channel, for images in [0, 1].
+        output: which of the model's outputs is meant: a key, an attribute, or a place in a tuple.
         noise: the smoothing distribution.
         scales: sigmas (or radii) to try; by default a range around what the target needs.
         inputs: how many of the first inputs to draw the pilot for.
@@ -56,6 +60,9 @@ class Options:
     cosine: float
     attribution: str = choice(ATTRIBUTIONS, "saliency")
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    output: str | None = None
     noise: str = choice(NOISES, "gaussian", parameters=False)
     scales: tuple[float, ...] | None = None
     inputs: int = 4
@@ -92,7 +99,7 @@ def run(**values: Any) -> int:
 
 
 def _estimated(options: Options, claim: Claim, parameters: Mapping[str, Any]) -> tuple[Plan, InputUnits]:
-    model = load_model(options.model)
+    model = load_model(options.model, options.mean, options.std, options.output)
     data = load_data(options.data, options.model)
     data = data.slice(0, min(options.inputs, len(data)))
     say(f"data: {data.reading}")

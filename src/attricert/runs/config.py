@@ -20,7 +20,14 @@ from attricert.errors import ArgumentError, UnknownNameError
 from attricert.noise import NOISES, Noise
 from attricert.options import FIXED, Options
 from attricert.registry import Registry, choice
-from attricert.runs.loading import attribution_arguments, load_array, load_attribution, load_device, load_model
+from attricert.runs.loading import (
+    attribution_arguments,
+    load_array,
+    load_attribution,
+    load_device,
+    load_model,
+    model_arguments,
+)
 from attricert.smoothed import SmoothedAttribution
 
 __all__ = ["Config", "LoadedConfig"]
@@ -43,6 +50,10 @@ class Config:
         noise: the smoothing distribution; where none is named, the one that the given scale is of.
         bound: the structural bound of every sampled map.
         parameters: of attribution, noise and bound, by name; those left out have their defaults.
+        mean: of each channel, with std, for a model of normalized images: it is given images in [0, 1] and normalizes
+            them inside, so that noise and eps are in pixels.
+        std: of each channel, for images in [0, 1].
+        output: which of the model's outputs is meant: a key, an attribute, or a place in a tuple.
         n_samples: noisy copies of each input, pilot included.
         prove: what to prove beside the norm: top_variance, cone, fourth, entries, prediction; by default all but
             fourth, which gives larger certificates with many samples, at a cost. Entries go only where maps are kept;
@@ -74,6 +85,9 @@ class Config:
     noise: str = choice(NOISES, "gaussian")
     bound: str = choice(BOUNDS, "normalize")
     parameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    output: str | None = None
     n_samples: int = 10_000
     prove: tuple[str, ...] | None = None
     functionals: str | None = None
@@ -101,6 +115,7 @@ class Config:
         checks.known("method", self.method, ("sound", "printed"))
         checks.known("maps", self.maps, _MAPS)
         checks.count("threads", self.threads, 1, _THREADS)
+        model_arguments(self.model, self.mean, self.std, self.output)
         known = {name: parameter for registry in _KINDS.values() for name, parameter in registry.parameters().items()}
         for name, value in self.parameters.items():
             if name not in known:
@@ -223,7 +238,7 @@ class LoadedConfig:
     def load(cls, config: Config, device: str | None = None) -> LoadedConfig:
         """Load model and attribution; on another device of the same kind, if one is named."""
         where = load_device(config.device if device is None else device)
-        model = load_model(config.model).to(where)
+        model = load_model(config.model, config.mean, config.std, config.output).to(where)
         functionals = load_array("functionals", config.functionals)
         attribution = load_attribution(config.attribution, model, _own(ATTRIBUTIONS, config.parameters))
         return cls(config, model, attribution, functionals, where)

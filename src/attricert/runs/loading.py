@@ -14,10 +14,11 @@ import torch
 from torch import nn
 
 from attricert import datasets, models
-from attricert.attributions import ATTRIBUTIONS, Attribution, warn_of_training
+from attricert.attributions import ATTRIBUTIONS, Attribution, Output, warn_of_training
 from attricert.datasets import Dataset, Labelled
 from attricert.errors import ArgumentError, IntegrityError
 from attricert.files import read_regular
+from attricert.preprocessing import Preprocessed, normalization
 from attricert.runs.code import factory, is_code
 from attricert.text import one_line
 
@@ -29,14 +30,54 @@ __all__ = [
     "load_device",
     "load_items",
     "load_model",
+    "model_arguments",
 ]
 
 _LARGEST = 2**31  # bytes of a .npy file
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
-def load_model(name: str) -> nn.Module:
-    """A zoo model, or what path.py:factory() returns."""
+def model_arguments(
+    name: str, mean: tuple[float, ...] | None, std: tuple[float, ...] | None, output: str | None
+) -> None:
+    """That what is said of a model can be.
+
+    Raises:
+        ArgumentError: it cannot.
+    """
+    given = {"mean": mean, "std": std, "output": output}
+    if not is_code(name):
+        for argument, value in given.items():
+            if value is not None:
+                rule = f"goes with models of your own; {name} takes images in [0, 1], and gives logits"
+                raise ArgumentError(argument, value, rule)
+    normalization(mean, std)
+
+
+def load_model(
+    name: str,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
+    output: str | None = None,
+) -> nn.Module:
+    """A zoo model, or what path.py:factory() returns.
+
+    Args:
+        name: of the model.
+        mean: of each channel, with std: the model takes images in [0, 1] and normalizes them inside.
+        std: of each channel.
+        output: which of its outputs is meant; a number is a place.
+    """
+    model_arguments(name, mean, std, output)
+    model = _loaded(name)
+    if mean is not None:
+        model = Preprocessed(model, mean, std)
+    if output is not None:
+        model = Output(model, int(output) if output.isdecimal() else output)
+    return model
+
+
+def _loaded(name: str) -> nn.Module:
     if not is_code(name):
         return models.load(name)
     model = factory("model", name)()
