@@ -1,4 +1,4 @@
-"""Certify explanations of time series: four motions, told from a watch's accelerometer and gyroscope by a small network.
+"""Certify explanations of time series: four motions, told from the sensors of a watch by a small network.
 
 Run: python examples/series.py FOLDER  (makes FOLDER/series.html and FOLDER/series.png; fetches 8 MB once)
 """
