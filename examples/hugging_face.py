@@ -2,8 +2,8 @@
 
 Run: python examples/hugging_face.py  (needs transformers, captum and scikit-learn; no download)
 
-The network is small and is trained on the spot, on the 100 CIFAR-10 images that ship with attricert, with the noise that
-smoothing adds. For one of the hub, give ``from_pretrained(...)`` and its processor instead.
+The network is small and is trained on the spot, on the 100 CIFAR-10 images that ship with attricert, with the noise of
+the smoothing. For one of the hub, give ``from_pretrained(...)`` and its processor instead.
 """
 
 from dataclasses import dataclass
@@ -90,7 +90,9 @@ def main(steps: int = 60, share: float = 1.0) -> dict[str, ac.Certificate]:
     for name, one in explained(model).items():
         certificate = one.smoothed.certify(x, target, n_samples=int(share * one.n_samples), seed=0)
         eps = np.floor(1000 * certificate.max_eps(cosine=0.8)[0]) / 1000  # a lower bound, so rounded down
-        print(f"{name:>10}: maps of shape {certificate.maps.shape[1:]}, cosine 0.8 for every change up to eps {eps:.3f}")
+        print(
+            f"{name:>10}: maps of shape {certificate.maps.shape[1:]}, cosine 0.8 for every change up to eps {eps:.3f}"
+        )
         certificates[name] = certificate
     return certificates
 

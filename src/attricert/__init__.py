@@ -13,7 +13,7 @@ from attricert._version import __version__
 from attricert.lazy import lazily
 
 if TYPE_CHECKING:
-    from attricert import attacks, certificates, datasets, metrics, models, plots, report, runs
+    from attricert import adapters, attacks, certificates, datasets, metrics, models, plots, report, runs
     from attricert.attributions import (
         ATTRIBUTIONS,
         Attribution,
@@ -88,6 +88,7 @@ __all__ = [
     "UniformBall",
     "UnknownNameError",
     "__version__",
+    "adapters",
     "attacks",
     "certificates",
     "datasets",
@@ -138,5 +139,5 @@ __getattr__, __dir__ = lazily(
         "smoothed": ("SmoothedAttribution", "plan"),
         "units": ("InputUnits", "perturbation"),
     },
-    ("attacks", "certificates", "datasets", "metrics", "models", "plots", "report", "runs"),
+    ("adapters", "attacks", "certificates", "datasets", "metrics", "models", "plots", "report", "runs"),
 )
