@@ -56,11 +56,11 @@ def explained(model: torch.nn.Module) -> dict[str, Explained]:
     attributions = {
         "Grad-CAM": (
             ac.wrap(LayerGradCam(model, last_layer(model)), relu_attributions=True, nonnegative=True),
-            1_000,
+            800,
         ),
         "occlusion": (
             ac.wrap(Occlusion(model), sliding_window_shapes=(3, 8, 8), strides=(3, 8, 8), perturbations_per_eval=16),
-            300,
+            200,
         ),
         "KernelShap": (  # draws superpixels at random, so its mean over these draws is what is certified
             ac.wrap(
@@ -71,7 +71,7 @@ def explained(model: torch.nn.Module) -> dict[str, Explained]:
                 perturbations_per_eval=64,
                 return_input_shape=False,
             ),
-            200,
+            150,
         ),
     }
     return {

@@ -14,7 +14,7 @@ from torch import nn
 import attricert as ac
 
 SIGMA = 0.25  # noise on each value, in standard deviations of its channel
-EPS = (0.1, 0.25, 0.5)
+EPS = (0.05, 0.1, 0.25)
 
 
 def network() -> nn.Module:
@@ -79,7 +79,9 @@ def main(folder: str = ".", steps: int = 200, n_samples: int = 2_000) -> ac.Cert
         about={"inputs": "BasicMotions; each channel in its own standard deviations, 0.1 s a step"},
     )
     (out / "series.html").write_text(page, encoding="utf-8")
-    figure = ac.plots.attribution(certificate.maps[1], x[1], method="series", title=f"{named[1]}: smoothed saliency")
+    figure = ac.plots.attribution(
+        certificate.maps[1], x[1], method="series", sign="absolute_value", title=f"{named[1]}: smoothed saliency"
+    )
     figure.axes[0].set_yticks(range(6), CHANNELS)
     ac.plots.save_figure(figure, out / "series.png")
     return certificate

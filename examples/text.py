@@ -115,12 +115,14 @@ def main(sentence: str = SENTENCE, n_texts: int = 240, n_samples: int = 200) -> 
 
     eps = np.floor(1000 * certificate.max_eps(cosine=0.9)[0]) / 1000  # a lower bound, so rounded down
     print(f"Why {('bad', 'good')[int(target)]}: cosine 0.9 for every move of the embeddings of l2 size up to {eps:.3f}")
+    tokens = tokenizer.convert_ids_to_tokens(range(len(words)))
+    spelled = torch.tensor([token.isascii() and token.isalpha() for token in tokens])
     for number, value in zip(ids[1:-1], certificate.maps[0], strict=True):
-        distances = (words - words[number]).norm(dim=1)
-        distances[[number, *tokenizer.all_special_ids]] = torch.inf
+        distances = (words - words[number]).norm(dim=1).where(spelled, torch.inf)
+        distances[number] = torch.inf
         nearest = int(distances.argmin())
-        word, other = tokenizer.convert_ids_to_tokens([number, nearest])
-        print(f"{word:>12} {value:+.3f}   the nearest token, {other}, is {distances[nearest]:.2f} away")
+        word, other = tokens[number], tokens[nearest]
+        print(f"{word:>12} {value:+.3f}   the nearest word, {other}, is {distances[nearest]:.2f} away")
     return certificate
 
 
