@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from attricert import checks
-from attricert.arguments import functionals_of, samples
+from attricert.arguments import functionals_of, numbers_of, samples
 from attricert.attributions import Attribution, Classifier, Targets, is_nonnegative, is_random, undisturbed
 from attricert.bounding import Bound, Normalize
 from attricert.certificates import Certificate, Claim, Evidence, Ledger, Observed, Terms, least_scale
@@ -387,8 +387,9 @@ class SmoothedAttribution:
     ) -> Certificate:
         batch = self._batch(inputs, target, sample_ids)
         x = batch[0][0]
-        if options.confidence == "asymptotic" and functionals is not None:
-            raise ArgumentError("functionals", "given", "confidence='asymptotic' is about the norm alone")
+        given = None if functionals is None else numbers_of(functionals, x.device)
+        if options.confidence == "asymptotic" and given is not None:
+            raise ArgumentError("functionals", tuple(given.shape), "confidence='asymptotic' is about the norm alone")
         classifier = self._classifier(target)
         proven = options.proven(classifier=classifier is not None) if like is None else like.ledger.names
         sampler = self._sampler(
@@ -396,7 +397,7 @@ class SmoothedAttribution:
         )
         looked = self._preflight(sampler, batch[0]) if options.preflight else None
         sampler, shape = _shaped(sampler, batch[0])
-        vectors = None if functionals is None else functionals_of(functionals, x.new_zeros(shape))
+        vectors = None if given is None else functionals_of(given, shape)
         if like is None:
             ledger = options.ledger(proven, math.prod(shape), 0 if vectors is None else len(vectors))
         else:

@@ -161,7 +161,7 @@ class Sampler:
         stream = Stream(0, "", "shape")
         with seeded(stream.seed_of(0)):
             index = None if target is None else target[None]
-            return tuple(attributions_of(self.attribution, self.copies(x, stream, 1), index).shape[1:])
+            return tuple(attributions_of(self.attribution, self.copies(x, stream, 1)[:1], index).shape[1:])
 
     def copies(self, x: Float[Tensor, "*features"], stream: Stream, n: int) -> Float[Tensor, "n *features"]:
         """The first noisy copies of an input in a stream."""
