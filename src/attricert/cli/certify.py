@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 from jsonargparse import ArgumentParser
 
@@ -64,6 +64,11 @@ class Options:
     pictures: int = 8
     trust_code: bool = False
     json: bool = False
+
+    groups: ClassVar[Mapping[str, Collection[str]]] = {
+        "what to report": ("eps", "cosine", "top_k", "pictures", "json"),
+        "where the work is done": ("out", "workers", "shard", "retry_failed", "input_timeout", "ray", "trust_code"),
+    }
 
 
 def configure(parser: ArgumentParser) -> None:

@@ -33,6 +33,7 @@ from attricert.cli import (
 from attricert.cli.output import say
 from attricert.cli.settings import MODE
 from attricert.cli.trust import permit_config
+from attricert.cli.words import understood
 from attricert.errors import ArgumentError, AttricertError
 from attricert.interrupts import terminable
 from attricert.text import printable
@@ -72,7 +73,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 done, 1 a claim, a check, a target or an input that fails, 2 bad input, 3 a fault of the program or of a user's
     own code, 130 interrupted (Ctrl-C or SIGTERM).
     """
-    arguments = [_underscored(a) for a in (sys.argv[1:] if argv is None else argv)]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # whose encoding may lack what is to be shown
             stream.reconfigure(errors="backslashreplace")
@@ -80,8 +80,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = lambda message, *_, **__: say(f"note: {message}")
         try:
+            parser, commands = _parsers()
+            arguments = understood(sys.argv[1:] if argv is None else argv, parser, commands)
             _refuse_large_configs(arguments)
-            return _run(_parser().parse_args(arguments), arguments)
+            return _run(parser.parse_args(arguments), arguments)
         except (AttricertError, OSError) as error:  # OSError: a file that cannot be written, a full disk
             _complain(str(error))
             return 2
@@ -119,22 +121,19 @@ def _run(chosen: Namespace, arguments: Sequence[str]) -> int:
     return code
 
 
-def _parser() -> ArgumentParser:
+def _parsers() -> tuple[ArgumentParser, dict[str, ArgumentParser]]:
+    """The whole command's, and that of each command within."""
     parser = _Parser(prog="attricert", parser_mode=MODE, description="Certified explanations: proven, not guessed.")
     parser.add_argument("--version", action="version", version=f"attricert {__version__}")
     commands = parser.add_subcommands(dest="command")
+    parsers: dict[str, ArgumentParser] = {}
     for name, module in _COMMANDS.items():
         about = (module.__doc__ or "").strip()
-        sub = _Parser(prog=f"attricert {name}", parser_mode=MODE, description=about)
+        parsers[name] = sub = _Parser(prog=f"attricert {name}", parser_mode=MODE, description=about)
         sub.add_argument("--config", action="config", help="YAML file with any of these settings")
         module.configure(sub)
         commands.add_subcommand(name, sub, help=about)
-    return parser
-
-
-def _underscored(argument: str) -> str:
-    """``--n-samples=5`` is as good as ``--n_samples=5``."""
-    return re.sub(r"^--[a-z][a-z-]*", lambda match: "--" + match[0][2:].replace("-", "_"), argument)
+    return parser, parsers
 
 
 def _complain(message: str) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, final, get_type_hints
+from typing import Any, ClassVar, final, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -91,6 +91,14 @@ class Config:
     threads: int = 1
     batch_size: int | None = None
     preflight: bool = True
+
+    groups: ClassVar[Mapping[str, Collection[str]]] = {  # how help shows them
+        "what to certify": ("model", "data", "attribution", "target", "functionals"),
+        "noise and bound": ("noise", "bound", "antithetic"),
+        "how much and how sure": ("n_samples", "alpha", "stop_eps", "stop_cosine", "seed", "preflight"),
+        "what is proven": ("prove", "confidence", "guarantee", "observed_samples", "method", "maps"),
+        "where the work is done": ("device", "threads", "batch_size"),
+    }
 
     def __post_init__(self) -> None:
         checks.keep(self, **{f.name: checks.plain(getattr(self, f.name)) for f in dataclasses.fields(self)})
