@@ -15,8 +15,9 @@ from attricert.datasets import Dataset
 from attricert.errors import ArgumentError, AttricertError, IntegrityError
 from attricert.interrupts import deferred_interrupts, terminable
 from attricert.runs.asked import Asked
-from attricert.runs.config import Config, LoadedConfig
+from attricert.runs.config import Config
 from attricert.runs.executors import Executor, Inline, Processes, rehearse
+from attricert.runs.loaded import LoadedConfig
 from attricert.runs.loading import load_items
 from attricert.runs.manifest import Manifest, told_reading
 from attricert.runs.results import positions, terms

@@ -23,7 +23,8 @@ from attricert.report import COSINE, MAX_EPS
 from attricert.report.share_claims import SHARES, shares_from_json
 from attricert.runs.asked import Asked
 from attricert.runs.code import is_code
-from attricert.runs.config import Config, LoadedConfig
+from attricert.runs.config import Config
+from attricert.runs.loaded import LoadedConfig
 from attricert.runs.loading import load_array
 from attricert.runs.manifest import code_fingerprint, model_digest
 from attricert.runs.parts import read_table

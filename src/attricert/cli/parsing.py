@@ -1,0 +1,140 @@
+"""The parser: every command's flags and help, from its declarations in `commands`; making it needs no torch."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import textwrap
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, set_parsing_settings
+
+from attricert._version import __version__
+from attricert.cli.lines import say
+from attricert.cli.settings import MODE
+
+__all__ = ["COMMANDS", "declared", "parsers"]
+
+COMMANDS = (
+    "demo",
+    "certify",
+    "status",
+    "merge",
+    "certificates",
+    "report",
+    "verify",
+    "attack",
+    "plan",
+    "data",
+    "models",
+    "train",
+    "reproduce",
+)
+
+_KINDS = {"<class 'float'>": "number", "<class 'int'>": "whole number"}
+_STARTS = "attricert "  # lines of help that are commands, which are broken between flags alone
+
+
+class _Formatter(DefaultHelpFormatter):
+    """Leaves the lines of examples apart; types are said where the text and the default do not show them."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        lines = [line for part in text.split("\n") for line in _fitted(part, width - len(indent))]
+        return "\n".join(indent + line for line in lines)
+
+    def _get_type_str(self, action: Any) -> str | None:
+        said = super()._get_type_str(action)
+        return None if said is None or "default" in str(action.help) else said.removesuffix(" | null")
+
+
+class _Parser(ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        plain = " ".join(message.split())
+        for pattern, text in (
+            (r"required: (.*)", lambda m: f"required: {', '.join(map(self._flag, m[1].split(', ')))}"),
+            (r"Parser key \"([\w.]+)\"(?: element \d+)?: Expected an? (<class '\w+'>)\. Got value: (.*)", _no_value),
+            (r"Parser key \"([\w.]+)\"(?: element \d+)?:", lambda m: f"--{m[1]}:"),
+        ):
+            plain = re.sub(pattern, text, plain)
+        say(f"error: {plain}")
+        raise SystemExit(2) from ex
+
+    def _flag(self, name: str) -> str:
+        """How a setting is given, by its place or as a flag; ``status.run`` is that of a command."""
+        command, _, bare = name.rpartition(".")
+        subs: Any = self._subcommands_action
+        parser = subs.choices[command] if subs is not None and command in subs.choices else self
+        placed = {action.dest for action in parser._actions if not action.option_strings}
+        return bare.upper() if bare in placed else f"--{bare.removeprefix('--')}"
+
+
+def _no_value(match: re.Match[str]) -> str:
+    kind = _KINDS.get(match[2])
+    return f"--{match[1]}: {match[3]!r} is no {kind}" if kind else match[0]
+
+
+def declared(command: str) -> Any:
+    """The module that says what a command is asked."""
+    return importlib.import_module(f"attricert.cli.commands.{command}")
+
+
+def parsers() -> tuple[ArgumentParser, dict[str, ArgumentParser]]:
+    """The whole command's, and that of each command within."""
+    set_parsing_settings(add_print_completion_argument=True)
+    about = "Certified explanations: proven, not guessed."
+    whole = _parser("attricert", about, ("attricert demo", "attricert certify --help"))
+    whole.usage = "attricert COMMAND [arguments]"
+    whole.add_argument("--version", action="version", version=f"attricert {__version__}")
+    commands = whole.add_subcommands(dest="command", title="commands", description="attricert COMMAND --help says more")
+    found: dict[str, ArgumentParser] = {}
+    for name in COMMANDS:
+        module = declared(name)
+        about = str(module.__doc__).strip()
+        found[name] = sub = _parser(f"attricert {name}", about, module.EXAMPLES)
+        sub.add_argument("--config", action="config", help="YAML file with any of these settings")
+        module.configure(sub)
+        commands.add_subcommand(name, sub, help=about)
+        sub.usage = _usage(name, sub)
+    return whole, found
+
+
+def _parser(name: str, about: str, examples: Sequence[str]) -> _Parser:
+    more = "\n".join(("examples:", *examples))
+    return _Parser(
+        prog=name,
+        parser_mode=MODE,
+        description=about,
+        epilog=more.replace("%", "%%"),
+        formatter_class=_Formatter,
+        allow_abbrev=False,
+    )
+
+
+def _usage(name: str, parser: ArgumentParser) -> str:
+    """What is needed; all else is below."""
+    words = []
+    for action in parser._actions:
+        shown = action.dest.upper()
+        if not action.option_strings:
+            words.append(f"[{shown}]" if action.nargs == "?" else shown)
+        elif action.required:
+            words.append(f"{action.option_strings[0]} {shown}")
+    return " ".join(("attricert", name, *words, "[flags]"))
+
+
+def _fitted(line: str, width: int) -> list[str]:
+    """A line of help in lines that fit; a command's go on after a backslash, as a shell takes them."""
+    if not line.startswith(_STARTS):
+        return textwrap.wrap(line, width)
+    words = re.split(r" (?=--)", line)
+    lines = [f"  {words[0]}"]
+    for word in words[1:]:
+        if len(lines[-1]) + len(word) + 3 <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines[-1] += " \\"
+            lines.append(f"      {word}")
+    return lines
