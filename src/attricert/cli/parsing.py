@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import re
-import textwrap
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -13,6 +12,7 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter, set_parsing_setti
 from attricert._version import __version__
 from attricert.cli.lines import say
 from attricert.cli.settings import MODE
+from attricert.cli.words import COMPLETION
 
 __all__ = ["COMMANDS", "declared", "parsers"]
 
@@ -32,20 +32,35 @@ COMMANDS = (
     "reproduce",
 )
 
+_NEEDS = "; scripts need the extra completion"
 _KINDS = {"<class 'float'>": "number", "<class 'int'>": "whole number"}
-_STARTS = "attricert "  # lines of help that are commands, which are broken between flags alone
+_EXAMPLES = "examples:"
 
 
 class _Formatter(DefaultHelpFormatter):
     """Leaves the lines of examples apart; types are said where the text and the default do not show them."""
 
+    def _format_action_invocation(self, action: Any) -> str:
+        if COMPLETION in action.option_strings:
+            return f"{COMPLETION} SCRIPT"
+        return super()._format_action_invocation(action)
+
+    def _expand_help(self, action: Any) -> str:
+        if COMPLETION in action.option_strings:
+            return f"print what completes commands and flags in a shell: {', '.join(action.choices)}{_NEEDS}"
+        return super()._expand_help(action)
+
     def _fill_text(self, text: str, width: int, indent: str) -> str:
-        lines = [line for part in text.split("\n") for line in _fitted(part, width - len(indent))]
-        return "\n".join(indent + line for line in lines)
+        if not text.startswith(_EXAMPLES):
+            return super()._fill_text(text, width, indent)
+        title, *lines = text.split("\n")
+        return "\n".join(
+            (title, *(f"{indent}  {row}" for line in lines for row in _fitted(line, width - len(indent) - 2)))
+        )
 
     def _get_type_str(self, action: Any) -> str | None:
         said = super()._get_type_str(action)
-        return None if said is None or "default" in str(action.help) else said.removesuffix(" | null")
+        return None if said is None or "(default: " in str(action.help) else said.removesuffix(" | null")
 
 
 class _Parser(ArgumentParser):
@@ -56,6 +71,11 @@ class _Parser(ArgumentParser):
         for pattern, text in (
             (r"required: (.*)", lambda m: f"required: {', '.join(map(self._flag, m[1].split(', ')))}"),
             (r"Parser key \"([\w.]+)\"(?: element \d+)?: Expected an? (<class '\w+'>)\. Got value: (.*)", _no_value),
+            (
+                r"Parser key \"([\w.]+)\"(?: element \d+)?: Does not validate against .*? Errors: - "
+                r"Expected an? (<class '\w+'>) - Expected a <class 'NoneType'> .*Given value: (.*)",
+                _no_value,
+            ),
             (r"Parser key \"([\w.]+)\"(?: element \d+)?:", lambda m: f"--{m[1]}:"),
         ):
             plain = re.sub(pattern, text, plain)
@@ -102,7 +122,7 @@ def parsers() -> tuple[ArgumentParser, dict[str, ArgumentParser]]:
 
 
 def _parser(name: str, about: str, examples: Sequence[str]) -> _Parser:
-    more = "\n".join(("examples:", *examples))
+    more = "\n".join((_EXAMPLES, *examples))
     return _Parser(
         prog=name,
         parser_mode=MODE,
@@ -125,16 +145,14 @@ def _usage(name: str, parser: ArgumentParser) -> str:
     return " ".join(("attricert", name, *words, "[flags]"))
 
 
-def _fitted(line: str, width: int) -> list[str]:
-    """A line of help in lines that fit; a command's go on after a backslash, as a shell takes them."""
-    if not line.startswith(_STARTS):
-        return textwrap.wrap(line, width)
-    words = re.split(r" (?=--)", line)
-    lines = [f"  {words[0]}"]
-    for word in words[1:]:
-        if len(lines[-1]) + len(word) + 3 <= width:
-            lines[-1] += f" {word}"
+def _fitted(command: str, width: int) -> list[str]:
+    """A command in lines that fit, broken between flags alone, as a shell takes them."""
+    first, *flags = re.split(r" (?=--)", command)
+    lines = [first]
+    for flag in flags:
+        if len(lines[-1]) + len(flag) + 3 <= width:
+            lines[-1] += f" {flag}"
         else:
             lines[-1] += " \\"
-            lines.append(f"      {word}")
+            lines.append(f"    {flag}")
     return lines

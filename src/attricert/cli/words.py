@@ -9,9 +9,13 @@ from typing import NoReturn
 
 from jsonargparse import ArgumentParser
 
+from attricert import checks
 from attricert.errors import AttricertError
 
-__all__ = ["understood"]
+__all__ = ["COMPLETION", "understood"]
+
+COMPLETION = "--print_completion"
+"""Prints a script for shells; jsonargparse adds it when it parses."""
 
 _SEPARATE = re.compile(r"[\s,]+")
 
@@ -29,9 +33,14 @@ def understood(words: Sequence[str], whole: ArgumentParser, commands: Mapping[st
 
     Raises:
         AttricertError: there is no such command, or the command has no such flag; flags are not shortened.
+        ArgumentError: a script for shells is asked for, and what makes it is not installed.
     """
     at = next((i for i, word in enumerate(words) if not word.startswith("-")), len(words))
     before = [_underscored(word) for word in words[:at]]
+    if before and before[0].partition("=")[0] == COMPLETION:
+        if any("shtab-" in word for word in words):
+            checks.extra("shtab", "completion")
+        return [*before, *words[at:]]
     for word in before:
         if word.startswith("--") and not _has(whole, word):
             _refuse(word, word, None, whole, commands)

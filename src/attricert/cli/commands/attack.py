@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 from jsonargparse import ArgumentParser
 
@@ -11,7 +12,10 @@ from attricert.cli.arguments import add_options
 
 __all__ = ["EXAMPLES", "Options", "configure"]
 
-EXAMPLES = ()
+EXAMPLES = (
+    "attricert attack --run runs/a --inputs 2 --cosine 0.8",
+    "attricert attack --run runs/a --eps 0.1,0.2 --keep_label --data_range 0 1 --out runs/a-attacked",
+)
 
 
 @final
@@ -49,6 +53,13 @@ class Options:
     out: str | None = None
     trust_code: bool = False
     json: bool = False
+
+    groups: ClassVar[Mapping[str, Collection[str]]] = {
+        "what to attack": ("run", "inputs", "cosine", "eps"),
+        "how hard": ("budget", "steps", "n_samples", "keep_label", "data_range", "seed"),
+        "what to report": ("out", "json"),
+        "where the work is done": ("trust_code",),
+    }
 
 
 def configure(parser: ArgumentParser) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 from jsonargparse import ArgumentParser
 
@@ -11,7 +12,10 @@ from attricert.cli.arguments import add_options
 
 __all__ = ["EXAMPLES", "Options", "configure"]
 
-EXAMPLES = ()
+EXAMPLES = (
+    "attricert certificates runs/a --eps 0.01 0.05 --cosine 0.8 0.95",
+    "attricert certificates runs/a --entries --top_k 100 --out runs/a-entries.parquet",
+)
 
 
 @final
@@ -36,6 +40,10 @@ class Options:
     top_k: int | None = None
     out: str | None = None
     json: bool = False
+
+    groups: ClassVar[Mapping[str, Collection[str]]] = {
+        "what to report": ("eps", "cosine", "entries", "top_k", "out", "json"),
+    }
 
 
 def configure(parser: ArgumentParser) -> None:

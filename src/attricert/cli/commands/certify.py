@@ -16,7 +16,12 @@ from attricert.runs.config import Config
 
 __all__ = ["EXAMPLES", "Options", "check", "configure"]
 
-EXAMPLES = ()
+EXAMPLES = (
+    "attricert certify --model mnist-standard --data mnist:sample[0:4] --sigma 0.25 --out runs/a",
+    "attricert certify --out runs/a",
+    "attricert certify --model mine.py:model --data images --radius 2.0 --prove cone,entries --eps 0.05,0.1",
+    "attricert certify --model mnist-standard --data mnist:test[0:1000] --sigma 0.25 --out runs/b --shard 0/4",
+)
 
 
 @final

@@ -6,7 +6,10 @@ from jsonargparse import ArgumentParser
 
 __all__ = ["EXAMPLES", "configure"]
 
-EXAMPLES = ()
+EXAMPLES = (
+    "attricert data",
+    "attricert data mnist",
+)
 
 
 def configure(parser: ArgumentParser) -> None:

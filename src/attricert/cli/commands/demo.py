@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 from jsonargparse import ArgumentParser
 
@@ -11,7 +12,10 @@ from attricert.cli.arguments import add_options
 
 __all__ = ["EXAMPLES", "Options", "configure"]
 
-EXAMPLES = ()
+EXAMPLES = (
+    "attricert demo",
+    "attricert demo --n_samples 1000 --out runs/demo",
+)
 
 
 @final
@@ -30,6 +34,11 @@ class Options:
     seed: int = 0
     out: str = "attricert-demo"
     json: bool = False
+
+    groups: ClassVar[Mapping[str, Collection[str]]] = {
+        "how much and how sure": ("n_samples", "seed"),
+        "what to report": ("out", "json"),
+    }
 
 
 def configure(parser: ArgumentParser) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import final
+from typing import ClassVar, final
 
 from jsonargparse import ArgumentParser
 
@@ -11,7 +12,10 @@ from attricert.cli.arguments import add_options
 
 __all__ = ["EXAMPLES", "Options", "configure"]
 
-EXAMPLES = ()
+EXAMPLES = (
+    "attricert merge runs/a",
+    "attricert merge runs/a --sources runs/from-elsewhere --partial",
+)
 
 
 @final
@@ -30,6 +34,11 @@ class Options:
     sources: tuple[str, ...] = field(default=(), metadata={"paths": True})
     partial: bool = False
     json: bool = False
+
+    groups: ClassVar[Mapping[str, Collection[str]]] = {
+        "which run": ("run", "sources", "partial"),
+        "what to report": ("json",),
+    }
 
 
 def configure(parser: ArgumentParser) -> None:

@@ -6,7 +6,10 @@ from jsonargparse import ArgumentParser
 
 __all__ = ["EXAMPLES", "configure"]
 
-EXAMPLES = ()
+EXAMPLES = (
+    "attricert models",
+    "attricert models mnist-standard --json",
+)
 
 
 def configure(parser: ArgumentParser) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 from jsonargparse import ArgumentParser
 
@@ -15,7 +15,10 @@ from attricert.registry import choice
 
 __all__ = ["EXAMPLES", "Options", "configure"]
 
-EXAMPLES = ()
+EXAMPLES = (
+    "attricert plan --model mnist-standard --data mnist:sample[0:4] --eps 0.05 --cosine 0.9",
+    "attricert plan --model mine.py:model --data images --eps 0.05 --cosine 0.9 --scales 0.1,0.2,0.4",
+)
 
 
 @final
@@ -56,6 +59,14 @@ class Options:
     seed: int = 0
     trust_code: bool = False
     json: bool = False
+
+    groups: ClassVar[Mapping[str, Collection[str]]] = {
+        "what to certify": ("model", "data", "attribution"),
+        "the target": ("eps", "cosine", "alpha"),
+        "what to try": ("noise", "scales", "inputs", "n_pilot", "n_samples", "seed"),
+        "what to report": ("json",),
+        "where the work is done": ("trust_code",),
+    }
 
 
 def configure(parser: ArgumentParser) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 from jsonargparse import ArgumentParser
 
@@ -11,7 +12,10 @@ from attricert.cli.arguments import add_options
 
 __all__ = ["EXAMPLES", "Options", "configure"]
 
-EXAMPLES = ()
+EXAMPLES = (
+    "attricert report runs/a",
+    "attricert report runs/a --out report.html --eps 0.05,0.1 --inputs 20",
+)
 
 
 @final
@@ -37,6 +41,11 @@ class Options:
     cosine: tuple[float, ...] | None = None
     top_k: int | None = None
     trust_code: bool = False
+
+    groups: ClassVar[Mapping[str, Collection[str]]] = {
+        "what to report": ("out", "inputs", "eps", "cosine", "top_k"),
+        "where the work is done": ("trust_code",),
+    }
 
 
 def configure(parser: ArgumentParser) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 from jsonargparse import ArgumentParser
 
@@ -11,7 +12,10 @@ from attricert.cli.arguments import add_options
 
 __all__ = ["EXAMPLES", "Options", "configure"]
 
-EXAMPLES = ()
+EXAMPLES = (
+    "attricert reproduce table4 --quick",
+    "attricert reproduce all --quick --workers 4",
+)
 
 
 @final
@@ -47,6 +51,12 @@ class Options:
     seed: int | None = None
     trust_code: bool = False
     json: bool = False
+
+    groups: ClassVar[Mapping[str, Collection[str]]] = {
+        "how much": ("quick", "models", "inputs", "radii", "n_samples", "n_steps", "seed"),
+        "what to report": ("out", "json"),
+        "where the work is done": ("workers", "trust_code"),
+    }
 
 
 def configure(parser: ArgumentParser) -> None:

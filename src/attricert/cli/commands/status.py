@@ -11,7 +11,10 @@ from attricert.cli.arguments import add_options
 
 __all__ = ["EXAMPLES", "Options", "configure"]
 
-EXAMPLES = ()
+EXAMPLES = (
+    "attricert status runs/a",
+    "attricert status runs/a --json",
+)
 
 
 @final

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 from jsonargparse import ArgumentParser
 
@@ -11,7 +12,10 @@ from attricert.cli.arguments import add_options
 
 __all__ = ["EXAMPLES", "Options", "configure"]
 
-EXAMPLES = ()
+EXAMPLES = (
+    "attricert train --recipe recipe.yaml",
+    "attricert train --recipe recipe.yaml --out runs/models --device cuda",
+)
 
 
 @final
@@ -32,6 +36,12 @@ class Options:
     device: str = "cpu"
     tensorboard: bool = False
     json: bool = False
+
+    groups: ClassVar[Mapping[str, Collection[str]]] = {
+        "what to train": ("recipe",),
+        "where the work is done": ("device", "out", "tensorboard"),
+        "what to report": ("json",),
+    }
 
 
 def configure(parser: ArgumentParser) -> None:

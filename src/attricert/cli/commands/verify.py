@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 from jsonargparse import ArgumentParser
 
@@ -11,7 +12,10 @@ from attricert.cli.arguments import add_options
 
 __all__ = ["EXAMPLES", "Options", "configure"]
 
-EXAMPLES = ()
+EXAMPLES = (
+    "attricert verify runs/a",
+    "attricert verify runs/a --sample 5 --json",
+)
 
 
 @final
@@ -33,6 +37,12 @@ class Options:
     seed: int | None = None
     trust_code: bool = False
     json: bool = False
+
+    groups: ClassVar[Mapping[str, Collection[str]]] = {
+        "how much to check": ("sample", "seed"),
+        "what to report": ("json",),
+        "where the work is done": ("trust_code",),
+    }
 
 
 def configure(parser: ArgumentParser) -> None:
