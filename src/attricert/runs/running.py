@@ -138,7 +138,12 @@ def certify(
         ArgumentError: bad settings, or a run of something else in the folder.
         KeyboardInterrupt: Ctrl-C or SIGTERM; all finished rows are stored.
     """
-    executor, shard, asked, folder = executor or Inline(), shard or Shard(), asked or Asked(), Path(folder)
+    executor, shard, asked, folder = (
+        executor or Inline(),
+        shard or Shard(),
+        asked or Asked(),
+        checks.path("folder", folder),
+    )
     checks.flag("retry_failed", retry_failed)
     if input_timeout is not None:
         executor = _ending(executor, input_timeout)

@@ -102,7 +102,7 @@ def verify(
     checks.count("sample", sample, 0)
     checks.flag("trust_code", trust_code)
     try:
-        store = Store.open(Path(folder))
+        store = Store.open(folder)
     except IntegrityError as error:
         rest = Check("rows, data, code and model", unchecked="the manifest cannot be read")
         return [Check("manifest", (str(error),)), rest]
