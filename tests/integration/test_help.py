@@ -142,6 +142,23 @@ def test_values_that_will_not_do_get_one_line(capsys, line, message):
     assert len(said.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epss: [0.1]", "--config: epss: attricert certificates has no such setting; did you mean eps?"),
+        ("eps: 0.1", "lists in a --config file are written as [0.1, 0.2]"),
+        ("eps: 0.1, 0.2", "lists in a --config file are written as [0.1, 0.2]"),
+        ("eps: [0.1, x]", "--eps: 'x' is no number"),
+    ],
+)
+def test_config_files_get_one_line_too(capsys, tmp_path, text, message):
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(SystemExit) as end:
+        main(["certificates", "run", "--config", str(tmp_path / "c.yaml")])
+    assert end.value.code == 2
+    assert message in capsys.readouterr().err
+
+
 def parsed(line):
     whole, within = parsers()
     found = whole.parse_args(understood(shlex.split(line), whole, within))

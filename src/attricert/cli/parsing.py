@@ -12,7 +12,7 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter, set_parsing_setti
 from attricert._version import __version__
 from attricert.cli.lines import say
 from attricert.cli.settings import MODE
-from attricert.cli.words import COMPLETION
+from attricert.cli.words import COMPLETION, meant
 
 __all__ = ["COMMANDS", "declared", "parsers"]
 
@@ -34,6 +34,7 @@ COMMANDS = (
 
 _NEEDS = "; scripts need the extra completion"
 _KINDS = {"<class 'float'>": "number", "<class 'int'>": "whole number"}
+_NO_LIST = "lists in a --config file are written as [0.1, 0.2]"
 _EXAMPLES = "examples:"
 
 
@@ -77,6 +78,8 @@ class _Parser(ArgumentParser):
                 _no_value,
             ),
             (r"Parser key \"([\w.]+)\"(?: element \d+)?:", lambda m: f"--{m[1]}:"),
+            (r"'\w+' object (?:is not iterable|does not support item assignment)", _NO_LIST),
+            (r"Subcommand '(\w+)' does not accept option '([\w.]+)'", self._no_setting),
         ):
             plain = re.sub(pattern, text, plain)
         say(f"error: {plain}")
@@ -89,6 +92,12 @@ class _Parser(ArgumentParser):
         parser = subs.choices[command] if subs is not None and command in subs.choices else self
         placed = {action.dest for action in parser._actions if not action.option_strings}
         return bare.upper() if bare in placed else f"--{bare.removeprefix('--')}"
+
+    def _no_setting(self, match: re.Match[str]) -> str:
+        """Of a --config file."""
+        subs: Any = self._subcommands_action
+        known = [action.dest for action in subs.choices[match[1]]._actions]
+        return f"--config: {match[2]}: attricert {match[1]} has no such setting{meant(match[2], known)}"
 
 
 def _no_value(match: re.Match[str]) -> str:

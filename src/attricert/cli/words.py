@@ -12,7 +12,7 @@ from jsonargparse import ArgumentParser
 from attricert import checks
 from attricert.errors import AttricertError
 
-__all__ = ["COMPLETION", "understood"]
+__all__ = ["COMPLETION", "meant", "understood"]
 
 COMPLETION = "--print_completion"
 """Prints a script for shells; jsonargparse adds it when it parses."""
@@ -50,7 +50,7 @@ def understood(words: Sequence[str], whole: ArgumentParser, commands: Mapping[st
         return before
     name = words[at]
     if name not in commands:
-        hint = _meant(name, list(commands)) or f"; it is one of {', '.join(commands)}"
+        hint = meant(name, list(commands)) or f"; it is one of {', '.join(commands)}"
         raise AttricertError(f"{name}: no such command{hint}")
     return [*before, name, *_separated(words[at + 1 :], name, whole, commands)]
 
@@ -99,7 +99,7 @@ def _refuse(
     """Say what may have been meant: a flag of this command, or of which other one."""
     known = _shown(whole if name is None else commands[name])
     longer = [one for one in known if one.startswith(flag)]
-    hint = f"; did you mean {' or '.join(longer)}?" if longer else _meant(flag, known)
+    hint = f"; did you mean {' or '.join(longer)}?" if longer else meant(flag, known)
     having = [other for other, parser in commands.items() if other != name and flag in _shown(parser)]
     if having:
         of = f"of attricert {having[0]}" if len(having) == 1 else f"of {', '.join(having)}"
@@ -112,6 +112,7 @@ def _shown(parser: ArgumentParser) -> list[str]:
     return [flag for flag, action in parser._option_string_actions.items() if action.help != "==SUPPRESS=="]
 
 
-def _meant(word: str, known: Sequence[str]) -> str:
+def meant(word: str, known: Sequence[str]) -> str:
+    """A hint at the nearest of the known words, if one is near."""
     near = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean {near[0]}?" if near else ""
