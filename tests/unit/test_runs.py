@@ -143,7 +143,7 @@ def test_a_run_of_something_else_is_refused_with_the_difference(whole, tmp_path,
         runs.merge(whole, [other.folder])
     model = ac.models.load("mnist-standard")
     model[0].bias += 1e-6
-    monkeypatch.setattr("attricert.runs.config.load_model", lambda name: model)
+    monkeypatch.setattr("attricert.runs.loaded.load_model", lambda name: model)
     with pytest.raises(ac.ArgumentError, match=r"something else \(weights_sha256: '"):
         runs.certify(CONFIG, whole.folder)
     assert {path: path.read_bytes() for path in whole.folder.rglob("*") if path.is_file()} == before

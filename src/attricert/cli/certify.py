@@ -2,79 +2,28 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
-
-from jsonargparse import ArgumentParser
+from typing import Any
 
 from attricert import checks, runs
-from attricert.cli.arguments import add_options
+from attricert.cli.commands.certify import Options, check
 from attricert.cli.containing import contained
 from attricert.cli.display import displaying
 from attricert.cli.going_on import command, resumable
-from attricert.cli.output import exit_code, say, show, show_json, show_run
+from attricert.cli.lines import say
+from attricert.cli.output import exit_code, show, show_json, show_run
 from attricert.cli.pictures import PICTURES, leave_pictures
 from attricert.cli.trust import permit
 from attricert.errors import ArgumentError
 from attricert.runs.code import is_code
 from attricert.runs.results import positions
 
-__all__ = ["Options", "configure", "run"]
+__all__ = ["run"]
 
 _ASKED = ("eps", "cosine", "top_k")
-
-
-@final
-@dataclass(frozen=True)
-class Options:
-    """Where the work is done, and what is shown of it.
-
-    Args:
-        out: folder of the run. One that holds a part of the same run is gone on with; given alone, it says what of.
-        workers: processes (or Ray actors) that work at the same time, each with a model of its own.
-        ray: work on a Ray cluster: auto, ray://HOST:10001, or local (needs the extra ray).
-        shard: i/N, only every N-th input from the i-th (from 0) on, for arrays of jobs that share the folder.
-        retry_failed: try inputs again that have failed before.
-        input_timeout: seconds that an input may take; one that takes longer fails, whatever its model is doing, and the
-            others are certified. Work is then done in processes, with one worker too; not with --ray.
-        eps: l2 sizes at which to report the certified cosine.
-        cosine: thresholds at which to report the largest certified eps.
-        top_k: size of the top set whose overlap is certified; by default a tenth of the features.
-        pictures: of how many inputs to leave a picture beside the results, in pictures.png: the first that are
-            certified, at the first of the asked sizes; 0 for none. Needs --out, and maps that are kept.
-        trust_code: run code that a folder or a --config file names, after showing its path and SHA-256, and for a
-            folder only if it is what the run was made with; code that is typed as --model or --attribution needs none.
-        json: print JSON instead of a table.
-    """
-
-    out: str | None = None
-    workers: int = 1
-    ray: str | None = None
-    shard: str | None = None
-    retry_failed: bool = False
-    input_timeout: float | None = None
-    eps: tuple[float, ...] = (0.02, 0.05, 0.1)
-    cosine: tuple[float, ...] = (0.8, 0.9)
-    top_k: int | None = None
-    pictures: int = 8
-    trust_code: bool = False
-    json: bool = False
-
-
-def configure(parser: ArgumentParser) -> None:
-    """Add this command's arguments."""
-    add_options(parser, runs.Config, optional=("model", "data"))
-    add_options(parser, Options)
-    # Settings of version 0.1: its config files are still read (`runs.Config.of` knows what they mean).
-    hidden: dict[str, Any] = {"help": argparse.SUPPRESS, "default": argparse.SUPPRESS}
-    parser.add_argument("--moments", type=int, nargs="+", **hidden)
-    parser.add_argument("--skip_label", type=bool, **hidden)
-    parser.add_argument("--stop_when", type=list[float] | None, **hidden)
 
 
 def run(**values: Any) -> int:
@@ -170,12 +119,9 @@ def _how(here: Mapping[str, Any], config: runs.Config, named: bool, far: Sequenc
 
 def _named_run(given: Mapping[str, Any], options: Options) -> runs.Store | None:
     """The run that exists, where nothing but that is named; None where model and data are given."""
-    missing = [name for name in ("model", "data") if given.get(name) is None]
-    if not missing:
-        return None
-    if len(missing) == 1 or options.out is None or not Path(options.out).exists():
-        raise ArgumentError(missing[0], None, "is needed, unless --out alone names a run to go on with")
-    return runs.Store.open(Path(options.out))
+    check({**given, "out": options.out})
+    named = options.out is not None and given.get("model") is None
+    return runs.Store.open(Path(str(options.out))) if named else None
 
 
 def _done(store: runs.Store, config: runs.Config, options: Options) -> bool:

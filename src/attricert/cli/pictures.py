@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from attricert import runs
 from attricert.certificates import Certificate
-from attricert.cli.output import say
+from attricert.cli.lines import say
 from attricert.errors import IntegrityError
 from attricert.plots import certified, save_figure
 from attricert.runs.results import stream

@@ -5,71 +5,24 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, final
-
-from jsonargparse import ArgumentParser
+from dataclasses import asdict, fields
+from typing import Any
 
 from attricert import checks
-from attricert.attributions import ATTRIBUTIONS, scores_of
+from attricert.attributions import scores_of
 from attricert.certificates import Claim
-from attricert.cli.arguments import add_options
+from attricert.cli.commands.plan import Options
 from attricert.cli.containing import contained
-from attricert.cli.output import say, show, show_json, show_table
+from attricert.cli.lines import say
+from attricert.cli.output import show, show_json, show_table
 from attricert.noise import NOISES
 from attricert.planning import Plan
-from attricert.registry import choice
 from attricert.report import shown
 from attricert.runs.loading import attribution_arguments, load_attribution, load_data, load_model
 from attricert.smoothed import plan
 from attricert.units import InputUnits
 
-__all__ = ["Options", "configure", "run"]
-
-
-@final
-@dataclass(frozen=True)
-class Options:
-    """The target, and what to try.
-
-    Args:
-        model: a zoo model's name, or path.py:factory where factory() returns a torch module.
-        data: a data set slice such as mnist:test[0:100], or a folder of images.
-        eps: l2 size that the certificate should reach, in input units.
-        cosine: cosine similarity that it should keep.
-        attribution: or path.py:factory where factory(model) returns a callable (inputs, target) -> attributions.
-        parameters: of the attribution.
-        noise: the smoothing distribution.
-        scales: sigmas (or radii) to try; by default a range around what the target needs.
-        inputs: how many of the first inputs to draw the pilot for.
-        n_pilot: samples for each input and scale.
-        n_samples: samples that may be spent on an input.
-        alpha: probability that an input's certificates fail.
-        seed: seed of the keyed streams.
-        trust_code: run code that a --config file names, after showing its path and SHA-256.
-        json: print JSON instead of a table.
-    """
-
-    model: str
-    data: str
-    eps: float
-    cosine: float
-    attribution: str = choice(ATTRIBUTIONS, "saliency")
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    noise: str = choice(NOISES, "gaussian", parameters=False)
-    scales: tuple[float, ...] | None = None
-    inputs: int = 4
-    n_pilot: int = 400
-    n_samples: int = 10_000
-    alpha: float = 1e-3
-    seed: int = 0
-    trust_code: bool = False
-    json: bool = False
-
-
-def configure(parser: ArgumentParser) -> None:
-    """Add this command's arguments."""
-    add_options(parser, Options)
+__all__ = ["run"]
 
 
 def run(**values: Any) -> int:

@@ -18,8 +18,9 @@ from attricert.datasets import Dataset
 from attricert.errors import IntegrityError
 from attricert.files import parse_json, sha256
 from attricert.runs.code import code_digest
-from attricert.runs.config import Config, LoadedConfig
+from attricert.runs.config import Config
 from attricert.runs.fingerprint import model_digest
+from attricert.runs.loaded import LoadedConfig
 
 __all__ = ["Manifest", "code_fingerprint", "model_digest", "told_reading"]
 

@@ -19,7 +19,8 @@ from attricert.report.findings import Findings, check_asked
 from attricert.report.rendering import GENERATOR, render, work
 from attricert.runs.asked import Asked
 from attricert.runs.code import is_code
-from attricert.runs.config import Config, LoadedConfig
+from attricert.runs.config import Config
+from attricert.runs.loaded import LoadedConfig
 from attricert.runs.manifest import model_digest, told_reading
 from attricert.runs.parts import read_table
 from attricert.runs.results import results_of, stream

@@ -10,6 +10,7 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+from attricert import checks
 from attricert.certificates import Certificate, Meaning, PaperCertificate, Terms
 from attricert.errors import ArgumentError, IntegrityError
 from attricert.files import write_atomically
@@ -50,7 +51,7 @@ def load(folder: str | Path) -> Certificate:
     Raises:
         ArgumentError: there is no run, or nothing in it is certified.
     """
-    return certified(Store.open(Path(folder)))[1]
+    return certified(Store.open(folder))[1]
 
 
 def certified(store: Store) -> tuple[list[Row], Certificate]:
@@ -167,7 +168,7 @@ def write_results(store: Store, rows: Sequence[Mapping[str, Any]]) -> None:
     store.state_claim((certified, len(rows) - certified) if whole else None, units)
 
 
-def merge(store: Store, sources: Sequence[Path]) -> None:
+def merge(store: Store, sources: Sequence[str | Path]) -> None:
     """Take over the parts of other folders with the same run; what is here already is left as it is.
 
     Raises:
@@ -175,7 +176,7 @@ def merge(store: Store, sources: Sequence[Path]) -> None:
         IntegrityError: rows, here or there, are not as they were written.
     """
     known = {row.facts["position"] for row in stream(store)}
-    for folder in sources:
+    for folder in [checks.path("sources", source) for source in sources]:
         other = Store.open(folder)
         if changed := store.manifest.differences(other.manifest):
             raise ArgumentError("merge", str(folder), f"is a run of something else ({'; '.join(changed)})")

@@ -15,8 +15,9 @@ from attricert.datasets import Dataset
 from attricert.errors import ArgumentError, AttricertError, IntegrityError
 from attricert.interrupts import deferred_interrupts, terminable
 from attricert.runs.asked import Asked
-from attricert.runs.config import Config, LoadedConfig
+from attricert.runs.config import Config
 from attricert.runs.executors import Executor, Inline, Processes, rehearse
+from attricert.runs.loaded import LoadedConfig
 from attricert.runs.loading import load_items
 from attricert.runs.manifest import Manifest, told_reading
 from attricert.runs.results import positions, terms
@@ -137,7 +138,12 @@ def certify(
         ArgumentError: bad settings, or a run of something else in the folder.
         KeyboardInterrupt: Ctrl-C or SIGTERM; all finished rows are stored.
     """
-    executor, shard, asked, folder = executor or Inline(), shard or Shard(), asked or Asked(), Path(folder)
+    executor, shard, asked, folder = (
+        executor or Inline(),
+        shard or Shard(),
+        asked or Asked(),
+        checks.path("folder", folder),
+    )
     checks.flag("retry_failed", retry_failed)
     if input_timeout is not None:
         executor = _ending(executor, input_timeout)

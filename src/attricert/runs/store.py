@@ -19,7 +19,7 @@ from typing import Any, final
 import filelock
 import yaml
 
-from attricert import yaml_text
+from attricert import checks, yaml_text
 from attricert.datasets import Dataset
 from attricert.errors import ArgumentError, IntegrityError
 from attricert.files import append_regular, create, read_regular, refuse_link, refuse_special, write_atomically
@@ -53,19 +53,20 @@ class Store:
     manifest: Manifest
 
     @classmethod
-    def open(cls, folder: Path) -> Store:
+    def open(cls, folder: str | Path) -> Store:
         """A run that exists.
 
         Raises:
             ArgumentError: there is none.
             IntegrityError: its manifest is damaged, or none.
         """
-        path = folder / _MANIFEST
+        where = checks.path("folder", folder)
+        path = where / _MANIFEST
         try:
             content = read_regular(path, _BYTES)
         except OSError:
-            raise ArgumentError("run", str(folder), "must be a folder made by attricert certify --out") from None
-        return cls(folder, Manifest.from_json(_text(content, path), str(path)))
+            raise ArgumentError("run", str(where), "must be a folder made by attricert certify --out") from None
+        return cls(where, Manifest.from_json(_text(content, path), str(path)))
 
     @classmethod
     def refuse_other(cls, folder: Path, config: Config, code: str) -> None:

@@ -23,7 +23,8 @@ from attricert.report import COSINE, MAX_EPS
 from attricert.report.share_claims import SHARES, shares_from_json
 from attricert.runs.asked import Asked
 from attricert.runs.code import is_code
-from attricert.runs.config import Config, LoadedConfig
+from attricert.runs.config import Config
+from attricert.runs.loaded import LoadedConfig
 from attricert.runs.loading import load_array
 from attricert.runs.manifest import code_fingerprint, model_digest
 from attricert.runs.parts import read_table
@@ -101,7 +102,7 @@ def verify(
     checks.count("sample", sample, 0)
     checks.flag("trust_code", trust_code)
     try:
-        store = Store.open(Path(folder))
+        store = Store.open(folder)
     except IntegrityError as error:
         rest = Check("rows, data, code and model", unchecked="the manifest cannot be read")
         return [Check("manifest", (str(error),)), rest]

@@ -24,7 +24,8 @@ from attricert.errors import (
 )
 from attricert.options import Options
 from attricert.runs.asked import Asked
-from attricert.runs.config import Config, LoadedConfig
+from attricert.runs.config import Config
+from attricert.runs.loaded import LoadedConfig
 from attricert.runs.loading import load_array
 from attricert.runs.manifest import code_fingerprint, model_digest
 from attricert.runs.rows import Row, Unit
