@@ -12,7 +12,7 @@ import torch
 import attricert as ac
 from attricert import runs
 from attricert.cli.main import main
-from attricert.runs.loading import load_model
+from attricert.runs.loading import fitted, load_model
 from attricert.runs.manifest import model_digest
 
 MEAN, STD = ("0.4", "0.5", "0.6"), ("0.1", "0.2", "0.4")
@@ -90,6 +90,8 @@ def test_plans_are_in_pixels_too(code, capsys):
         assert main(["plan", *flags, *more]) in (0, 1)
         found.append(json.loads(capsys.readouterr().out)["rows"][0]["norm"])
     assert 1 - found[1] > 10 * (1 - found[0])  # divided by std, noise is several times as large
+    assert main(["plan", *flags, "--output", "second", "--mean", *MEAN]) == 2
+    assert "std=None: is needed with mean" in capsys.readouterr().err
     assert main(["plan", *flags]) == 2
     assert "output of the model='dict of first, second'" in capsys.readouterr().err
 
@@ -97,7 +99,7 @@ def test_plans_are_in_pixels_too(code, capsys):
 def test_a_place_is_a_number(code):
     (code / "mine.py").write_text(CODE.replace('return {"first": -scores, "second": scores}', "return -scores, scores"))
     x = torch.rand(1, 3, 32, 32)
-    torch.testing.assert_close(load_model("mine.py:two", output="1")(x), load_model("mine.py:plain")(x))
+    torch.testing.assert_close(fitted(load_model("mine.py:two"), None, None, "1")(x), load_model("mine.py:plain")(x))
 
 
 @pytest.mark.parametrize(

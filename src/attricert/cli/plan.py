@@ -20,7 +20,14 @@ from attricert.noise import NOISES
 from attricert.planning import Plan
 from attricert.registry import choice
 from attricert.report import shown
-from attricert.runs.loading import attribution_arguments, load_attribution, load_data, load_model
+from attricert.runs.loading import (
+    attribution_arguments,
+    fitted,
+    load_attribution,
+    load_data,
+    load_model,
+    model_arguments,
+)
 from attricert.smoothed import plan
 from attricert.units import InputUnits
 
@@ -87,6 +94,7 @@ def run(**values: Any) -> int:
     claim = Claim(eps=options.eps, cosine=options.cosine)
     checks.count("inputs", options.inputs, 1)
     checks.known("noise", options.noise, NOISES)
+    model_arguments(options.model, options.mean, options.std, options.output)
     parameters = attribution_arguments(options.attribution, options.parameters)
     with contained():
         found, units = _estimated(options, claim, parameters)
@@ -99,7 +107,7 @@ def run(**values: Any) -> int:
 
 
 def _estimated(options: Options, claim: Claim, parameters: Mapping[str, Any]) -> tuple[Plan, InputUnits]:
-    model = load_model(options.model, options.mean, options.std, options.output)
+    model = fitted(load_model(options.model), options.mean, options.std, options.output)
     data = load_data(options.data, options.model)
     data = data.slice(0, min(options.inputs, len(data)))
     say(f"data: {data.reading}")

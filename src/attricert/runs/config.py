@@ -22,6 +22,7 @@ from attricert.options import FIXED, Options
 from attricert.registry import Registry, choice
 from attricert.runs.loading import (
     attribution_arguments,
+    fitted,
     load_array,
     load_attribution,
     load_device,
@@ -238,7 +239,7 @@ class LoadedConfig:
     def load(cls, config: Config, device: str | None = None) -> LoadedConfig:
         """Load model and attribution; on another device of the same kind, if one is named."""
         where = load_device(config.device if device is None else device)
-        model = load_model(config.model, config.mean, config.std, config.output).to(where)
+        model = fitted(load_model(config.model), config.mean, config.std, config.output).to(where)
         functionals = load_array("functionals", config.functionals)
         attribution = load_attribution(config.attribution, model, _own(ATTRIBUTIONS, config.parameters))
         return cls(config, model, attribution, functionals, where)

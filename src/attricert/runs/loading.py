@@ -24,6 +24,7 @@ from attricert.text import one_line
 
 __all__ = [
     "attribution_arguments",
+    "fitted",
     "load_array",
     "load_attribution",
     "load_data",
@@ -54,22 +55,17 @@ def model_arguments(
     normalization(mean, std)
 
 
-def load_model(
-    name: str,
-    mean: tuple[float, ...] | None = None,
-    std: tuple[float, ...] | None = None,
-    output: str | None = None,
+def fitted(
+    model: nn.Module, mean: tuple[float, ...] | None, std: tuple[float, ...] | None, output: str | None
 ) -> nn.Module:
-    """A zoo model, or what path.py:factory() returns.
+    """A model of images in [0, 1] that gives one output.
 
     Args:
-        name: of the model.
-        mean: of each channel, with std: the model takes images in [0, 1] and normalizes them inside.
+        model: as it was loaded.
+        mean: of each channel, with std: it normalizes images inside.
         std: of each channel.
         output: which of its outputs is meant; a number is a place.
     """
-    model_arguments(name, mean, std, output)
-    model = _loaded(name)
     if mean is not None:
         model = Preprocessed(model, mean, std)
     if output is not None:
@@ -77,7 +73,8 @@ def load_model(
     return model
 
 
-def _loaded(name: str) -> nn.Module:
+def load_model(name: str) -> nn.Module:
+    """A zoo model, or what path.py:factory() returns."""
     if not is_code(name):
         return models.load(name)
     model = factory("model", name)()
