@@ -55,11 +55,24 @@ def settings(model="mine.py:two", **more):
 
 def test_a_run_is_that_of_the_wrapped_model(code, capsys):
     flags = ["--model", "mine.py:two", "--data", "cifar10:sample[0:2]", "--noise", "gaussian", "--sigma", "0.1"]
-    flags += ["--n_samples", "200", "--seed", "1", "--mean", *MEAN, "--std", *STD, "--output", "second"]
-    assert main(["certify", *flags, "--out", "run", "--json"]) == 0
+    flags += [
+        "--n_samples",
+        "200",
+        "--seed",
+        "1",
+        "--mean",
+        *MEAN,
+        "--std",
+        *STD,
+        "--output",
+        "second",
+        "--prove",
+        "prediction",
+    ]
+    assert main(["certify", *flags, "--out", "run", "--pictures", "0", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
     store = runs.Store.open(code / "run")
-    assert store.manifest.config == runs.Config.of(settings())
+    assert store.manifest.config == runs.Config.of(settings(prove=["prediction"]))
     body = load_model("mine.py:plain")
     model = ac.Preprocessed(body, (0.4, 0.5, 0.6), (0.1, 0.2, 0.4))
     images = ac.datasets.load("cifar10", "sample").images[:2]
@@ -67,7 +80,7 @@ def test_a_run_is_that_of_the_wrapped_model(code, capsys):
     assert [row["target"] for row in rows] == predicted.tolist()
     smoothed = ac.SmoothedAttribution(ac.Saliency(model), ac.Gaussian(0.1))
     ids = [row["id"] for row in rows]
-    certificate = smoothed.certify(images, predicted, n_samples=200, seed=1, sample_ids=ids)
+    certificate = smoothed.certify(images, predicted, n_samples=200, seed=1, sample_ids=ids, prove=["prediction"])
     np.testing.assert_allclose(certificate.norm, [row["norm"] for row in rows], rtol=1e-5)
     # Another mean is another run, and its folder says so.
     again = [*flags, "--out", "run"]
