@@ -14,7 +14,16 @@ from attricert.lazy import lazily
 
 if TYPE_CHECKING:
     from attricert import attacks, certificates, datasets, metrics, models, plots, report, runs
-    from attricert.attributions import ATTRIBUTIONS, Attribution, InputXGradient, IntegratedGradients, Saliency, wrap
+    from attricert.attributions import (
+        ATTRIBUTIONS,
+        Attribution,
+        InputXGradient,
+        IntegratedGradients,
+        OneLabel,
+        Output,
+        Saliency,
+        wrap,
+    )
     from attricert.bounding import BOUNDS, Bound, Clip, Normalize
     from attricert.certificates import Certificate, Claim, Evidence, Observed, PaperCertificate
     from attricert.confidence import CONFIDENCE_BOUNDS, LowerBound
@@ -27,12 +36,14 @@ if TYPE_CHECKING:
         MeaningWarning,
         ModelModeWarning,
         NotABoundWarning,
+        RangeWarning,
         UnavailableError,
         UnknownNameError,
     )
     from attricert.noise import NOISES, Gaussian, Noise, UniformBall
     from attricert.options import Options
     from attricert.planning import Plan, PlannedScale
+    from attricert.preprocessing import Preprocessed, preprocessed
     from attricert.smoothed import SmoothedAttribution, plan
     from attricert.units import InputUnits, perturbation
 
@@ -63,10 +74,14 @@ __all__ = [
     "Normalize",
     "NotABoundWarning",
     "Observed",
+    "OneLabel",
     "Options",
+    "Output",
     "PaperCertificate",
     "Plan",
     "PlannedScale",
+    "Preprocessed",
+    "RangeWarning",
     "Saliency",
     "SmoothedAttribution",
     "UnavailableError",
@@ -81,6 +96,7 @@ __all__ = [
     "perturbation",
     "plan",
     "plots",
+    "preprocessed",
     "report",
     "runs",
     "wrap",
@@ -89,7 +105,16 @@ __all__ = [
 __getattr__, __dir__ = lazily(
     __name__,
     {
-        "attributions": ("ATTRIBUTIONS", "Attribution", "InputXGradient", "IntegratedGradients", "Saliency", "wrap"),
+        "attributions": (
+            "ATTRIBUTIONS",
+            "Attribution",
+            "InputXGradient",
+            "IntegratedGradients",
+            "OneLabel",
+            "Output",
+            "Saliency",
+            "wrap",
+        ),
         "bounding": ("BOUNDS", "Bound", "Clip", "Normalize"),
         "certificates": ("Certificate", "Claim", "Evidence", "Observed", "PaperCertificate"),
         "confidence": ("CONFIDENCE_BOUNDS", "LowerBound"),
@@ -102,12 +127,14 @@ __getattr__, __dir__ = lazily(
             "MeaningWarning",
             "ModelModeWarning",
             "NotABoundWarning",
+            "RangeWarning",
             "UnavailableError",
             "UnknownNameError",
         ),
         "noise": ("NOISES", "Gaussian", "Noise", "UniformBall"),
         "options": ("Options",),
         "planning": ("Plan", "PlannedScale"),
+        "preprocessing": ("Preprocessed", "preprocessed"),
         "smoothed": ("SmoothedAttribution", "plan"),
         "units": ("InputUnits", "perturbation"),
     },

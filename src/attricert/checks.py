@@ -23,6 +23,7 @@ __all__ = [
     "count",
     "data_range",
     "extra",
+    "finite_values",
     "flag",
     "fraction",
     "keep",
@@ -156,6 +157,11 @@ def data_range(name: str, value: object) -> tuple[float, float]:
     if not (math.isfinite(high - low) and high - low >= _NARROWEST):
         raise ArgumentError(name, value, "must be two finite numbers, the smaller first")
     return low, high
+
+
+def finite_values(name: str, value: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """A finite scalar or one-dimensional array."""
+    return _values(name, value, np.isfinite, "must be finite")
 
 
 def nonnegative_values(name: str, value: npt.ArrayLike) -> npt.NDArray[np.float64]:

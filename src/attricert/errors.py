@@ -17,6 +17,7 @@ __all__ = [
     "ModelModeWarning",
     "NotABoundWarning",
     "OutputWarning",
+    "RangeWarning",
     "RowError",
     "UnavailableError",
     "UnknownNameError",
@@ -75,6 +76,10 @@ class DerivativeWarning(UserWarning):
 
 class OutputWarning(UserWarning):
     """What a model returns can be read in more than one way; the text says which was taken."""
+
+
+class RangeWarning(UserWarning):
+    """Inputs are not in the range that the model declares, or look normalized: eps is not what it seems to be."""
 
 
 class MeaningWarning(UserWarning):

@@ -25,6 +25,7 @@ from attricert.moments import no_moments
 from attricert.noise import NOISES, Noise
 from attricert.options import Options
 from attricert.planning import FEWEST, Plan, noise_of, plan_scales, scales_to_try
+from attricert.preprocessing import warn_of_range
 from attricert.progress import ProgressCallback, reporting
 from attricert.proving import Forecast, Goal, Prover, evidence, forecast, functional_bounds
 from attricert.sampling import COPIES, BatchSize, Preflight, Sampler, check_precision, preflight
@@ -178,7 +179,8 @@ class SmoothedAttribution:
             AttributionWarning: some sampled attributions held NaN or inf.
             InPlaceWarning: attribution or classifier changes its inputs in place.
             ModelModeWarning: a model is in train mode; it is called in eval mode, and left as it is.
-            OutputWarning: the model's output can be read in more than one way.
+            OutputWarning: the model's output can be read in more than one way, or is a saturated probability.
+            RangeWarning: inputs are not in the range that the model declares, or look normalized.
         """
         options = Options(n_samples, alpha, seed, prove, guarantee, stop_at, confidence, preflight)
         certificate = self.certify_with(
@@ -421,6 +423,7 @@ class SmoothedAttribution:
         batch = samples(inputs, target, sample_ids)
         free = self._sampler().free(batch[0][0])
         check_precision(torch.stack([free.take(x) for x, *_ in batch]), self.noise)
+        warn_of_range(torch.stack([x for x, *_ in batch]), self.attribution, self.classifier)
         return batch
 
     def _preflight(self, sampler: Sampler, sample: tuple[Tensor, Tensor | None, str]) -> Preflight:

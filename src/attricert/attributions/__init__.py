@@ -8,7 +8,14 @@ from attricert.attributions.words import ATTRIBUTIONS
 from attricert.lazy import lazily
 
 if TYPE_CHECKING:
-    from attricert.attributions.base import Attribution, Classifier, is_nonnegative, is_random, warn_of_training
+    from attricert.attributions.base import (
+        Attribution,
+        Classifier,
+        as_module,
+        is_nonnegative,
+        is_random,
+        warn_of_training,
+    )
     from attricert.attributions.calling import (
         attributions_of,
         differentiable,
@@ -21,6 +28,7 @@ if TYPE_CHECKING:
     from attricert.attributions.modules import modules_of
     from attricert.attributions.outputs import Targets, classes_of
     from attricert.attributions.preserving import seeded
+    from attricert.attributions.selecting import OneLabel, Output
     from attricert.attributions.wrapped import Wrapped, wrap
 
 __all__ = [
@@ -29,9 +37,12 @@ __all__ = [
     "Classifier",
     "InputXGradient",
     "IntegratedGradients",
+    "OneLabel",
+    "Output",
     "Saliency",
     "Targets",
     "Wrapped",
+    "as_module",
     "attributions_of",
     "classes_of",
     "differentiable",
@@ -55,6 +66,7 @@ __getattr__, __dir__ = lazily(
         "base": (
             "Attribution",
             "Classifier",
+            "as_module",
             "is_nonnegative",
             "is_random",
             "warn_of_training",
@@ -74,6 +86,7 @@ __getattr__, __dir__ = lazily(
             "classes_of",
         ),
         "preserving": ("seeded",),
+        "selecting": ("OneLabel", "Output"),
         "wrapped": (
             "Wrapped",
             "wrap",

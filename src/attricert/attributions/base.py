@@ -17,6 +17,7 @@ __all__ = [
     "ATTRIBUTIONS",
     "Attribution",
     "Classifier",
+    "as_module",
     "checked_model",
     "is_nonnegative",
     "is_random",
@@ -70,12 +71,22 @@ def checked_model(model: object) -> nn.Module:
     Warns:
         ModelModeWarning: it is in train mode; it will be called in eval mode, and left as it is.
     """
-    if not isinstance(model, nn.Module):
-        program = hasattr(model, "graph_module")
-        way = "call its .module()" if program else "attricert.wrap(f) takes any attribution f(inputs, target)"
-        raise ArgumentError("model", type(model).__name__, f"must be a torch.nn.Module; {way}")
-    warn_of_training(model)
-    return model
+    found = as_module(model)
+    warn_of_training(found)
+    return found
+
+
+def as_module(model: object) -> nn.Module:
+    """A model that is a torch module.
+
+    Raises:
+        ArgumentError: it is none.
+    """
+    if isinstance(model, nn.Module):
+        return model
+    program = hasattr(model, "graph_module")
+    way = "call its .module()" if program else "attricert.wrap(f) takes any attribution f(inputs, target)"
+    raise ArgumentError("model", type(model).__name__, f"must be a torch.nn.Module; {way}")
 
 
 def warn_of_training(model: nn.Module) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from attricert.errors import ArgumentError, OutputWarning
 
-__all__ = ["Targets", "class_scores", "classes_of", "logits_of", "target_output"]
+__all__ = ["Targets", "class_scores", "classes_of", "held_by_name", "logits_of", "target_output"]
 
 Targets = Int[Tensor, " n"] | Int[Tensor, "n indices"] | int | tuple[int, ...] | None
 """Class indices, one for all inputs or one an input; where an output has more axes, an index into each of these."""
@@ -38,7 +38,7 @@ def logits_of(output: Any) -> Tensor:
 
 
 def _held(output: Any) -> Tensor:
-    named = _named(output)
+    named = held_by_name(output)
     for name in _NAMES:
         value = named.get(name)
         if isinstance(value, Tensor):
@@ -46,7 +46,11 @@ def _held(output: Any) -> Tensor:
     tensors = [value for value in (named.values() if named else _listed(output)) if isinstance(value, Tensor)]
     if not tensors or (named and len(tensors) > 1):
         held = f" of {', '.join(map(str, named))}" if named else ""
-        rule = f"must be a torch tensor (torch.as_tensor), or hold one that is called {' or '.join(_NAMES[:2])}"
+        names = " or ".join(_NAMES[:2])
+        rule = (
+            f"must be a torch tensor (torch.as_tensor), or hold one that is called {names}; "
+            "ac.Output(model, select) names another"
+        )
         raise ArgumentError("output of the model", f"{type(output).__name__}{held}", rule)
     if len(tensors) > 1:
         text = (
@@ -56,7 +60,10 @@ def _held(output: Any) -> Tensor:
     return tensors[0]
 
 
-def _named(output: Any) -> dict[str, Any]:
+def held_by_name(output: Any) -> dict[str, Any]:
+    """What a model's output holds under names; empty for tensors and sequences."""
+    if isinstance(output, Tensor):
+        return {}
     if isinstance(output, Mapping):
         return {str(name): value for name, value in output.items()}
     if hasattr(output, "_asdict"):

@@ -38,6 +38,10 @@ class Config:
         noise: the smoothing distribution; where none is named, the one that the given scale is of.
         bound: the structural bound of every sampled map.
         parameters: of attribution, noise and bound, by name; those left out have their defaults.
+        mean: of each channel, with std, for a model of normalized images: it is given images in [0, 1] and normalizes
+            them inside, so that noise and eps are in pixels.
+        std: of each channel, for images in [0, 1].
+        output: which of the model's outputs is meant: a key, an attribute, or a place in a tuple.
         n_samples: noisy copies of each input, pilot included.
         prove: what to prove beside the norm: top_variance, cone, fourth, entries, prediction; by default all but
             fourth, which gives larger certificates with many samples, at a cost. Entries go only where maps are kept;
@@ -69,6 +73,9 @@ class Config:
     noise: str = choice(NOISES, "gaussian")
     bound: str = choice(BOUNDS, "normalize")
     parameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    output: str | None = None
     n_samples: int = 10_000
     prove: tuple[str, ...] | None = None
     functionals: str | None = None
@@ -88,7 +95,7 @@ class Config:
     preflight: bool = True
 
     groups: ClassVar[Mapping[str, Collection[str]]] = {  # how help shows them
-        "what to certify": ("model", "data", "attribution", "target", "functionals"),
+        "what to certify": ("model", "data", "attribution", "target", "mean", "std", "output", "functionals"),
         "noise and bound": ("noise", "bound", "antithetic"),
         "how much and how sure": ("n_samples", "alpha", "stop_eps", "stop_cosine", "seed", "preflight"),
         "what is proven": ("prove", "confidence", "guarantee", "observed_samples", "method", "maps"),
@@ -96,7 +103,7 @@ class Config:
     }
 
     def __post_init__(self) -> None:
-        from attricert.runs.loading import attribution_arguments
+        from attricert.runs.loading import attribution_arguments, model_arguments
 
         checks.keep(self, **{f.name: checks.plain(getattr(self, f.name)) for f in dataclasses.fields(self)})
         checks.keep(self, parameters={name: checks.plain(value) for name, value in self.parameters.items()})
@@ -106,6 +113,7 @@ class Config:
         checks.known("method", self.method, ("sound", "printed"))
         checks.known("maps", self.maps, _MAPS)
         checks.count("threads", self.threads, 1, _THREADS)
+        model_arguments(self.model, self.mean, self.std, self.output)
         known = {name: parameter for registry in _KINDS.values() for name, parameter in registry.parameters().items()}
         for name, value in self.parameters.items():
             if name not in known:

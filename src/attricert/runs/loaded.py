@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from attricert.attributions import ATTRIBUTIONS, Attribution, scores_of
 from attricert.errors import ArgumentError
 from attricert.runs.config import Config, parameters_of
-from attricert.runs.loading import load_array, load_attribution, load_device, load_model
+from attricert.runs.loading import fitted, load_array, load_attribution, load_device, load_model
 from attricert.smoothed import SmoothedAttribution
 
 __all__ = ["LoadedConfig"]
@@ -44,7 +44,7 @@ class LoadedConfig:
     def load(cls, config: Config, device: str | None = None) -> LoadedConfig:
         """Load model and attribution; on another device of the same kind, if one is named."""
         where = load_device(config.device if device is None else device)
-        model = load_model(config.model).to(where)
+        model = fitted(load_model(config.model), config.mean, config.std, config.output).to(where)
         functionals = load_array("functionals", config.functionals)
         attribution = load_attribution(config.attribution, model, parameters_of(ATTRIBUTIONS, config.parameters))
         return cls(config, model, attribution, functionals, where)

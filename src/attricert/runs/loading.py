@@ -14,25 +14,63 @@ import torch
 from torch import nn
 
 from attricert import datasets, models
-from attricert.attributions import ATTRIBUTIONS, Attribution, warn_of_training
+from attricert.attributions import ATTRIBUTIONS, Attribution, Output, warn_of_training
 from attricert.datasets import Dataset, Labelled
 from attricert.errors import ArgumentError, IntegrityError
 from attricert.files import read_regular
+from attricert.preprocessing import Preprocessed, normalization
 from attricert.runs.code import factory, is_code
 from attricert.text import one_line
 
 __all__ = [
     "attribution_arguments",
+    "fitted",
     "load_array",
     "load_attribution",
     "load_data",
     "load_device",
     "load_items",
     "load_model",
+    "model_arguments",
 ]
 
 _LARGEST = 2**31  # bytes of a .npy file
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+
+
+def model_arguments(
+    name: str, mean: tuple[float, ...] | None, std: tuple[float, ...] | None, output: str | None
+) -> None:
+    """That what is said of a model can be.
+
+    Raises:
+        ArgumentError: it cannot.
+    """
+    given = {"mean": mean, "std": std, "output": output}
+    if not is_code(name):
+        for argument, value in given.items():
+            if value is not None:
+                rule = f"goes with models of your own; {name} takes images in [0, 1], and gives logits"
+                raise ArgumentError(argument, value, rule)
+    normalization(mean, std)
+
+
+def fitted(
+    model: nn.Module, mean: tuple[float, ...] | None, std: tuple[float, ...] | None, output: str | None
+) -> nn.Module:
+    """A model of images in [0, 1] that gives one output.
+
+    Args:
+        model: as it was loaded.
+        mean: of each channel, with std: it normalizes images inside.
+        std: of each channel.
+        output: which of its outputs is meant; a number is a place.
+    """
+    if mean is not None:
+        model = Preprocessed(model, mean, std)
+    if output is not None:
+        model = Output(model, int(output) if output.isdecimal() else output)
+    return model
 
 
 def load_model(name: str) -> nn.Module:

@@ -21,6 +21,7 @@ from attricert.errors import (
     IntegrityError,
     ModelModeWarning,
     OutputWarning,
+    RangeWarning,
 )
 from attricert.options import Options
 from attricert.runs.asked import Asked
@@ -33,7 +34,7 @@ from attricert.text import told
 
 __all__ = ["SAID", "InputCallback", "Job", "Note", "Progress", "Worker", "dry_run", "limited_threads"]
 
-SAID = (InPlaceWarning, OutputWarning)
+SAID = (InPlaceWarning, OutputWarning, RangeWarning)
 """What a dry run warns of."""
 
 _DRY_RUN = 100  # samples
@@ -106,7 +107,8 @@ class Worker:
                 f"{job.config.model}: a worker's copy of the code has {code}, the run's has {job.code}"
             )
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ModelModeWarning)  # who started the run has been told
+            for said in (ModelModeWarning, RangeWarning):  # who started the run has been told
+                warnings.simplefilter("ignore", said)
             self._setting = LoadedConfig.load(job.config, device)
         found = model_digest(self._setting.model)
         if found != job.weights:
@@ -117,7 +119,7 @@ class Worker:
         """The input's row; an exception of model or attribution becomes part of it."""
         try:
             with warnings.catch_warnings():
-                for said in (AttributionWarning, ModelModeWarning, OutputWarning):  # by the row, or before the run
+                for said in (AttributionWarning, ModelModeWarning, *SAID):  # by the row, or before the run
                     warnings.simplefilter("ignore", said)
                 return _certified(
                     self._setting,

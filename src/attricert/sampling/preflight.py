@@ -37,6 +37,7 @@ _COMPANY = [(2.0, 0.5), (-1.0, 3.0), (0.0, 1.0)]  # sizes of neighbours
 _SINGLE = 4  # bytes
 _FAR = 100.0  # times an input: there few logits lie in [0, 1]
 _ATTEMPTS, _MORE, _BATCH = 3, 6, 4
+_SATURATED = 1e-4  # float32 has some three digits left of 1 - p
 _WORDS = 200  # characters of what others say
 
 COPIES = 2 * (_ATTEMPTS + _MORE)
@@ -88,8 +89,8 @@ def preflight(
 
     Warns:
         InPlaceWarning: says who changed what; copies make it harmless here.
-        OutputWarning: a single score looks like a probability; or the target has several indices, of which the first is
-            taken as the class.
+        OutputWarning: a single score looks like a probability; the explained score is one that is saturated; or the
+            target has several indices, of which the first is taken as the class.
     """
     size = _BATCH if batch_size is None else min(batch_size, _BATCH)
     itself = _Function("attribution", attribution, partial(attributions_of, attribution), target, size)
@@ -102,9 +103,16 @@ def preflight(
     else:
         functions.insert(0, itself)
     # A classifier that is the attribution's own model is looked at through it, too.
-    own = classifier is getattr(attribution, "model", None)
+    own = classifier is not None and classifier is getattr(attribution, "model", None)
     attempts = {"attribution": _ATTEMPTS, "classifier": 1 if own else _ATTEMPTS}
     seen = tuple(function.look(copies, attempts[function.role]) for function in functions)
+    if own and functions[-1].is_saturated(copies[:1]):
+        text = (
+            f"{name_of(classifier)} gives probabilities, and that of the explained class is within {_SATURATED:g} of 0 "
+            "or 1 at a noisy copy: its gradients all but vanish there, and maps are made of rounding errors; explain "
+            "logits (a model without its softmax or sigmoid; ac.Output(model, select) where it gives both)"
+        )
+        warnings.warn(text, OutputWarning, stacklevel=5)
     if classifier is not None and target is not None and target.ndim:
         named = tuple(target.tolist())
         text = (
@@ -162,6 +170,15 @@ class _Function:
             self._look_at_scores(seen.result, row)
         mine = [j for j in range(len(batch)) if torch.equal(batch[j], row[0])]
         return max(_apart(alone[0], seen.result[j]) for j in mine), seen
+
+    def is_saturated(self, row: Tensor) -> bool:
+        """Whether the explained score of an input is a probability that is next to 0 or 1."""
+        scores = self(row)
+        if self.target is None or not _in_unit(scores):
+            return False
+        score = float(scores[0, self.target.reshape(-1)[0]])
+        # Logits may lie there by chance, but not those of far inputs.
+        return min(score, 1 - score) < _SATURATED and all(_in_unit(self(far)) for far in (_FAR * row, -_FAR * row))
 
     def _mixed(self, apart: float) -> ArgumentError:
         what = "map" if self.role == "attribution" else "score"
@@ -227,7 +244,11 @@ class _Seen:
 def _are_probabilities(scores: Tensor) -> bool:
     """Whether single scores, of which the other class has the negatives, lie in [0, 1]."""
     single = scores.shape[1] == 2 and torch.equal(scores[:, 0], -scores[:, 1])
-    return single and bool(((scores[:, 1] >= 0) & (scores[:, 1] <= 1)).all())
+    return single and _in_unit(scores[:, 1])
+
+
+def _in_unit(scores: Tensor) -> bool:
+    return bool(((scores >= 0) & (scores <= 1)).all())
 
 
 def _apart(one: Tensor, other: Tensor) -> float:
