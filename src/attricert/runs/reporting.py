@@ -22,16 +22,18 @@ from attricert.runs.code import is_code
 from attricert.runs.config import Config, LoadedConfig
 from attricert.runs.manifest import model_digest, told_reading
 from attricert.runs.parts import read_table
-from attricert.runs.results import results_of, stream
+from attricert.runs.results import input_units, results_of, stream
 from attricert.runs.rows import CERTIFIED, Row, evidence_of_rows
 from attricert.runs.store import Store
 from attricert.runs.trust import refuse_other_code
+from attricert.text import printable
 
 __all__ = ["ATTACK", "REPORT", "report"]
 
 ATTACK, REPORT = "attack.parquet", "report.html"
 _INPUTS = 200  # that are shown in full
 _BATCH, _HEAD = 64, 4_000
+_COLUMNS, _CLASSES = 512, 20  # of a table that are shown by name, and classes that are named
 _ATTACKED = {"id": str, "eps": tuple[float, ...], "cosine_attacked": tuple[float, ...], "broken_eps": float}
 
 
@@ -111,6 +113,7 @@ def _position(row: Row) -> int:
 
 def _findings(store: Store, rows: Sequence[Row], known: Sequence[Row], asked: Asked, trust_code: bool) -> Findings:
     m, c, certificate = store.manifest, store.manifest.config, Certificate(evidence_of_rows(rows))
+    form = m.data_form
     images, plain, remarks = _seen(store, rows, trust_code)
     attacked, problems = _attacked(store.folder / ATTACK, m.inputs)
     return Findings(
@@ -119,7 +122,9 @@ def _findings(store: Store, rows: Sequence[Row], known: Sequence[Row], asked: As
         ids=tuple(row.facts["id"] for row in rows),
         images=images,
         plain_maps=plain,
-        names=None,
+        names=form.names or None,
+        kind="table" if form.kind == "columns" and certificate.terms.dimension <= _COLUMNS else None,
+        units=None if form.kind == "image" else input_units(store, certificate.terms),
         eps=asked.eps,
         cosine=asked.cosine,
         top_k=asked.top(certificate.terms.dimension),
@@ -130,12 +135,20 @@ def _findings(store: Store, rows: Sequence[Row], known: Sequence[Row], asked: As
             "data": f"{_name(c.data)}, {m.inputs} inputs with SHA-256 {m.data_sha256}",
             **({"read as": told_reading(m.data_reading)} if m.data_reading else {}),
             "attribution": f"{_name(c.attribution)}, of the class: {c.target}",
-            **({"code": f"SHA-256 {m.code_sha256}"} if is_code(c.model) or is_code(c.attribution) else {}),
+            **({"code": f"SHA-256 {m.code_sha256}"} if c.own_code() else {}),
+            **({"classes": _few(form.classes)} if form.classes else {}),
             "run": f"{store.folder.resolve().name}, made with attricert {m.version}; check it: attricert verify FOLDER",
         },
         attacked=attacked,
         remarks=(*remarks, *problems),
     )
+
+
+def _few(classes: Sequence[str]) -> str:
+    """Numbers of classes with their names."""
+    more = len(classes) - _CLASSES
+    told = ", ".join(f"{i} {printable(name)}" for i, name in enumerate(classes[:_CLASSES]))
+    return f"{told} and {more} more" if more > 0 else told
 
 
 def _name(spec: str) -> str:
@@ -157,7 +170,9 @@ def _seen(
     """Inputs, their maps without noise, and why either is not to be had."""
     config = store.manifest.config
     try:
-        items = store.items()
+        if trust_code and is_code(config.data):
+            refuse_other_code(config, store.folder)
+        items = store.items(trust_code=trust_code)
         if items.survey().sha256 != store.manifest.data_sha256:
             raise AttricertError("they are not what the run was made with")
         images = torch.stack([items[row.facts["position"]][0] for row in rows])
