@@ -3,8 +3,9 @@
 from attricert.datasets.cache import cache_folder
 from attricert.datasets.casting import cast
 from attricert.datasets.folder import ImageFolder, load_folder
+from attricert.datasets.form import Form
 from attricert.datasets.given import as_data
-from attricert.datasets.labelled import Dataset, Form, Labelled, Survey
+from attricert.datasets.labelled import Dataset, Labelled, Survey
 from attricert.datasets.reading import Reading
 from attricert.datasets.registry import cut, fetch, items, load, names, parse, sliced, splits
 

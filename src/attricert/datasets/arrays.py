@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from attricert.datasets.labelled import Form, Labelled
+from attricert.datasets.form import Form
+from attricert.datasets.labelled import Labelled
 from attricert.errors import ArgumentError, IntegrityError
 from attricert.files import parse_array, read_regular
 from attricert.text import one_line, printable
 
-__all__ = ["labels_of", "names_of", "of_arrays", "of_mapping", "read_arrays"]
+__all__ = ["beyond_float64", "labels_of", "names_of", "of_arrays", "of_mapping", "read_arrays"]
 
 Array = npt.NDArray[Any]
 
@@ -150,7 +151,7 @@ def _numbers(inputs: Any, data: str) -> tuple[torch.Tensor, str]:
         raise ArgumentError("data", data, f"holds {array.dtype}: divide images by 255 first, so that inputs are floats")
     if kind not in "fiub" or (kind == "f" and size > 8):
         raise ArgumentError("data", data, f"{rule}; it holds {array.dtype}")
-    if kind in "iu" and size == 8 and int(np.abs(array.astype(np.float64)).max()) > 2**53:
+    if kind in "iu" and beyond_float64(array):
         raise ArgumentError("data", data, "has integers beyond 2^53, which float64 cannot hold")
     wide = size > 4 or kind in "iub"
     values = np.array(array, dtype=np.float64 if wide else np.float32, order="C")
@@ -178,6 +179,11 @@ def labels_of(values: Array | Sequence[Any], n: int, data: str) -> tuple[torch.T
     classes = sorted(set(texts))
     index = {name: i for i, name in enumerate(classes)}
     return torch.tensor([index[text] for text in texts]), tuple(classes)
+
+
+def beyond_float64(integers: Array) -> bool:
+    """Whether some need more bits than float64 has."""
+    return max(abs(int(integers.min())), abs(int(integers.max()))) > 2**53
 
 
 def names_of(values: Array | Sequence[Any], n: int, data: str) -> tuple[str, ...]:

@@ -13,7 +13,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from attricert.datasets.labelled import Form, Labelled, Survey
+from attricert.datasets.form import Form
+from attricert.datasets.labelled import Labelled, Survey
 from attricert.datasets.pictures import SUFFIXES, decoded, described
 from attricert.datasets.resizing import resized, told_size
 from attricert.errors import ArgumentError, IntegrityError

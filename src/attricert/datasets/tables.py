@@ -13,8 +13,9 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import torch
 
-from attricert.datasets.arrays import labels_of, names_of
-from attricert.datasets.labelled import Form, Labelled
+from attricert.datasets.arrays import beyond_float64, labels_of, names_of
+from attricert.datasets.form import Form
+from attricert.datasets.labelled import Labelled
 from attricert.datasets.reading import Reading
 from attricert.errors import ArgumentError, IntegrityError, UnknownNameError
 from attricert.files import read_regular
@@ -110,6 +111,9 @@ def of_table(table: pa.Table, reading: Reading, data: str, source: str) -> Label
         more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
         rule = "columns that are not numbers; name them with --label_column, --id_column or --skip_columns"
         raise ArgumentError("data", data, f"has {rule}: {', '.join(others[:_NAMED])}{more}")
+    if index := [printable(name) for name in kept if name in _index(table)]:
+        rule = f"{', '.join(index)} is an index of pandas, and no column; name it with --id_column or --skip_columns"
+        raise ArgumentError("data", data, rule)
     columns = [_column(table, name, data) for name in kept]
     wide = any(column.dtype != np.float32 for column in columns)
     inputs = torch.from_numpy(np.stack(columns, axis=1).astype(np.float64 if wide else np.float32))
@@ -127,6 +131,15 @@ def of_table(table: pa.Table, reading: Reading, data: str, source: str) -> Label
     return Labelled(inputs, labels, names_of(rows, len(table), data), words, form)
 
 
+def _index(table: pa.Table) -> list[str]:
+    """Columns that pandas has made of the index of a frame."""
+    try:
+        said = (table.schema.pandas_metadata or {}).get("index_columns", [])
+    except (ValueError, TypeError, AttributeError):  # text of unknown origin
+        return []
+    return [name for name in said if isinstance(name, str)] if isinstance(said, list) else []
+
+
 def _numeric(table: pa.Table, name: str) -> bool:
     kind = table.schema.field(name).type
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
@@ -139,7 +152,7 @@ def _column(table: pa.Table, name: str, data: str) -> npt.NDArray[Any]:
     if pa.types.is_boolean(kind):
         values = values.cast(pa.uint8())
     found = np.asarray(values.to_numpy(zero_copy_only=False) if isinstance(values, pa.Array) else values.to_numpy())
-    if found.dtype.kind in "iu" and int(np.abs(found.astype(np.float64)).max()) > 2**53:
+    if found.dtype.kind in "iu" and beyond_float64(found):
         raise ArgumentError(
             "data", data, f"column {printable(name)} has integers beyond 2^53, which float64 cannot hold"
         )
