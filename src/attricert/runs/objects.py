@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, final
@@ -32,6 +33,12 @@ class Objects:
     model: Any = None
     data: Any = None
     attribution: Any = None
+
+    @classmethod
+    def of(cls, **given: Any) -> tuple[Objects, dict[str, str]]:
+        """Objects; and apart from them the settings of those that are names, or paths, after all."""
+        names = {key: os.fspath(value) for key, value in given.items() if isinstance(value, (str, os.PathLike))}
+        return cls(**{key: value for key, value in given.items() if key not in names}), names
 
     @property
     def names(self) -> dict[str, str]:

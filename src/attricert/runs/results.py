@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,7 +137,8 @@ def units_of(form: Form, shape: int | tuple[int, ...]) -> InputUnits:
         form: what they are.
         shape: of one input, or how many values it has.
     """
-    if form.kind == "columns" and form.deviations:
+    dimension = shape if isinstance(shape, int) else math.prod(shape)
+    if form.kind == "columns" and len(form.deviations) == dimension:
         return InputUnits("columns", shape, deviations=form.deviations)
     return InputUnits("image" if form.kind == "image" else "other", shape)
 

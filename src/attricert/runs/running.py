@@ -115,9 +115,9 @@ def certify(
     config: Config | Mapping[str, Any],
     folder: str | Path,
     *,
-    model: nn.Module | None = None,
+    model: nn.Module | str | None = None,
     data: Any = None,
-    attribution: Attribution | None = None,
+    attribution: Attribution | str | None = None,
     executor: Executor | None = None,
     shard: Shard | None = None,
     retry_failed: bool = False,
@@ -156,9 +156,9 @@ def certify(
     checks.flag("retry_failed", retry_failed)
     if input_timeout is not None:
         executor = _ending(executor, input_timeout)
-    objects = Objects(model, data, attribution)
-    config = _named(config, objects)
-    if not isinstance(executor, Inline) and (model is not None or attribution is not None):
+    objects, names = Objects.of(model=model, data=data, attribution=attribution)
+    config = _named(config, objects, names)
+    if not isinstance(executor, Inline) and (objects.model is not None or objects.attribution is not None):
         rule = "works in other processes; a model or an attribution that is given as it is stays in this one (Inline)"
         raise ArgumentError("executor", executor, rule)
     refuse_other_code(config, folder)  # before any code that it names is run
@@ -185,14 +185,21 @@ def certify(
         if retry_failed:
             store.drop_failed(shard.has)
         m = store.manifest
-        job = Job(m.config, m.weights_sha256, m.code_sha256, max(asked.cosine, default=0.9), terms(store), objects)
+        job = Job(
+            m.config,
+            m.weights_sha256,
+            m.code_sha256,
+            max(asked.cosine, default=0.9),
+            terms(store),
+            dataclasses.replace(objects, data=None),
+        )
         return _finish(store, items, tuple(first.image.shape), reading, executor, shard, job, on_progress)
 
 
-def _named(config: Config | Mapping[str, Any], objects: Objects) -> Config:
+def _named(config: Config | Mapping[str, Any], objects: Objects, names: Mapping[str, str]) -> Config:
     """The config, with names for what is given as it is."""
     values = config.to_dict() if isinstance(config, Config) else dict(config)
-    return Config.of(objects.named_in(values))
+    return Config.of(objects.named_in({**values, **names}))
 
 
 def _ending(executor: Executor, input_timeout: float) -> Executor:
