@@ -185,14 +185,8 @@ def certify(
         if retry_failed:
             store.drop_failed(shard.has)
         m = store.manifest
-        job = Job(
-            m.config,
-            m.weights_sha256,
-            m.code_sha256,
-            max(asked.cosine, default=0.9),
-            terms(store),
-            dataclasses.replace(objects, data=None),
-        )
+        cosine, here = max(asked.cosine, default=0.9), dataclasses.replace(objects, data=None)
+        job = Job(m.config, m.weights_sha256, m.code_sha256, cosine, terms(store), here)
         return _finish(store, items, tuple(first.image.shape), reading, executor, shard, job, on_progress)
 
 
