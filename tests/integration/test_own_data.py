@@ -207,6 +207,10 @@ def test_objects_are_certified_gone_on_with_and_verified(place, capsys):
     other = net()
     with torch.no_grad():
         other[0].bias += 1
+    page = runs.report("alone", model=model, data=data).read_text()
+    assert "are not shown" not in page
+    assert "map without noise" in page
+    assert "are not shown: data='object:tuple': is an object" in runs.report("alone").read_text().replace("&#39;", "'")
     assert {c.what: c.state for c in runs.verify("run", model=other, data=data, sample=0)}["model"] == "mismatch"
     found = {c.what: c.problems for c in runs.verify("run", model=model, data=(X + 1, *data[1:]), sample=0)}
     assert any("p0: is another" in problem for problem in found["data"])

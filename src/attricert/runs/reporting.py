@@ -21,6 +21,7 @@ from attricert.runs.asked import Asked
 from attricert.runs.code import is_code
 from attricert.runs.config import Config, LoadedConfig
 from attricert.runs.manifest import model_digest, told_reading
+from attricert.runs.objects import Objects
 from attricert.runs.parts import read_table
 from attricert.runs.results import input_units, results_of, stream
 from attricert.runs.rows import CERTIFIED, Row, evidence_of_rows
@@ -46,6 +47,9 @@ def report(
     cosine: Sequence[float] | None = None,
     top_k: int | None = None,
     trust_code: bool = False,
+    model: Any = None,
+    data: Any = None,
+    attribution: Any = None,
     progress: bool | ProgressCallback = False,
 ) -> Path:
     """Write a run's report: one HTML file that needs nothing else.
@@ -61,6 +65,9 @@ def report(
         cosine: thresholds; likewise.
         top_k: size of the top set; likewise.
         trust_code: run code (path.py:factory) that the run names, if it is what the run was made with.
+        model: that of a run that `certify` was given it for, as it is.
+        data: likewise.
+        attribution: likewise.
         progress: True for a bar, or a function told of every input and size.
 
     Returns:
@@ -85,7 +92,8 @@ def report(
     if not positions:
         raise ArgumentError("folder", str(folder), "is a run that has certified nothing yet")
     rows = sorted(stream(store, positions), key=_position)
-    found = _findings(store, rows, known, asked, trust_code)
+    objects, _ = Objects.of(model=model, data=data, attribution=attribution)
+    found = _findings(store, rows, known, asked, trust_code, objects)
     with reporting(progress, work(found), "report") as on_progress:
         text = render(found, on_progress)
     write_atomically(path, text.encode())
@@ -111,10 +119,12 @@ def _position(row: Row) -> int:
     return int(row.facts["position"])
 
 
-def _findings(store: Store, rows: Sequence[Row], known: Sequence[Row], asked: Asked, trust_code: bool) -> Findings:
+def _findings(
+    store: Store, rows: Sequence[Row], known: Sequence[Row], asked: Asked, trust_code: bool, objects: Objects
+) -> Findings:
     m, c, certificate = store.manifest, store.manifest.config, Certificate(evidence_of_rows(rows))
     form = m.data_form
-    images, plain, remarks = _seen(store, rows, trust_code)
+    images, plain, remarks = _seen(store, rows, trust_code, objects)
     attacked, problems = _attacked(store.folder / ATTACK, m.inputs)
     return Findings(
         certificate=certificate,
@@ -165,14 +175,14 @@ def _named(error: AttricertError, config: Config) -> str:
 
 
 def _seen(
-    store: Store, rows: Sequence[Row], trust_code: bool
+    store: Store, rows: Sequence[Row], trust_code: bool, objects: Objects
 ) -> tuple[npt.NDArray[Any] | None, npt.NDArray[Any] | None, list[str]]:
     """Inputs, their maps without noise, and why either is not to be had."""
     config = store.manifest.config
     try:
         if trust_code and is_code(config.data):
             refuse_other_code(config, store.folder)
-        items = store.items(trust_code=trust_code)
+        items = store.items(objects, trust_code=trust_code)
         if items.survey().sha256 != store.manifest.data_sha256:
             raise AttricertError("they are not what the run was made with")
         images = torch.stack([items[row.facts["position"]][0] for row in rows])
@@ -181,13 +191,13 @@ def _seen(
     try:
         if (is_code(config.model) or is_code(config.attribution)) and not trust_code:
             raise AttricertError("they need the run's own code, which was not trusted (--trust-code)")
-        plain = _plain_maps(store, rows, images)
+        plain = _plain_maps(store, rows, images, objects)
     except AttricertError as error:
         return images.numpy(), None, [f"Maps without noise are not shown: {_named(error, config)}."]
     return images.numpy(), plain, []
 
 
-def _plain_maps(store: Store, rows: Sequence[Row], images: torch.Tensor) -> npt.NDArray[Any]:
+def _plain_maps(store: Store, rows: Sequence[Row], images: torch.Tensor, objects: Objects) -> npt.NDArray[Any]:
     """Shape of the images.
 
     Raises:
@@ -195,7 +205,7 @@ def _plain_maps(store: Store, rows: Sequence[Row], images: torch.Tensor) -> npt.
     """
     config = store.manifest.config
     refuse_other_code(config, store.folder)
-    setting = LoadedConfig.load(config, "cpu")
+    setting = LoadedConfig.load(config, "cpu", objects)
     if model_digest(setting.model) != store.manifest.weights_sha256:
         raise AttricertError("the model is not the one that the run was made with")
     targets = torch.tensor([row.facts["target"] for row in rows])

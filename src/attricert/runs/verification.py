@@ -350,7 +350,7 @@ def _image(items: Dataset, position: int, row: Mapping[str, Any]) -> Iterator[st
         yield f"cannot be read ({error})"
         return
     if sample_key(image) != row["input"]:
-        yield "is another image"
+        yield "is another input"
     if label != row["label"]:
         yield f"its label is {label}, not {row['label']}"
 
