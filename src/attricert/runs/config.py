@@ -13,11 +13,13 @@ from attricert.bounding import BOUNDS, Bound
 from attricert.errors import ArgumentError, UnknownNameError
 from attricert.noise import NOISES, Noise
 from attricert.registry import Registry, choice
+from attricert.runs.code import is_code
 
 if TYPE_CHECKING:
+    from attricert.datasets import Reading
     from attricert.options import Options
 else:  # readable annotations without torch, which settings need when they are checked
-    Options = Any
+    Options = Reading = Any
 
 __all__ = ["Config", "parameters_of"]
 
@@ -32,7 +34,8 @@ class Config:
 
     Args:
         model: a zoo model's name, or path.py:factory where factory() returns a torch module.
-        data: a data set slice such as mnist:test[0:100], or a folder of images.
+        data: a data set slice such as mnist:test[0:100], a folder of images (or of folders, one a class), a .npy, .npz,
+            .csv or .parquet file, or path.py:factory where factory() returns data; files and code may have a slice.
         attribution: or path.py:factory where factory(model) returns a callable (inputs, target) -> attributions.
         target: class to explain: predicted, label, or a number.
         noise: the smoothing distribution; where none is named, the one that the given scale is of.
@@ -64,6 +67,11 @@ class Config:
             last bits.
         batch_size: noisy copies computed at once; by default chosen to fit memory on the CPU, 256 elsewhere.
         preflight: look first, in a few calls, for random maps, rows of a batch that are mixed, changes in place.
+        size: of images in folders: one number makes the shorter side that and cuts the middle square out; height and
+            width stretch to them. eps is in these pixels.
+        label_column: the column of a table that holds the classes, as whole numbers or names.
+        id_column: the column of a table that holds the rows' names.
+        skip_columns: columns of a table that are left out.
     """
 
     model: str
@@ -93,9 +101,16 @@ class Config:
     threads: int = 1
     batch_size: int | None = None
     preflight: bool = True
+    size: tuple[int, ...] | None = None
+    label_column: str | None = None
+    id_column: str | None = None
+    skip_columns: tuple[str, ...] | None = None
 
     groups: ClassVar[Mapping[str, Collection[str]]] = {  # how help shows them
-        "what to certify": ("model", "data", "attribution", "target", "mean", "std", "output", "functionals"),
+        "what to certify": (
+            *("model", "data", "attribution", "target", "mean", "std", "output", "size"),
+            *("label_column", "id_column", "skip_columns", "functionals"),
+        ),
         "noise and bound": ("noise", "bound", "antithetic"),
         "how much and how sure": ("n_samples", "alpha", "stop_eps", "stop_cosine", "seed", "preflight"),
         "what is proven": ("prove", "confidence", "guarantee", "observed_samples", "method", "maps"),
@@ -127,6 +142,7 @@ class Config:
         )
         complete = {name: value for some in arguments for name, value in some.items()}
         checks.keep(self, parameters=complete)  # so that equal configs are equal
+        self.reading()
         self.structural_bound()
         if self.maps == "drop" and "entries" in (self.prove or ()):
             raise ArgumentError(
@@ -201,6 +217,17 @@ class Config:
             confidence=self.confidence,
             preflight=self.preflight,
         )
+
+    def reading(self) -> Reading:
+        """How the data are to be read."""
+        from attricert.datasets import Reading
+
+        return Reading(self.size, self.label_column, self.id_column, self.skip_columns)
+
+    def own_code(self) -> dict[str, str]:
+        """Settings whose names stand for a user's own code, with these."""
+        named = {name: str(getattr(self, name)) for name in ("model", "attribution", "data")}
+        return {setting: name for setting, name in named.items() if is_code(name)}
 
     def smoothing_noise(self) -> Noise:
         """The noise that is named."""

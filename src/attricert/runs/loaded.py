@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from attricert.attributions import ATTRIBUTIONS, Attribution, scores_of
 from attricert.errors import ArgumentError
 from attricert.runs.config import Config, parameters_of
-from attricert.runs.loading import fitted, load_array, load_attribution, load_device, load_model
+from attricert.runs.loading import fitted, input_dtype, load_array, load_attribution, load_device, load_model
+from attricert.runs.objects import NOTHING, Objects, is_object
 from attricert.smoothed import SmoothedAttribution
 
 __all__ = ["LoadedConfig"]
@@ -41,13 +42,24 @@ class LoadedConfig:
     device: torch.device
 
     @classmethod
-    def load(cls, config: Config, device: str | None = None) -> LoadedConfig:
-        """Load model and attribution; on another device of the same kind, if one is named."""
+    def load(cls, config: Config, device: str | None = None, objects: Objects = NOTHING) -> LoadedConfig:
+        """Load model and attribution, or take those given; on another device of the same kind, if one is named."""
         where = load_device(config.device if device is None else device)
-        model = fitted(load_model(config.model), config.mean, config.std, config.output).to(where)
+        given = is_object(config.model)
+        named = _given(objects, config.model, where) if given else load_model(config.model)
+        fit = fitted(named, config.mean, config.std, config.output)
+        model = fit if given else fit.to(where)
         functionals = load_array("functionals", config.functionals)
-        attribution = load_attribution(config.attribution, model, parameters_of(ATTRIBUTIONS, config.parameters))
+        if is_object(config.attribution):
+            attribution = objects.wanted("attribution", config.attribution)
+        else:
+            attribution = load_attribution(config.attribution, model, parameters_of(ATTRIBUTIONS, config.parameters))
         return cls(config, model, attribution, functionals, where)
+
+    @property
+    def input_dtype(self) -> str | None:
+        """In which precision the model takes its inputs; None for as they are."""
+        return input_dtype(self.model)
 
     def predicted(self, images: Tensor) -> Tensor:
         """The model's classes, on the CPU."""
@@ -79,3 +91,14 @@ class LoadedConfig:
         if not choice.isdecimal():
             raise ArgumentError("target", choice, "must be predicted, label, or a class number")
         return torch.full_like(predicted, int(choice))
+
+
+def _given(objects: Objects, name: str, where: torch.device) -> nn.Module:
+    """A module of somebody else's, which is left where it is."""
+    model = objects.wanted("model", name)
+    if not isinstance(model, nn.Module):
+        raise ArgumentError("model", name, f"must be a torch.nn.Module, not {type(model).__name__}")
+    for weight in model.parameters():
+        if weight.device.type != where.type:
+            raise ArgumentError("device", str(where), f"the model is on {weight.device}; move it, or name that device")
+    return model
