@@ -74,7 +74,7 @@ def report(
         raise ArgumentError("folder", str(folder), "is a run of the paper's formula, which proves nothing to report")
     given = {"eps": eps, "cosine": cosine, "top_k": top_k}
     asked = store.asked(**{name: value for name, value in given.items() if value is not None})
-    check_asked(asked.eps, asked.cosine)
+    check_asked(asked.eps or (), asked.cosine)
     path = _checked(store.folder / REPORT if out is None else checks.path("out", out))
     checks.count("inputs", inputs, 1)
     checks.flag("trust_code", trust_code)
@@ -120,7 +120,7 @@ def _findings(store: Store, rows: Sequence[Row], known: Sequence[Row], asked: As
         images=images,
         plain_maps=plain,
         names=None,
-        eps=asked.eps,
+        eps=asked.sizes(certificate.terms),
         cosine=asked.cosine,
         top_k=asked.top(certificate.terms.dimension),
         inputs=m.inputs,
