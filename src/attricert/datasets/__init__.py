@@ -3,13 +3,14 @@
 from attricert.datasets.cache import cache_folder
 from attricert.datasets.folder import ImageFolder, load_folder
 from attricert.datasets.labelled import Dataset, Labelled, Survey
-from attricert.datasets.registry import fetch, items, load, names, parse, splits
+from attricert.datasets.registry import beyond, fetch, items, load, names, parse, splits
 
 __all__ = [
     "Dataset",
     "ImageFolder",
     "Labelled",
     "Survey",
+    "beyond",
     "cache_folder",
     "fetch",
     "items",

@@ -84,6 +84,22 @@ def parse(spec: str, channels: int | None = None) -> Labelled:
     return _named(spec) or load_folder(spec, channels)
 
 
+def beyond(spec: str, count: int) -> str | None:
+    """The description of the same data without the first ``count`` inputs; None if it is of a folder, or none are left.
+
+    Args:
+        spec: as `parse` takes it.
+        count: how many to leave out.
+    """
+    match = _SPEC.fullmatch(spec)
+    if match is None or Path(spec).exists():
+        return None
+    start, stop = int(match["start"] or 0) + count, match["stop"] or ""
+    if stop and start >= int(stop):
+        return None
+    return f"{match['name']}:{match['split']}[{start}:{stop}]"
+
+
 def items(spec: str, channels: int | None = None) -> Dataset:
     """The same, but the images of a folder are read one by one, when they are asked for."""
     return _named(spec) or ImageFolder.of(spec, channels)

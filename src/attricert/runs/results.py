@@ -93,7 +93,9 @@ def results_of(store: Store, rows: Iterable[Row], asked: Asked, *, entries: bool
             evidence = evidence_of_rows(good)
             about = {name: [row.facts[name] for row in good] for name in _ABOUT}
             claims = PaperCertificate(evidence) if store.manifest.config.method == "printed" else Certificate(evidence)
-            results = rows_of(claims, about, asked.sizes(evidence.terms), asked.cosine, asked.top(evidence.terms.dimension))
+            results = rows_of(
+                claims, about, asked.sizes(evidence.terms), asked.cosine, asked.top(evidence.terms.dimension)
+            )
             found.update(zip((row.facts["position"] for row in good), results, strict=True))
     return [found[position] for position in sorted(found)]
 
