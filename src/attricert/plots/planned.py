@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
@@ -13,14 +16,16 @@ from attricert.plots.style import GRAY, Picture, figure_of, line
 
 __all__ = ["plan"]
 
+Array = npt.NDArray[np.float64]
+
 
 def plan(plan: Plan, figure: Figure | SubFigure | None = None) -> Figure:
     """Eps against the noise scale, and under it how much of the map and of the class is left; all are estimates.
 
-    Above: eps at the plan's cosine, least and mean of the inputs with the samples that may be spent, and least with very
-    many. Below: likeness of the smoothed map and the map without noise, and the share of noisy copies that stay in the
-    explained class. Gray and hatched: scales at which some input's class will not be kept. A vertical line marks the
-    scale that is chosen.
+    Above: eps at the plan's cosine, least and mean of the inputs with the samples that may be spent, and least with
+    very many. Below: likeness of the smoothed map and the map without noise, and the share of noisy copies that stay
+    in the explained class. Gray and hatched: scales at which some input's class will not be kept. A vertical line
+    marks the scale that is chosen.
 
     Args:
         plan: with at least one scale.
@@ -71,22 +76,19 @@ def plan(plan: Plan, figure: Figure | SubFigure | None = None) -> Figure:
     for ax in (sizes, shares):
         _mark(ax, plan, scales, [row.keeps(plan.inputs) for row in rows])
         ax.tick_params(labelsize=8)
-        if ax.get_legend_handles_labels()[0]:
-            ax.legend(fontsize=8, loc="upper left" if ax is sizes else "lower left")
+        ax.legend(fontsize=8, loc="upper left" if ax is sizes else "lower left")
     figure.suptitle(f"{type(plan.noise).__name__} noise: estimates, nothing is proven", fontsize=10)
     return figure_of(figure)
 
 
-def _curves(
-    ax: Axes, scales: np.ndarray[tuple[int], np.dtype[np.float64]], curves: dict[str, list[float | None]]
-) -> None:
+def _curves(ax: Axes, scales: Array, curves: Mapping[str, Sequence[float | None]]) -> None:
     for i, (label, values) in enumerate(curves.items()):
         known = np.array([np.nan if value is None else value for value in values])
         if np.isfinite(known).any():
             ax.plot(scales, known, label=label, marker="o", markersize=3.5, linewidth=1.5, **line(i))
 
 
-def _mark(ax: Axes, plan: Plan, scales: np.ndarray[tuple[int], np.dtype[np.float64]], kept: list[bool]) -> None:
+def _mark(ax: Axes, plan: Plan, scales: Array, kept: Sequence[bool]) -> None:
     """Scales that lose a class, each up to the middle between it and its neighbours; and the chosen one."""
     middles = np.sqrt(scales[1:] * scales[:-1])
     edges = np.concatenate([[scales[0] / 1.1], middles, [scales[-1] * 1.1]])
@@ -96,7 +98,6 @@ def _mark(ax: Axes, plan: Plan, scales: np.ndarray[tuple[int], np.dtype[np.float
             ax.axvspan(left, right, facecolor="none", edgecolor=GRAY, hatch="////", linewidth=0, label=label, zorder=0)
             label = ""
     if plan.chosen is not None:
-        ax.axvline(
-            plan.chosen.scale, color="black", linewidth=1, linestyle="--", label="chosen" if plan.best else "nearest"
-        )
+        label = "chosen" if plan.best else "nearest to what was asked"
+        ax.axvline(plan.chosen.scale, color="black", linewidth=1, linestyle="--", label=label)
     ax.set_xlim(edges[0], edges[-1])
