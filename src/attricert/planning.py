@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import final
 
 import numpy as np
@@ -257,7 +258,7 @@ def scales_to_try(noise: Noise, claim: Claim, d: int) -> list[float]:
 def scales_for_classes(
     noise: Noise, d: int, deviation: float, votes_at: Callable[[Noise], float] | None
 ) -> list[float]:
-    """A range up to where the explained classes are lost.
+    """A range up to where the explained classes are lost, or to twice the deviation where they are not.
 
     Args:
         noise: the family.
@@ -271,8 +272,10 @@ def scales_for_classes(
     """
     top = noise.matching(Gaussian(deviation or 1.0), d).scale
     if votes_at is not None:
-        tried = [2 * top * 0.5 ** (i / 2) for i in range(_PROBES)]
-        top = next((scale for scale in tried if votes_at(noise.with_scale(scale)) >= _ENOUGH_VOTES), tried[-1])
+        # From below: much noise may lead to one class whatever the input, and that one's inputs would keep theirs.
+        tried = [2 * top * 0.5 ** (i / 2) for i in reversed(range(_PROBES))]
+        keeping = takewhile(lambda scale: votes_at(noise.with_scale(scale)) >= _ENOUGH_VOTES, tried)
+        top = max(keeping, default=tried[0])
     return [float(f"{top * factor:.2g}") for factor in _CLASS_GRID]
 
 
