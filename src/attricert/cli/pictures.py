@@ -41,7 +41,7 @@ def leave_pictures(store: runs.Store, rows: Sequence[Mapping[str, Any]], asked: 
     """
     config = store.manifest.config
     first = [i for i, row in enumerate(rows) if row["status"] == CERTIFIED][:most]
-    if not first or not asked.eps or config.maps != "keep" or config.method == "printed":
+    if not first or asked.eps == () or config.maps != "keep" or config.method == "printed":
         return False
     try:
         save_figure(_figure(store, first, asked), store.folder / PICTURES)
@@ -56,11 +56,11 @@ def _figure(store: runs.Store, positions: Sequence[int], asked: runs.Asked) -> F
     certificate, items = Certificate(evidence_of_rows(found)), store.items()
     whole = Figure(figsize=(_WIDTH, _HEIGHT * len(found)))
     parts = whole.subfigures(len(found), 1, squeeze=False)[:, 0]
-    top = asked.top(certificate.terms.map_entries)
+    top, sizes = asked.top(certificate.terms.map_entries), asked.sizes(certificate.terms)
     for i, (row, part) in enumerate(zip(found, parts, strict=True)):
         image = items[row.facts["position"]][0]
         _refuse_other(row, sample_key(image))
-        certified(certificate, i, asked.eps[0], image, top, row.facts["id"], part)
+        certified(certificate, i, sizes[0], image, top, row.facts["id"], part)
     return whole
 
 

@@ -17,6 +17,7 @@ from attricert.datasets.labelled import Dataset, Labelled
 from attricert.datasets.mnist import SAMPLE_SIZE, load_mnist, load_sample
 from attricert.datasets.photographs import load_photographs
 from attricert.datasets.reading import Reading
+from attricert.datasets.spec import exists, sliced
 from attricert.datasets.tables import read_table
 from attricert.errors import ArgumentError
 
@@ -45,7 +46,6 @@ _KNOWN = {
     "photographs": _Known(load_photographs, ("test",)),
 }
 _SPEC = re.compile(r"(?P<name>[\w-]+):(?P<split>\w+)(?:\[(?P<start>\d{0,18}):(?P<stop>\d{0,18})\])?")
-_SLICE = re.compile(r"(?P<whole>.+)\[(?P<start>\d{0,18}):(?P<stop>\d{0,18})\]", re.DOTALL)
 _TABLES, _ARRAYS = (".csv", ".parquet"), (".npy", ".npz")
 
 
@@ -101,15 +101,6 @@ def items(spec: str, channels: int | None = None, reading: Reading | None = None
     return _in_memory(spec, reading) or ImageFolder.of(spec, channels, reading.size)
 
 
-def sliced(spec: str) -> tuple[str, int | None, int | None]:
-    """What a description is of without its slice, from where, and to where; a path that exists has no slice."""
-    match = None if _exists(spec) else _SLICE.fullmatch(spec)
-    if match is None:
-        return spec, None, None
-    start, stop = (int(match[key]) if match[key] else None for key in ("start", "stop"))
-    return match["whole"], start, stop
-
-
 def cut(data: Labelled, spec: str) -> Labelled:
     """The slice of data that their description says.
 
@@ -121,13 +112,6 @@ def cut(data: Labelled, spec: str) -> Labelled:
     if not len(part):
         raise ArgumentError("data", spec, "is empty")
     return part
-
-
-def _exists(spec: str) -> bool:
-    try:
-        return Path(spec).exists()
-    except (OSError, ValueError):  # too long for a path, or with a NUL
-        return False
 
 
 def _in_memory(spec: str, reading: Reading) -> Labelled | None:
@@ -147,7 +131,7 @@ def _in_memory(spec: str, reading: Reading) -> Labelled | None:
 def _named(spec: str) -> Labelled | None:
     """A slice of a known data set; None if the description is of another kind."""
     match = _SPEC.fullmatch(spec)
-    if match is None or _exists(spec):
+    if match is None or exists(spec):
         return None
     stop = int(match["stop"]) if match["stop"] else None
     sampled = "sample" in splits(match["name"])

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, final
 
-from attricert.datasets import sliced
+from attricert.datasets.spec import sliced
 from attricert.errors import ArgumentError, IntegrityError
 from attricert.files import read_regular, sha256
 from attricert.text import told

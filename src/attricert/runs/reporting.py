@@ -84,7 +84,7 @@ def report(
         raise ArgumentError("folder", str(folder), "is a run of the paper's formula, which proves nothing to report")
     given = {"eps": eps, "cosine": cosine, "top_k": top_k}
     asked = store.asked(**{name: value for name, value in given.items() if value is not None})
-    check_asked(asked.eps, asked.cosine)
+    check_asked(asked.eps or (), asked.cosine)
     path = _checked(store.folder / REPORT if out is None else checks.path("out", out))
     checks.count("inputs", inputs, 1)
     checks.flag("trust_code", trust_code)
@@ -134,9 +134,9 @@ def _findings(
         images=images,
         plain_maps=plain,
         names=form.names or None,
-        kind="table" if form.kind == "columns" and certificate.terms.dimension <= _COLUMNS else None,
+        kind="table" if form.kind == "columns" and certificate.terms.map_entries <= _COLUMNS else None,
         units=None if form.kind == "image" else input_units(store, certificate.terms),
-        eps=asked.eps,
+        eps=asked.sizes(certificate.terms),
         cosine=asked.cosine,
         top_k=asked.top(certificate.terms.map_entries),
         inputs=m.inputs,

@@ -97,7 +97,8 @@ def results_of(store: Store, rows: Iterable[Row], asked: Asked, *, entries: bool
             evidence = evidence_of_rows(good)
             about = {name: [row.facts[name] for row in good] for name in _ABOUT}
             claims = PaperCertificate(evidence) if store.manifest.config.method == "printed" else Certificate(evidence)
-            results = rows_of(claims, about, asked.eps, asked.cosine, asked.top(evidence.terms.map_entries))
+            top = asked.top(evidence.terms.map_entries)
+            results = rows_of(claims, about, asked.sizes(evidence.terms), asked.cosine, top)
             found.update(zip((row.facts["position"] for row in good), results, strict=True))
     return [found[position] for position in sorted(found)]
 
@@ -282,7 +283,7 @@ def summary(store: Store, rows: Sequence[Mapping[str, Any]], asked: Asked) -> Su
         reached = np.array([row[f"{MAX_EPS}{t!r}"] for row in good] + [0.0] * (len(rows) - len(good)))
         curve[t] = [(e, float((reached >= e).mean())) for e in _grid(reached)]
     # The paper's formula never abstains.
-    reasons = {e: [row.get(f"{ABSTENTION}{e!r}") for row in good] for e in asked.eps}
+    reasons = {e: [row.get(f"{ABSTENTION}{e!r}") for row in good] for e in asked.sizes(terms(store))}
     abstentions = {e: grouped(reason for reason in found if reason) for e, found in reasons.items()}
     total = store.manifest.inputs
     told = [(row["explained_class"], row["certified_prediction"]) for row in good if row.get("class_kept") is not None]

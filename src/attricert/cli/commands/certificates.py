@@ -25,7 +25,8 @@ class Options:
 
     Args:
         run: folder that attricert certify --out has written.
-        eps: l2 sizes at which to report the certified cosine.
+        eps: l2 sizes at which to report the certified cosine; by default 0.1, 0.25 and 0.5 sigma, or what is like
+            these for other noise.
         cosine: thresholds at which to report the largest certified eps.
         entries: also signs, ranks and the top set, where maps were kept; takes far longer.
         top_k: size of the top set, by default a tenth of the features.
@@ -34,7 +35,7 @@ class Options:
     """
 
     run: str
-    eps: tuple[float, ...] = (0.02, 0.05, 0.1)
+    eps: tuple[float, ...] | None = None
     cosine: tuple[float, ...] = (0.8, 0.9)
     entries: bool = False
     top_k: int | None = None

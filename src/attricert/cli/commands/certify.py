@@ -37,7 +37,8 @@ class Options:
         retry_failed: try inputs again that have failed before.
         input_timeout: seconds that an input may take; one that takes longer fails, whatever its model is doing, and the
             others are certified. Work is then done in processes, with one worker too; not with --ray.
-        eps: l2 sizes at which to report the certified cosine.
+        eps: l2 sizes at which to report the certified cosine; by default 0.1, 0.25 and 0.5 sigma, or what is like
+            these for other noise.
         cosine: thresholds at which to report the largest certified eps.
         top_k: size of the top set whose overlap is certified; by default a tenth of the features.
         pictures: of how many inputs to leave a picture beside the results, in pictures.png: the first that are
@@ -53,7 +54,7 @@ class Options:
     shard: str | None = None
     retry_failed: bool = False
     input_timeout: float | None = None
-    eps: tuple[float, ...] = (0.02, 0.05, 0.1)
+    eps: tuple[float, ...] | None = None
     cosine: tuple[float, ...] = (0.8, 0.9)
     top_k: int | None = None
     pictures: int = 8
