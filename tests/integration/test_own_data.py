@@ -136,6 +136,7 @@ def test_own_code_makes_the_data_and_needs_trust(place, capsys):
     store = runs.Store.open(place / "run")
     assert [row.facts["id"] for row in gather(store)] == ["two", "three", "four"]
     assert store.manifest.data_form.dtype is None  # the model takes float64, and so are the data
+    assert (place / "run" / "pictures.png").exists()
     (place / "marker").unlink()
     for look in (["verify", "run"], ["report", "run"], ["certify", "--out", "run"], ["status", "run"]):
         code, out, err = outcome(capsys, *look)

@@ -44,7 +44,7 @@ def run(**values: Any) -> int:
     foreign = [name for name in config.own_code().values() if named is not None and name not in given.values()]
     if named is not None and not options.trust_code and foreign and _done(named, config, options):
         say(f"all inputs of {options.out} are done: shown from the evidence, its code is not run")
-        return _shown(named, asked, options)
+        return _shown(named, asked, options, ran=False)
     permit(foreign, options.trust_code, str(options.out))
     far: list[runs.State] = []
     with tempfile.TemporaryDirectory() as nowhere:
@@ -68,16 +68,16 @@ def run(**values: Any) -> int:
                 asked=asked,
                 on_progress=on_progress,
             )
-        return _shown(store, asked, options)
+        return _shown(store, asked, options, ran=True)
 
 
-def _shown(store: runs.Store, asked: runs.Asked, options: Options) -> int:
+def _shown(store: runs.Store, asked: runs.Asked, options: Options, *, ran: bool) -> int:
     """Print, and write results that are whole; 1 if an input failed."""
     rows, terms = runs.certificates(store, asked), runs.terms(store)
     whole = len(rows) == store.manifest.inputs
     if whole and options.out is not None:
         runs.write_results(store, rows)
-    drawn = whole and options.out is not None and leave_pictures(store, rows, asked, options.pictures)
+    drawn = whole and options.out is not None and leave_pictures(store, rows, asked, options.pictures, ran)
     asked_for = options.pictures not in (0, Options().pictures)
     if asked_for and not drawn and whole and options.out is not None:
         say("no pictures were left: they need inputs that are certified, maps that are kept, and an eps")
