@@ -183,7 +183,7 @@ def write_results(store: Store, rows: Sequence[Mapping[str, Any]]) -> None:
     whole = len(rows) == store.manifest.inputs
     found = terms(store)
     units = None if found is None else input_units(store, found)
-    store.state_claim((certified, len(rows) - certified) if whole else None, units)
+    store.state_claim((certified, len(rows) - certified) if whole else None, units, found)
 
 
 def merge(store: Store, sources: Sequence[str | Path]) -> None:

@@ -20,6 +20,7 @@ import filelock
 import yaml
 
 from attricert import checks, yaml_text
+from attricert.certificates import Terms
 from attricert.datasets import Dataset, cast
 from attricert.errors import ArgumentError, IntegrityError
 from attricert.files import append_regular, create, read_regular, refuse_link, refuse_special, write_atomically
@@ -119,12 +120,15 @@ class Store:
             )
             raise ArgumentError("out", str(self.folder), rule)
 
-    def state_claim(self, counts: tuple[int, int] | None, units: InputUnits | None = None) -> None:
+    def state_claim(
+        self, counts: tuple[int, int] | None, units: InputUnits | None = None, terms: Terms | None = None
+    ) -> None:
         """Say in plain words what is claimed: ``claim.txt``.
 
         Args:
             counts: of certified and failed inputs, where all are done.
             units: of an input, where one is certified.
+            terms: of the claims, likewise.
         """
         m, c = self.manifest, self.manifest.config
         if c.seed is None:
@@ -147,6 +151,8 @@ class Store:
             printed=c.method == "printed",
             counts=counts,
             units=units,
+            fixed=None if terms is None else terms.fixed,
+            random=terms is not None and terms.random,
         )
         write_atomically(self.folder / CLAIM, statement.to_text().encode())
 
