@@ -13,6 +13,10 @@ from attricert.lab.training import Recipe, event_writer, make
 READERS = {
     "Certificate.load": lambda path: ac.Certificate.load(path),
     "Evidence.load": lambda path: ac.Evidence.load(path),
+    "ImageFolder.of": ac.datasets.ImageFolder.of,
+    "datasets.items": ac.datasets.items,
+    "datasets.load_folder": ac.datasets.load_folder,
+    "datasets.parse": ac.datasets.parse,
     "runs.load": runs.load,
     "runs.report": runs.report,
     "runs.verify": runs.verify,

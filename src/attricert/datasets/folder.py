@@ -13,6 +13,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from attricert import checks
 from attricert.datasets.form import Form
 from attricert.datasets.labelled import Labelled, Survey
 from attricert.datasets.pictures import SUFFIXES, decoded, described
@@ -54,7 +55,7 @@ class ImageFolder:
     @classmethod
     def of(cls, folder: str | Path, channels: int | None = None, size: tuple[int, ...] | None = None) -> ImageFolder:
         """All images of a folder, or of the folders in it."""
-        folder = Path(folder)
+        folder = checks.path("data", folder)
         if not os.path.isdir(folder):  # also where the name is too long to be one
             raise ArgumentError("data", str(folder), "is not a folder")
         entries = sorted(folder.iterdir())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ def load(name: str, split: str = "test", folder: str | Path | None = None) -> La
     checks.known("split", split, splits(name))
     if split == "sample" and known.sample is not None:
         return known.sample()
-    return known.load(split, cache_folder() if folder is None else Path(folder), lambda _: None)
+    return known.load(split, cache_folder() if folder is None else checks.path("folder", folder), lambda _: None)
 
 
 def fetch(name: str, on_message: Callable[[str], None] = print) -> dict[str, Labelled]:
@@ -81,7 +82,7 @@ def fetch(name: str, on_message: Callable[[str], None] = print) -> dict[str, Lab
     return {split: known.load(split, cache_folder(), on_message) for split in known.fetched}
 
 
-def parse(spec: str, channels: int | None = None, reading: Reading | None = None) -> Labelled:
+def parse(spec: str | Path, channels: int | None = None, reading: Reading | None = None) -> Labelled:
     """Data from their description, in memory: ``mnist:test[0:100]``, a folder of images, ``table.csv``, ``x.npz[0:9]``.
 
     Slices of the test split that lie within the packaged sample need no download.
@@ -91,14 +92,19 @@ def parse(spec: str, channels: int | None = None, reading: Reading | None = None
         channels: of images in folders: 1 makes them gray, 3 RGB.
         reading: how folders and tables are read.
     """
-    reading = reading or Reading()
-    return _in_memory(spec, reading) or load_folder(spec, channels, reading.size)
+    text, reading = _text(spec), reading or Reading()
+    return _in_memory(text, reading) or load_folder(text, channels, reading.size)
 
 
-def items(spec: str, channels: int | None = None, reading: Reading | None = None) -> Dataset:
+def items(spec: str | Path, channels: int | None = None, reading: Reading | None = None) -> Dataset:
     """The same, but the images of a folder are read one by one, when they are asked for."""
-    reading = reading or Reading()
-    return _in_memory(spec, reading) or ImageFolder.of(spec, channels, reading.size)
+    text, reading = _text(spec), reading or Reading()
+    return _in_memory(text, reading) or ImageFolder.of(text, channels, reading.size)
+
+
+def _text(spec: str | Path) -> str:
+    checks.path("data", spec)
+    return os.fspath(spec)
 
 
 def cut(data: Labelled, spec: str) -> Labelled:
