@@ -15,7 +15,7 @@ def main() -> int:
     """Run one command; its exit code."""
     try:
         with terminable():
-            from attricert.cli.main import main as run  # takes seconds
+            from attricert.cli.main import main as run  # takes a while, and what it runs takes longer
 
             return run()
     except KeyboardInterrupt:

@@ -14,7 +14,7 @@ from attricert.errors import ArgumentError
 from attricert.streams import sample_key
 from attricert.text import one_line
 
-__all__ = ["as_tensor", "batch", "functionals_of", "samples"]
+__all__ = ["as_tensor", "batch", "functionals_of", "numbers_of", "samples"]
 
 
 def as_tensor(inputs: Tensor | npt.ArrayLike, name: str = "inputs") -> Tensor:
@@ -98,15 +98,18 @@ def _targets(target: Targets | npt.ArrayLike, n: int, device: torch.device) -> T
     return (index.long().expand(n) if index.ndim == 0 else index.long()).clone()
 
 
-def functionals_of(functionals: npt.ArrayLike | Tensor, like: Tensor) -> Tensor:
-    """Vectors of shape (r, entries) in float64, a copy, for maps like this one."""
-    rows: Tensor
-    shape = tuple(like.shape)
+def numbers_of(functionals: npt.ArrayLike | Tensor, device: torch.device) -> Tensor:
+    """Functionals as they are given: a copy, as the caller's may change in the meantime."""
     try:
-        given = torch.as_tensor(functionals, device=like.device).detach().clone()
+        return torch.as_tensor(functionals, device=device).detach().clone()
     except (TypeError, ValueError, RuntimeError):
         rule = "must be an array or a tensor of weights, or of integer labels"
         raise ArgumentError("functionals", type(functionals).__name__, rule) from None
+
+
+def functionals_of(given: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Vectors of shape (r, entries) in float64, for maps of this shape."""
+    rows: Tensor
     if tuple(given.shape) == shape and not given.is_floating_point():
         labels = given.flatten()
         rows = (torch.unique(labels)[:, None] == labels).double()

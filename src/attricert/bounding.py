@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields
-from typing import final
+from typing import TYPE_CHECKING, Any, final
 
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from attricert import checks
 from attricert.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import Tensor
+else:  # readable annotations without torch, which bounds need when called
+    Tensor = Any
 
 __all__ = ["BOUNDS", "Bound", "Clip", "Normalize"]
 
@@ -52,6 +55,8 @@ class Bound(ABC):
 
     def with_norms(self, attributions: Float[Tensor, "n m"]) -> tuple[Float[Tensor, "n m"], Float[Tensor, " n"]]:
         """The bounded rows, and the norms that they had: 0 where taken as zero, inf where not finite or too large."""
+        import torch
+
         norm = torch.linalg.vector_norm(attributions, dim=1)
         usable = (norm >= _TINY) & (norm <= _HUGE)
         if bool(usable.all()):
@@ -94,4 +99,4 @@ class Clip(Bound):
 
     def factor(self, norm: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
         """min(1, M/||g||)."""
-        return torch.clamp(self.max_norm / norm, max=1.0)
+        return (self.max_norm / norm).clamp(max=1.0)

@@ -15,7 +15,7 @@ from attricert.errors import ArgumentError
 
 __all__ = ["Fixed"]
 
-_LARGEST = 2**53
+_LARGEST, _SHOWN = 2**53, 12
 
 
 @final
@@ -65,6 +65,12 @@ class Fixed:
         for start, stop in self.ranges:
             flat[start:stop] = True
         return flat.reshape(self.shape)
+
+    @property
+    def words(self) -> str:
+        """Which they are, counted from 0: ``"0, 4 to 6, 9"``; the first few of many."""
+        shown = [f"{a}" if b - a == 1 else f"{a} to {b - 1}" for a, b in self.ranges[:_SHOWN]]
+        return ", ".join(shown) + (", ..." if len(self.ranges) > _SHOWN else "")
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from attricert import checks
-from attricert.arguments import functionals_of, samples
+from attricert.arguments import functionals_of, numbers_of, samples
 from attricert.attributions import Attribution, Classifier, Targets, is_nonnegative, is_random, undisturbed
 from attricert.bounding import Bound, Normalize
 from attricert.certificates import Certificate, Claim, Evidence, Ledger, Observed, Terms, least_scale
@@ -24,7 +24,7 @@ from attricert.fixed import Fixed
 from attricert.moments import no_moments
 from attricert.noise import NOISES, Noise
 from attricert.options import Options
-from attricert.planning import FEWEST, Plan, noise_of, plan_scales, scales_to_try
+from attricert.planning import FEWEST, Plan, noise_of, plan_scales, scales_for_classes, scales_to_try
 from attricert.preprocessing import warn_of_range
 from attricert.progress import ProgressCallback, reporting
 from attricert.proving import Forecast, Goal, Prover, evidence, forecast, functional_bounds
@@ -35,6 +35,7 @@ __all__ = ["SmoothedAttribution", "plan"]
 
 _FEWEST = 100  # draws for a certificate; with fewer no bound says anything
 _SEARCH_STEPS, _SEARCH_RANGE = 12, 64.0
+_VOTES = 32  # noisy copies that tell whether a class is worth a pilot
 _VARIANCE_GAIN = 3.0  # in certified eps, about
 
 
@@ -232,6 +233,7 @@ class SmoothedAttribution:
         alpha: float = 1e-3,
         seed: int | None = None,
         confidence: str = "betting",
+        entries: bool = False,
         progress: bool | ProgressCallback = False,
     ) -> list[Forecast]:
         """Estimate what `certify` would prove with how many samples, from a few of them; nothing is proven.
@@ -243,15 +245,27 @@ class SmoothedAttribution:
             alpha: as in `certify`.
             seed: of the keyed streams; None takes a fresh secret one.
             confidence: as in `certify`.
+            entries: keep the draws (64 MiB an input at the most), so that entries are forecast too.
             progress: True for a bar, or a function told how many copies have just been done.
 
         Returns:
             One forecast an input, with ``max_eps(cosine, n_samples)``, ``samples_needed(eps, cosine, ...)`` and
-            ``keeps_class(n_samples)``.
+            ``keeps_class(n_samples)``; with ``entries``, also ``entries(eps, k, n_samples)``.
         """
-        n_samples = checks.count("n_samples", n_samples, _FEWEST // 2)
         # The options are those of the certificate to come, whose number of draws is what is asked of the forecast.
         options = Options(alpha=alpha, seed=seed, confidence=confidence)
+        return self._forecasts(options, inputs, target, n_samples, checks.flag("entries", entries), progress)
+
+    def _forecasts(
+        self,
+        options: Options,
+        inputs: Tensor,
+        target: Targets | npt.ArrayLike,
+        n_pilot: int,
+        entries: bool,
+        progress: bool | ProgressCallback,
+    ) -> list[Forecast]:
+        n_samples = checks.count("n_samples", n_pilot, _FEWEST // 2)
         classifier = self._classifier(target)
         proven = options.proven(classifier=classifier is not None)
         sampler = self._sampler(classifier if "prediction" in proven else None)
@@ -263,50 +277,128 @@ class SmoothedAttribution:
             ledger = options.ledger(proven, math.prod(shape), 0)
             terms = self._terms(sampler, batch[0][0], shape, options, ledger, looked_at=looked_at)
             with reporting(progress, n_samples * len(batch), "forecasting") as tick:
-                return [forecast(sampler, terms, draws, *sample, tick) for sample in batch]
+                return [forecast(sampler, terms, draws, *sample, tick, keep=entries) for sample in batch]
 
     def plan(
         self,
         inputs: Tensor,
         target: Targets | npt.ArrayLike = None,
         *,
-        claim: Claim,
+        claim: Claim | None = None,
+        cosine: float | None = None,
         scales: Sequence[float] | None = None,
         n_pilot: int = 400,
         n_samples: int = 10_000,
         alpha: float = 1e-3,
         seed: int | None = None,
+        entries: bool = True,
         progress: bool | ProgressCallback = False,
     ) -> Plan:
-        """Estimate which scale of this noise, and how many samples, will prove a claim; nothing is proven.
+        """Estimate what each scale of this noise gives, and which to use; nothing is proven.
 
-        Where there is a classifier, also whether the smoothed one still predicts the explained classes. This object's
-        own scale plays no part.
+        With a claim, which scale and how many samples will prove it; without one, which eps is to be had. Where there
+        is a classifier, also whether the smoothed one still predicts the explained classes; and how much smoothing
+        changes the maps. For the chosen scale, which bound on entries (`Plan.max_entry`) makes most signs and ranks
+        certain, unless this object's bound has one: a constant of the model, so these inputs must not be among those
+        that are certified with it. This object's own scale plays no part.
 
         Args:
             inputs: shape (batch, ...), float32 or float64, finite; a few that stand for all.
             target: class index, or one an input; None for single-output models.
-            claim: what is to be proven.
-            scales: sigmas (or radii) to try; by default a range around what the claim needs.
+            claim: what is to be proven; None for whatever can be had.
+            cosine: threshold T of which eps is told, 0.9 by default; not with a claim, which has its own.
+            scales: sigmas (or radii) to try; by default a range around what the claim needs, and without one up to
+                where the explained classes are lost, in steps of the inputs' standard deviation.
             n_pilot: samples for each input and scale, >= 50.
             n_samples: samples that may be spent on an input, >= 500.
             alpha: as in `certify`.
             seed: of the keyed streams; None takes a fresh secret one.
+            entries: plan for single entries, too.
             progress: True for a bar, or a function told how many copies have just been done.
         """
-        Claim.checked("claim", claim)
+        options = Options(checks.count("n_samples", n_samples, FEWEST), alpha, seed)
+        return self.plan_with(
+            options,
+            inputs,
+            target,
+            claim=claim,
+            cosine=cosine,
+            scales=scales,
+            n_pilot=n_pilot,
+            entries=entries,
+            progress=progress,
+        )
+
+    def plan_with(
+        self,
+        options: Options,
+        inputs: Tensor,
+        target: Targets | npt.ArrayLike = None,
+        *,
+        claim: Claim | None = None,
+        cosine: float | None = None,
+        scales: Sequence[float] | None = None,
+        n_pilot: int = 400,
+        entries: bool = True,
+        progress: bool | ProgressCallback = False,
+    ) -> Plan:
+        """As `plan`, for certificates with these options.
+
+        Args:
+            options: those of the certificates to come; their number of samples is what may be spent.
+            inputs: as in `plan`, like all that follows.
+            target: as in `plan`.
+            claim: as in `plan`; by default the claim that ends sampling early, if the options have one.
+            cosine: as in `plan`.
+            scales: as in `plan`.
+            n_pilot: as in `plan`.
+            entries: as in `plan`; left out where the options prove nothing of entries.
+            progress: as in `plan`.
+        """
+        claim = options.stop_at if claim is None else Claim.checked("claim", claim)
+        if claim is not None and cosine is not None:
+            raise ArgumentError("cosine", cosine, "must be left out where a claim has one")
+        threshold = 0.9 if cosine is None else checks.fraction("cosine", cosine)
         n_pilot = checks.count("n_pilot", n_pilot, _FEWEST // 2)
-        n_samples = checks.count("n_samples", n_samples, FEWEST)
+        checks.count("n_samples", options.n_samples, FEWEST)
+        wanted, classifier = checks.flag("entries", entries), self._classifier(target)
+        proven = options.proven(classifier=classifier is not None)
+        wanted = wanted and "entries" in proven and self.bound.max_entry is None
+        options = replace(options, seed=_seed(options.seed))
         batch = samples(inputs, target, None)
-        tried = scales_to_try(self.noise, claim, self._sampler().free(batch[0][0]).dimension, scales)
-        run_seed = _seed(seed)
+        tried = self._scales(batch, classifier, claim, scales)
+        empty = Plan(claim, self.noise, len(batch), options.n_samples, (), threshold)
         with reporting(progress, n_pilot * len(batch) * len(tried), "planning") as tick:
 
             def forecasts_at(noise: Noise) -> list[Forecast]:
-                smoothed = replace(self, noise=noise)
-                return smoothed.forecast(inputs, target, n_samples=n_pilot, alpha=alpha, seed=run_seed, progress=tick)
+                return replace(self, noise=noise)._forecasts(options, inputs, target, n_pilot, wanted, tick)
 
-            return plan_scales(forecasts_at, self.noise, claim, tried, n_pilot, n_samples)
+            return plan_scales(forecasts_at, empty, tried, n_pilot, entries=wanted)
+
+    def _scales(
+        self,
+        batch: list[tuple[Tensor, Tensor | None, str]],
+        classifier: Classifier | None,
+        claim: Claim | None,
+        scales: Sequence[float] | None,
+    ) -> list[float]:
+        """Those given, or some that suit the claim, or the classes."""
+        if scales is not None:
+            if len(scales) == 0:
+                raise ArgumentError("scales", scales, "must name at least one")
+            return [checks.positive("scales", scale) for scale in scales]
+        free = self._sampler().free(batch[0][0])
+        if claim is not None:
+            return scales_to_try(self.noise, claim, free.dimension)
+
+        def votes_at(noise: Noise) -> float:
+            sampler = replace(self, noise=noise)._sampler(classifier)
+            return min(sampler.votes(x, index, Stream(0, key, "votes"), _VOTES) for x, index, key in batch)
+
+        deviation = float(torch.stack([free.take(x) for x, *_ in batch]).double().std(correction=0))
+        voting = classifier is not None and batch[0][1] is not None
+        with undisturbed(self.attribution, self.classifier):
+            return scales_for_classes(self.noise, free.dimension, deviation, votes_at if voting else None)
 
     def min_noise_scale(
         self,
@@ -389,8 +481,9 @@ class SmoothedAttribution:
     ) -> Certificate:
         batch = self._batch(inputs, target, sample_ids)
         x = batch[0][0]
-        if options.confidence == "asymptotic" and functionals is not None:
-            raise ArgumentError("functionals", "given", "confidence='asymptotic' is about the norm alone")
+        given = None if functionals is None else numbers_of(functionals, x.device)
+        if options.confidence == "asymptotic" and given is not None:
+            raise ArgumentError("functionals", tuple(given.shape), "confidence='asymptotic' is about the norm alone")
         classifier = self._classifier(target)
         proven = options.proven(classifier=classifier is not None) if like is None else like.ledger.names
         sampler = self._sampler(
@@ -398,7 +491,7 @@ class SmoothedAttribution:
         )
         looked = self._preflight(sampler, batch[0]) if options.preflight else None
         sampler, shape = _shaped(sampler, batch[0])
-        vectors = None if functionals is None else functionals_of(functionals, x.new_zeros(shape))
+        vectors = None if given is None else functionals_of(given, shape)
         if like is None:
             ledger = options.ledger(proven, math.prod(shape), 0 if vectors is None else len(vectors))
         else:
@@ -477,7 +570,8 @@ def plan(
     inputs: Tensor,
     target: Targets | npt.ArrayLike = None,
     *,
-    claim: Claim,
+    claim: Claim | None = None,
+    cosine: float | None = None,
     noise: str | Noise = "gaussian",
     bound: Bound | None = None,
     classifier: Classifier | None = None,
@@ -486,15 +580,17 @@ def plan(
     n_samples: int = 10_000,
     alpha: float = 1e-3,
     seed: int | None = None,
+    entries: bool = True,
     progress: bool | ProgressCallback = False,
 ) -> Plan:
-    """Estimate which noise scale, and how many samples, will prove a claim; nothing is proven.
+    """Estimate which noise scale to use, how many samples, and which bound on entries; nothing is proven.
 
     Args:
         attribution: g, as in `SmoothedAttribution`.
-        inputs: see `SmoothedAttribution.plan`, as for what follows but the next three.
+        inputs: see `SmoothedAttribution.plan`, as for all but the next three after the cosine.
         target: class index, or one an input; None for single-output models.
-        claim: what is to be proven.
+        claim: what is to be proven; None for whatever can be had.
+        cosine: threshold T of which eps is told, 0.9 by default; not with a claim, which has its own.
         noise: the family: a word of `NOISES`, or a noise whose scale plays no part.
         bound: the structural l2 bound; `Normalize` by default.
         classifier: as in `SmoothedAttribution`.
@@ -503,21 +599,25 @@ def plan(
         n_samples: samples that may be spent on an input, >= 500.
         alpha: as in `SmoothedAttribution.certify`.
         seed: of the keyed streams; None takes a fresh secret one.
+        entries: plan for single entries, too.
         progress: True for a bar, or a function told how many copies have just been done.
 
     Returns:
-        What to expect of each scale; ``best`` is the least that will do, or None, and ``shortfall`` why.
+        What to expect of each scale; ``best`` is the one to use, or None, and ``shortfall`` why; ``max_entry`` the
+        bound on entries.
     """
     smoothed = SmoothedAttribution(attribution, noise_of(noise), Normalize() if bound is None else bound, classifier)
     return smoothed.plan(
         inputs,
         target,
         claim=claim,
+        cosine=cosine,
         scales=scales,
         n_pilot=n_pilot,
         n_samples=n_samples,
         alpha=alpha,
         seed=seed,
+        entries=entries,
         progress=progress,
     )
 

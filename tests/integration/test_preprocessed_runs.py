@@ -12,7 +12,7 @@ import torch
 import attricert as ac
 from attricert import runs
 from attricert.cli.main import main
-from attricert.runs.loading import load_model
+from attricert.runs.loading import fitted, load_model
 from attricert.runs.manifest import model_digest
 
 MEAN, STD = ("0.4", "0.5", "0.6"), ("0.1", "0.2", "0.4")
@@ -55,11 +55,24 @@ def settings(model="mine.py:two", **more):
 
 def test_a_run_is_that_of_the_wrapped_model(code, capsys):
     flags = ["--model", "mine.py:two", "--data", "cifar10:sample[0:2]", "--noise", "gaussian", "--sigma", "0.1"]
-    flags += ["--n_samples", "200", "--seed", "1", "--mean", *MEAN, "--std", *STD, "--output", "second"]
-    assert main(["certify", *flags, "--out", "run", "--json"]) == 0
+    flags += [
+        "--n_samples",
+        "200",
+        "--seed",
+        "1",
+        "--mean",
+        *MEAN,
+        "--std",
+        *STD,
+        "--output",
+        "second",
+        "--prove",
+        "prediction",
+    ]
+    assert main(["certify", *flags, "--out", "run", "--pictures", "0", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
     store = runs.Store.open(code / "run")
-    assert store.manifest.config == runs.Config.of(settings())
+    assert store.manifest.config == runs.Config.of(settings(prove=["prediction"]))
     body = load_model("mine.py:plain")
     model = ac.Preprocessed(body, (0.4, 0.5, 0.6), (0.1, 0.2, 0.4))
     images = ac.datasets.load("cifar10", "sample").images[:2]
@@ -67,7 +80,7 @@ def test_a_run_is_that_of_the_wrapped_model(code, capsys):
     assert [row["target"] for row in rows] == predicted.tolist()
     smoothed = ac.SmoothedAttribution(ac.Saliency(model), ac.Gaussian(0.1))
     ids = [row["id"] for row in rows]
-    certificate = smoothed.certify(images, predicted, n_samples=200, seed=1, sample_ids=ids)
+    certificate = smoothed.certify(images, predicted, n_samples=200, seed=1, sample_ids=ids, prove=["prediction"])
     np.testing.assert_allclose(certificate.norm, [row["norm"] for row in rows], rtol=1e-5)
     # Another mean is another run, and its folder says so.
     again = [*flags, "--out", "run"]
@@ -90,6 +103,8 @@ def test_plans_are_in_pixels_too(code, capsys):
         assert main(["plan", *flags, *more]) in (0, 1)
         found.append(json.loads(capsys.readouterr().out)["rows"][0]["norm"])
     assert 1 - found[1] > 10 * (1 - found[0])  # divided by std, noise is several times as large
+    assert main(["plan", *flags, "--output", "second", "--mean", *MEAN]) == 2
+    assert "std=None: is needed with mean" in capsys.readouterr().err
     assert main(["plan", *flags]) == 2
     assert "output of the model='dict of first, second'" in capsys.readouterr().err
 
@@ -97,7 +112,7 @@ def test_plans_are_in_pixels_too(code, capsys):
 def test_a_place_is_a_number(code):
     (code / "mine.py").write_text(CODE.replace('return {"first": -scores, "second": scores}', "return -scores, scores"))
     x = torch.rand(1, 3, 32, 32)
-    torch.testing.assert_close(load_model("mine.py:two", output="1")(x), load_model("mine.py:plain")(x))
+    torch.testing.assert_close(fitted(load_model("mine.py:two"), None, None, "1")(x), load_model("mine.py:plain")(x))
 
 
 @pytest.mark.parametrize(

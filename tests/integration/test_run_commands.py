@@ -281,7 +281,7 @@ TAMPERING = {
     "input": (
         lambda run: forge(run, {"input": "0" * 32}, honest_digest=True),
         "data",
-        "mnist:test:0: is another image",
+        "mnist:test:0: is another input",
     ),
     "terms": (
         lambda run: forge(run, {"terms": terms_of(run).replace('"alpha": 0.001', '"alpha": 0.01')}, True),
@@ -328,7 +328,7 @@ def test_merging_does_not_launder_what_was_tampered_with(run, capsys):
 def test_other_weights_are_found(run, capsys, monkeypatch):
     model = ac.models.load("mnist-standard")
     model[0].bias += 1e-3
-    monkeypatch.setattr("attricert.runs.config.load_model", lambda name: model)
+    monkeypatch.setattr("attricert.runs.loaded.load_model", lambda name: model)
     assert main(["verify", "run", "--sample", "2"]) == 1
     out = capsys.readouterr().out
     assert "MISMATCH   model" in out

@@ -31,6 +31,9 @@ def imported(code, *arguments):
         ("import attricert.plots", []),
         ("from attricert.plots import attribution, bars, certified, compare, curves, maps", ["matplotlib"]),
         ("import attricert; attricert.SmoothedAttribution", ["torch"]),
+        ("from attricert import ATTRIBUTIONS, BOUNDS, Clip, IntegratedGradients, Saliency", []),
+        ("from attricert import runs; runs.Config", []),
+        ("from attricert.cli.parsing import parsers; parsers()", ["jsonargparse"]),
     ],
 )
 def test_what_is_imported(code, heavy):

@@ -143,7 +143,7 @@ def test_a_run_of_something_else_is_refused_with_the_difference(whole, tmp_path,
         runs.merge(whole, [other.folder])
     model = ac.models.load("mnist-standard")
     model[0].bias += 1e-6
-    monkeypatch.setattr("attricert.runs.config.load_model", lambda name: model)
+    monkeypatch.setattr("attricert.runs.loaded.load_model", lambda name: model)
     with pytest.raises(ac.ArgumentError, match=r"something else \(weights_sha256: '"):
         runs.certify(CONFIG, whole.folder)
     assert {path: path.read_bytes() for path in whole.folder.rglob("*") if path.is_file()} == before
@@ -237,7 +237,7 @@ def test_trouble_with_one_input_stays_with_it(folder, tmp_path, monkeypatch):
     seen = []
     config = dataclasses.replace(CONFIG, model="mine.py:model", attribution="mine.py:attribution", data=str(folder))
     run = runs.certify(config, tmp_path / "run", on_progress=seen.append)
-    rows = runs.certificates(run, runs.Asked())
+    rows = runs.certificates(run, runs.Asked((0.02, 0.05, 0.1)))
     assert [(row["id"], row["status"]) for row in rows] == [
         ("0.png", "certified"),
         ("1.png", "failed"),
@@ -247,9 +247,11 @@ def test_trouble_with_one_input_stays_with_it(folder, tmp_path, monkeypatch):
     ]
     assert "cannot be read as an image" in rows[1]["reason"]
     assert re.fullmatch("classifier Picky failed on inputs of shape .*: ValueError: no ones, please", rows[2]["reason"])
-    assert rows[4]["reason"] == "its shape is (1, 9, 9), that of the first input (1, 28, 28)"
+    assert (
+        rows[4]["reason"] == "its shape is (1, 9, 9), that of the first input (1, 28, 28); --size gives images one size"
+    )
     assert rows[3]["abstention_reason_eps_0.02"] == "all 180 sampled attributions are zero or not finite"
-    found = runs.summary(run, rows, runs.Asked())
+    found = runs.summary(run, rows, runs.Asked((0.02, 0.05, 0.1)))
     assert (found.certified, found.missing, sum(found.failed.values())) == (2, 0, 3)
     assert {claim.inputs for claim in found.shares} == {5}
     assert max(claim.certified for claim in found.shares) == 1

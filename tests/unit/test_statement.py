@@ -4,10 +4,12 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from attricert import runs
 from attricert.cli.main import main
+from attricert.fixed import Fixed
 from attricert.report import Statement
 from attricert.runs.store import CLAIM
 
@@ -129,3 +131,14 @@ def test_a_run_of_version_0_1_gets_one_when_results_are_written(tmp_path):
     assert not (copy / CLAIM).exists()
     assert main(["merge", str(copy), "--partial"]) == 0
     assert "What this run claims" in (copy / CLAIM).read_text()
+
+
+def test_what_is_held_fixed_and_random_is_changed():
+    fixed = Fixed.of(np.array([True, False, True, True, False]))
+    assert fixed.words == "0, 2 to 3"
+    text = changed(fixed=fixed, random=True)
+    assert "changes of 2 of the 5 values of an input; 3 are held fixed (0, 2 to 3)" in text
+    assert "the mean over noise and that randomness" in text
+    assert "held fixed" not in changed()
+    many = Fixed.of(np.arange(60) % 2 == 0)
+    assert many.words.endswith("20, 22, ...")

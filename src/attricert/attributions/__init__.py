@@ -1,30 +1,35 @@
 """Attribution methods: ``g(inputs, target) -> attributions`` of the inputs' shape."""
 
-from attricert.attributions.base import (
-    ATTRIBUTIONS,
-    Attribution,
-    Classifier,
-    as_module,
-    is_nonnegative,
-    is_random,
-    warn_of_training,
-)
-from attricert.attributions.calling import (
-    attributions_of,
-    differentiable,
-    is_out_of_memory,
-    name_of,
-    scores_of,
-    undisturbed,
-    with_output,
-)
+from typing import TYPE_CHECKING
+
 from attricert.attributions.gradient import InputXGradient, Saliency
 from attricert.attributions.integrated import IntegratedGradients, integrate
-from attricert.attributions.modules import modules_of
-from attricert.attributions.outputs import Targets, classes_of
-from attricert.attributions.preserving import seeded
-from attricert.attributions.selecting import OneLabel, Output
-from attricert.attributions.wrapped import Wrapped, wrap
+from attricert.attributions.words import ATTRIBUTIONS
+from attricert.lazy import lazily
+
+if TYPE_CHECKING:
+    from attricert.attributions.base import (
+        Attribution,
+        Classifier,
+        as_module,
+        is_nonnegative,
+        is_random,
+        warn_of_training,
+    )
+    from attricert.attributions.calling import (
+        attributions_of,
+        differentiable,
+        is_out_of_memory,
+        name_of,
+        scores_of,
+        undisturbed,
+        with_output,
+    )
+    from attricert.attributions.modules import modules_of
+    from attricert.attributions.outputs import Targets, classes_of
+    from attricert.attributions.preserving import seeded
+    from attricert.attributions.selecting import OneLabel, Output
+    from attricert.attributions.wrapped import Wrapped, wrap
 
 __all__ = [
     "ATTRIBUTIONS",
@@ -54,3 +59,37 @@ __all__ = [
     "with_output",
     "wrap",
 ]
+
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "base": (
+            "Attribution",
+            "Classifier",
+            "as_module",
+            "is_nonnegative",
+            "is_random",
+            "warn_of_training",
+        ),
+        "calling": (
+            "attributions_of",
+            "differentiable",
+            "is_out_of_memory",
+            "name_of",
+            "scores_of",
+            "undisturbed",
+            "with_output",
+        ),
+        "modules": ("modules_of",),
+        "outputs": (
+            "Targets",
+            "classes_of",
+        ),
+        "preserving": ("seeded",),
+        "selecting": ("OneLabel", "Output"),
+        "wrapped": (
+            "Wrapped",
+            "wrap",
+        ),
+    },
+)

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from attricert.attributions.modules import in_training
 from attricert.attributions.outputs import Targets
+from attricert.attributions.words import ATTRIBUTIONS
 from attricert.errors import ArgumentError, ModelModeWarning
-from attricert.registry import Registry
 
 __all__ = [
     "ATTRIBUTIONS",
@@ -44,10 +44,6 @@ class Attribution(Protocol):
     def __call__(self, inputs: Tensor, target: Targets) -> Tensor:
         """A map an input."""
         ...
-
-
-ATTRIBUTIONS: Registry[Attribution] = Registry("attribution")
-"""Words for attributions, made from a model and perhaps parameters; the first is the default."""
 
 
 def is_nonnegative(attribution: Attribution) -> bool:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, final
 
 from jaxtyping import Float
-from torch import Tensor, nn
 
 from attricert import checks
-from attricert.attributions.base import ATTRIBUTIONS, checked_model
-from attricert.attributions.forward import differentiable_gradient, input_gradient
-from attricert.attributions.outputs import Targets
+from attricert.attributions.words import ATTRIBUTIONS
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from attricert.attributions.outputs import Targets
+else:  # readable annotations without torch
+    Tensor = Targets = Any
+    nn = SimpleNamespace(Module=Any)
 
 __all__ = ["InputXGradient", "Saliency"]
 
@@ -32,6 +38,8 @@ class Saliency:
     abs: bool = False
 
     def __post_init__(self) -> None:
+        from attricert.attributions.base import checked_model
+
         checked_model(self.model)
         checks.flag("abs", self.abs)
 
@@ -48,11 +56,15 @@ class Saliency:
         self, inputs: Float[Tensor, "n *features"], target: Targets
     ) -> tuple[Float[Tensor, "n *features"], Tensor]:
         """Attributions, and the model's output from the same pass."""
+        from attricert.attributions.forward import input_gradient
+
         gradient, output = input_gradient(self.model, inputs, target)
         return (gradient.abs() if self.abs else gradient), output
 
     def differentiable(self, inputs: Float[Tensor, "n *features"], target: Targets) -> Float[Tensor, "n *features"]:
         """Attributions with a graph back to inputs that ask for gradients."""
+        from attricert.attributions.forward import differentiable_gradient
+
         gradient = differentiable_gradient(self.model, inputs, target)
         return gradient.abs() if self.abs else gradient
 
@@ -70,6 +82,8 @@ class InputXGradient:
     model: nn.Module
 
     def __post_init__(self) -> None:
+        from attricert.attributions.base import checked_model
+
         checked_model(self.model)
 
     def __call__(self, inputs: Float[Tensor, "n *features"], target: Targets) -> Float[Tensor, "n *features"]:
@@ -80,9 +94,13 @@ class InputXGradient:
         self, inputs: Float[Tensor, "n *features"], target: Targets
     ) -> tuple[Float[Tensor, "n *features"], Tensor]:
         """Attributions, and the model's output from the same pass."""
+        from attricert.attributions.forward import input_gradient
+
         gradient, output = input_gradient(self.model, inputs, target)
         return inputs * gradient, output
 
     def differentiable(self, inputs: Float[Tensor, "n *features"], target: Targets) -> Float[Tensor, "n *features"]:
         """Attributions with a graph back to inputs that ask for gradients."""
+        from attricert.attributions.forward import differentiable_gradient
+
         return inputs * differentiable_gradient(self.model, inputs, target)

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import final
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor, nn
 
 from attricert import checks
-from attricert.attributions.base import ATTRIBUTIONS, checked_model
-from attricert.attributions.forward import differentiable_gradient, input_gradient
-from attricert.attributions.outputs import Targets
+from attricert.attributions.words import ATTRIBUTIONS
 from attricert.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from attricert.attributions.outputs import Targets
+else:  # readable annotations without torch
+    Tensor = Targets = Any
+    nn = SimpleNamespace(Module=Any)
 
 __all__ = ["IntegratedGradients", "integrate"]
 
@@ -37,21 +42,29 @@ class IntegratedGradients:
     n_steps: int = 50
 
     def __post_init__(self) -> None:
+        from attricert.attributions.base import checked_model
+
         checked_model(self.model)
         checks.keep(self, n_steps=checks.count("n_steps", self.n_steps, 1), baselines=checks.plain(self.baselines))
 
     def __call__(self, inputs: Float[Tensor, "n *features"], target: Targets) -> Float[Tensor, "n *features"]:
         """Attributions of the inputs' shape, in output units; they sum to f(x) - f(x') up to the rule's error."""
+        from attricert.attributions.forward import input_gradient
+
         return self._integrate(inputs, lambda point: input_gradient(self.model, point, target)[0])
 
     def differentiable(self, inputs: Float[Tensor, "n *features"], target: Targets) -> Float[Tensor, "n *features"]:
         """Attributions with a graph back to inputs that ask for gradients; memory O(n_steps)."""
+        from attricert.attributions.forward import differentiable_gradient
+
         return self._integrate(inputs, lambda point: differentiable_gradient(self.model, point, target))
 
     def _integrate(self, inputs: Tensor, gradient: Callable[[Tensor], Tensor]) -> Tensor:
         return integrate(gradient, inputs, self._baseline(inputs), self.n_steps)
 
     def _baseline(self, inputs: Tensor) -> Tensor:
+        import torch
+
         baseline = torch.as_tensor(self.baselines, dtype=inputs.dtype, device=inputs.device)
         if baseline.ndim and baseline.shape != inputs.shape[1:]:
             raise ArgumentError(
@@ -64,6 +77,8 @@ class IntegratedGradients:
 
 def integrate(gradient: Callable[[Tensor], Tensor], inputs: Tensor, baseline: Tensor, n_steps: int) -> Tensor:
     """(x - x') times the mean of a gradient on the line from x' to x, by a Gauss-Legendre rule."""
+    import torch
+
     difference = inputs - baseline
     # Gauss-Legendre nodes live on [-1, 1]; the path runs over [0, 1].
     nodes, weights = np.polynomial.legendre.leggauss(n_steps)

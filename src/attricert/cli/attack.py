@@ -5,18 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any
 
 import numpy as np
 import torch
-from jsonargparse import ArgumentParser
 
 from attricert import checks, plots, runs
 from attricert.attacks import Sandwich, Strong, sandwich
 from attricert.certificates import Certificate
-from attricert.cli.arguments import add_options
+from attricert.cli.commands.attack import Options
 from attricert.cli.containing import contained
 from attricert.cli.output import show, show_json, show_table
 from attricert.cli.trust import permit
@@ -29,51 +27,9 @@ from attricert.runs.trust import refuse_other_code
 from attricert.text import shortened
 from attricert.units import InputUnits
 
-__all__ = ["Options", "configure", "run"]
+__all__ = ["run"]
 
 _RESULTS, _PICTURE, _PANELS = "attack.parquet", "attack.png", 12
-
-
-@final
-@dataclass(frozen=True)
-class Options:
-    """Which run, and how hard to attack it.
-
-    Args:
-        run: folder that attricert certify --out has written.
-        inputs: how many of the first inputs to attack; all by default.
-        cosine: threshold T that the attack tries to get below.
-        eps: further l2 sizes at which to attack every input.
-        budget: how much work to spend; 1 is some 20,000 attributions an attack, and an input takes some eight.
-        steps: bisections for the smallest size that breaks T.
-        n_samples: fresh draws by which each result is judged.
-        keep_label: only perturbed inputs that the model puts in the same class.
-        data_range: smallest and largest value an input may have; any by default, as certificates allow any.
-        seed: seed of the keyed streams.
-        out: folder for attack.parquet and attack.png; by default that of the run. Must not hold them yet.
-        trust_code: run code that the folder names, after showing its path and SHA-256, if it is what the run was made
-            with; models of the zoo need none.
-        json: print JSON instead of a table.
-    """
-
-    run: str
-    inputs: int | None = None
-    cosine: float = 0.9
-    eps: tuple[float, ...] = ()
-    budget: float = 1.0
-    steps: int = 4
-    n_samples: int = 4_000
-    keep_label: bool = False
-    data_range: tuple[float, float] | None = None
-    seed: int = 0
-    out: str | None = None
-    trust_code: bool = False
-    json: bool = False
-
-
-def configure(parser: ArgumentParser) -> None:
-    """Add this command's arguments."""
-    add_options(parser, Options)
 
 
 def run(**values: Any) -> int:
@@ -88,7 +44,7 @@ def run(**values: Any) -> int:
     n = len(rows) if options.inputs is None else min(checks.count("inputs", options.inputs, 1), len(rows))
     rows, certificate = rows[:n], certificate[:n]
     config = run.manifest.config
-    permit((config.model, config.attribution), options.trust_code, options.run)
+    permit(config.own_code().values(), options.trust_code, options.run)
     refuse_other_code(config, run.folder)
     with contained():
         attacked = _attacked(options, run, rows, certificate)
@@ -100,7 +56,7 @@ def run(**values: Any) -> int:
     if options.json:
         show_json({"rows": found, "failed": len(failed)})
     else:
-        _show(options, found, failed, input_units(certificate.terms))
+        _show(options, found, failed, input_units(run, certificate.terms))
         for line in certificate.meaning.lines():
             show(line)
         show(f"written to {folder / _RESULTS} and {folder / _PICTURE}")
@@ -108,7 +64,8 @@ def run(**values: Any) -> int:
 
 
 def _attacked(options: Options, run: runs.Store, rows: Sequence[Row], certificate: Certificate) -> Sandwich:
-    setting, items = runs.LoadedConfig.load(run.manifest.config), run.items()
+    setting = runs.LoadedConfig.load(run.manifest.config)
+    items = run.items(trust_code=options.trust_code)
     if changed := run.manifest.differences(runs.Manifest.of(setting, items)):
         raise ArgumentError("run", options.run, f"is not of what is here now ({'; '.join(changed)})")
     images = torch.stack([items[row.facts["position"]][0] for row in rows]).to(setting.device)

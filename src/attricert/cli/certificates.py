@@ -2,48 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
-
-from jsonargparse import ArgumentParser
+from typing import Any
 
 from attricert import runs
-from attricert.cli.arguments import add_options
+from attricert.cli.commands.certificates import Options
 from attricert.cli.output import show_json, show_run
 from attricert.errors import ArgumentError
 from attricert.files import write_atomically
 
-__all__ = ["Options", "configure", "run"]
-
-
-@final
-@dataclass(frozen=True)
-class Options:
-    """Which run, and what to ask of its evidence.
-
-    Args:
-        run: folder that attricert certify --out has written.
-        eps: l2 sizes at which to report the certified cosine.
-        cosine: thresholds at which to report the largest certified eps.
-        entries: also signs, ranks and the top set, where maps were kept; takes far longer.
-        top_k: size of the top set, by default a tenth of the features.
-        out: Parquet file to write; must not exist.
-        json: print JSON instead of a table.
-    """
-
-    run: str
-    eps: tuple[float, ...] = (0.02, 0.05, 0.1)
-    cosine: tuple[float, ...] = (0.8, 0.9)
-    entries: bool = False
-    top_k: int | None = None
-    out: str | None = None
-    json: bool = False
-
-
-def configure(parser: ArgumentParser) -> None:
-    """Add this command's arguments."""
-    add_options(parser, Options, first="run")
+__all__ = ["run"]
 
 
 def run(**values: Any) -> int:

@@ -2,79 +2,27 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
-
-from jsonargparse import ArgumentParser
+from typing import Any
 
 from attricert import checks, runs
-from attricert.cli.arguments import add_options
+from attricert.cli.commands.certify import Options, check
 from attricert.cli.containing import contained
 from attricert.cli.display import displaying
 from attricert.cli.going_on import command, resumable
-from attricert.cli.output import exit_code, say, show, show_json, show_run
+from attricert.cli.lines import say
+from attricert.cli.output import exit_code, show, show_json, show_run
 from attricert.cli.pictures import PICTURES, leave_pictures
 from attricert.cli.trust import permit
 from attricert.errors import ArgumentError
-from attricert.runs.code import is_code
 from attricert.runs.results import positions
 
-__all__ = ["Options", "configure", "run"]
+__all__ = ["run"]
 
 _ASKED = ("eps", "cosine", "top_k")
-
-
-@final
-@dataclass(frozen=True)
-class Options:
-    """Where the work is done, and what is shown of it.
-
-    Args:
-        out: folder of the run. One that holds a part of the same run is gone on with; given alone, it says what of.
-        workers: processes (or Ray actors) that work at the same time, each with a model of its own.
-        ray: work on a Ray cluster: auto, ray://HOST:10001, or local (needs the extra ray).
-        shard: i/N, only every N-th input from the i-th (from 0) on, for arrays of jobs that share the folder.
-        retry_failed: try inputs again that have failed before.
-        input_timeout: seconds that an input may take; one that takes longer fails, whatever its model is doing, and the
-            others are certified. Work is then done in processes, with one worker too; not with --ray.
-        eps: l2 sizes at which to report the certified cosine.
-        cosine: thresholds at which to report the largest certified eps.
-        top_k: size of the top set whose overlap is certified; by default a tenth of the features.
-        pictures: of how many inputs to leave a picture beside the results, in pictures.png: the first that are
-            certified, at the first of the asked sizes; 0 for none. Needs --out, and maps that are kept.
-        trust_code: run code that a folder or a --config file names, after showing its path and SHA-256, and for a
-            folder only if it is what the run was made with; code that is typed as --model or --attribution needs none.
-        json: print JSON instead of a table.
-    """
-
-    out: str | None = None
-    workers: int = 1
-    ray: str | None = None
-    shard: str | None = None
-    retry_failed: bool = False
-    input_timeout: float | None = None
-    eps: tuple[float, ...] = (0.02, 0.05, 0.1)
-    cosine: tuple[float, ...] = (0.8, 0.9)
-    top_k: int | None = None
-    pictures: int = 8
-    trust_code: bool = False
-    json: bool = False
-
-
-def configure(parser: ArgumentParser) -> None:
-    """Add this command's arguments."""
-    add_options(parser, runs.Config, optional=("model", "data"))
-    add_options(parser, Options)
-    # Settings of version 0.1: its config files are still read (`runs.Config.of` knows what they mean).
-    hidden: dict[str, Any] = {"help": argparse.SUPPRESS, "default": argparse.SUPPRESS}
-    parser.add_argument("--moments", type=int, nargs="+", **hidden)
-    parser.add_argument("--skip_label", type=bool, **hidden)
-    parser.add_argument("--stop_when", type=list[float] | None, **hidden)
 
 
 def run(**values: Any) -> int:
@@ -93,10 +41,10 @@ def run(**values: Any) -> int:
     shard = None if options.shard is None else runs.Shard.parse(options.shard)
     if options.out is None and (shard is not None or options.ray is not None):
         raise ArgumentError("out", None, "is needed with --shard and --ray")
-    foreign = [name for name in (config.model, config.attribution) if named is not None and name not in given.values()]
-    if named is not None and not options.trust_code and any(map(is_code, foreign)) and _done(named, config, options):
+    foreign = [name for name in config.own_code().values() if named is not None and name not in given.values()]
+    if named is not None and not options.trust_code and foreign and _done(named, config, options):
         say(f"all inputs of {options.out} are done: shown from the evidence, its code is not run")
-        return _shown(named, asked, options)
+        return _shown(named, asked, options, ran=False)
     permit(foreign, options.trust_code, str(options.out))
     far: list[runs.State] = []
     with tempfile.TemporaryDirectory() as nowhere:
@@ -120,16 +68,16 @@ def run(**values: Any) -> int:
                 asked=asked,
                 on_progress=on_progress,
             )
-        return _shown(store, asked, options)
+        return _shown(store, asked, options, ran=True)
 
 
-def _shown(store: runs.Store, asked: runs.Asked, options: Options) -> int:
+def _shown(store: runs.Store, asked: runs.Asked, options: Options, *, ran: bool) -> int:
     """Print, and write results that are whole; 1 if an input failed."""
     rows, terms = runs.certificates(store, asked), runs.terms(store)
     whole = len(rows) == store.manifest.inputs
     if whole and options.out is not None:
         runs.write_results(store, rows)
-    drawn = whole and options.out is not None and leave_pictures(store, rows, asked, options.pictures)
+    drawn = whole and options.out is not None and leave_pictures(store, rows, asked, options.pictures, ran)
     asked_for = options.pictures not in (0, Options().pictures)
     if asked_for and not drawn and whole and options.out is not None:
         say("no pictures were left: they need inputs that are certified, maps that are kept, and an eps")
@@ -163,19 +111,16 @@ def _how(here: Mapping[str, Any], config: runs.Config, named: bool, far: Sequenc
         return "nothing was done yet; the same command begins again"
     names = ("out", "workers", "ray", "shard", "input_timeout", *(_ASKED if named else ()), "pictures", "json")
     flags = {name: here[name] for name in names if name in here}
-    trust = {"trust-code": any(map(is_code, (config.model, config.attribution)))}
+    trust = {"trust-code": bool(config.own_code())}
     again = command("certify", **flags, **trust)
     return f"{far[0].done} of {far[0].total} inputs are done and stored; go on with: {again}"
 
 
 def _named_run(given: Mapping[str, Any], options: Options) -> runs.Store | None:
     """The run that exists, where nothing but that is named; None where model and data are given."""
-    missing = [name for name in ("model", "data") if given.get(name) is None]
-    if not missing:
-        return None
-    if len(missing) == 1 or options.out is None or not Path(options.out).exists():
-        raise ArgumentError(missing[0], None, "is needed, unless --out alone names a run to go on with")
-    return runs.Store.open(Path(options.out))
+    check({**given, "out": options.out})
+    named = options.out is not None and given.get("model") is None
+    return runs.Store.open(Path(str(options.out))) if named else None
 
 
 def _done(store: runs.Store, config: runs.Config, options: Options) -> bool:

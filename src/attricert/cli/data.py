@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from jsonargparse import ArgumentParser
-
 from attricert import datasets
 from attricert.cli.output import show, show_table
 
-__all__ = ["configure", "run"]
-
-
-def configure(parser: ArgumentParser) -> None:
-    """Add this command's arguments."""
-    parser.add_argument(
-        "name", nargs="?", type=str, help="data set to fetch into the cache folder; all are listed without"
-    )
+__all__ = ["run"]
 
 
 def run(name: str | None = None) -> int:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
-
-from jsonargparse import ArgumentParser
+from typing import Any
 
 from attricert import datasets, models
 from attricert.attributions import Saliency, scores_of
 from attricert.bounding import Normalize
-from attricert.cli.arguments import add_options
+from attricert.cli.commands.demo import Options
 from attricert.cli.output import describe, show, show_json, show_rows, subjects
 from attricert.files import write_atomically
 from attricert.noise import Gaussian, UniformBall
@@ -21,33 +18,10 @@ from attricert.runs.reporting import REPORT
 from attricert.smoothed import SmoothedAttribution
 from attricert.units import InputUnits
 
-__all__ = ["Options", "configure", "run"]
+__all__ = ["run"]
 
 _MODEL, _DIGITS, _RADIUS = "mnist-standard", 8, 3.5
 _ENTRY, _EPS, _COSINE, _TOP_K = 0.15, [0.02, 0.05, 0.1], [0.8, 0.9], 100
-
-
-@final
-@dataclass(frozen=True)
-class Options:
-    """How much to spend.
-
-    Args:
-        n_samples: noisy copies of each digit for its certificate.
-        seed: seed of the keyed streams.
-        out: folder for maps.png, curves.png and report.html.
-        json: print JSON instead of a table.
-    """
-
-    n_samples: int = 4_000
-    seed: int = 0
-    out: str = "attricert-demo"
-    json: bool = False
-
-
-def configure(parser: ArgumentParser) -> None:
-    """Add this command's arguments."""
-    add_options(parser, Options)
 
 
 def run(**values: Any) -> int:

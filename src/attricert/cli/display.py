@@ -9,7 +9,7 @@ from typing import final
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-from attricert.cli.output import say
+from attricert.cli.lines import say
 from attricert.progress import LINES, Paced, clock, terminal
 from attricert.report import shown
 from attricert.runs import State

@@ -2,68 +2,27 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
-import re
 import sys
 import traceback
 import warnings
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NoReturn
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import Namespace
 
-from attricert import __version__
-from attricert.cli import (
-    attack,
-    certificates,
-    certify,
-    data,
-    demo,
-    merge,
-    models,
-    plan,
-    report,
-    reproduce,
-    status,
-    train,
-    verify,
-)
-from attricert.cli.output import say
-from attricert.cli.settings import MODE
+from attricert.cli.lines import say
+from attricert.cli.parsing import declared, parsers
 from attricert.cli.trust import permit_config
+from attricert.cli.words import understood
 from attricert.errors import ArgumentError, AttricertError
 from attricert.interrupts import terminable
 from attricert.text import printable
 from attricert.yaml_text import LARGEST
 
 __all__ = ["main"]
-
-_COMMANDS = {
-    "demo": demo,
-    "certify": certify,
-    "status": status,
-    "merge": merge,
-    "certificates": certificates,
-    "report": report,
-    "verify": verify,
-    "attack": attack,
-    "plan": plan,
-    "data": data,
-    "models": models,
-    "train": train,
-    "reproduce": reproduce,
-}
-
-
-class _Parser(ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        plain = re.sub(r"required: \w+\.", "required: --", " ".join(message.split()))
-        _complain(re.sub(r"Parser key \"(\w+)\":", r"--\1:", plain))
-        raise SystemExit(2) from ex
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -72,7 +31,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 done, 1 a claim, a check, a target or an input that fails, 2 bad input, 3 a fault of the program or of a user's
     own code, 130 interrupted (Ctrl-C or SIGTERM).
     """
-    arguments = [_underscored(a) for a in (sys.argv[1:] if argv is None else argv)]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # whose encoding may lack what is to be shown
             stream.reconfigure(errors="backslashreplace")
@@ -80,13 +38,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = lambda message, *_, **__: say(f"note: {message}")
         try:
+            parser, commands = parsers()
+            arguments = understood(sys.argv[1:] if argv is None else argv, parser, commands)
             _refuse_large_configs(arguments)
-            return _run(_parser().parse_args(arguments), arguments)
+            return _run(parser.parse_args(arguments), arguments)
         except (AttricertError, OSError) as error:  # OSError: a file that cannot be written, a full disk
-            _complain(str(error))
+            say(f"error: {error}")
             return 2
         except UnicodeDecodeError as error:
-            _complain(f"a file is not text in UTF-8 ({error})")
+            say(f"error: a file is not text in UTF-8 ({error})")
             return 2
         except KeyboardInterrupt as error:
             more = f"; {error}" if str(error) else ""
@@ -115,27 +75,7 @@ def _run(chosen: Namespace, arguments: Sequence[str]) -> int:
             raise ArgumentError(key, value, "must not be empty")
     values.pop("config", None)
     permit_config(values, arguments)
-    code: int = _COMMANDS[chosen.command].run(**values)
+    if check := getattr(declared(chosen.command), "check", None):
+        check(values)
+    code: int = importlib.import_module(f"attricert.cli.{chosen.command}").run(**values)  # the first that takes long
     return code
-
-
-def _parser() -> ArgumentParser:
-    parser = _Parser(prog="attricert", parser_mode=MODE, description="Certified explanations: proven, not guessed.")
-    parser.add_argument("--version", action="version", version=f"attricert {__version__}")
-    commands = parser.add_subcommands(dest="command")
-    for name, module in _COMMANDS.items():
-        about = (module.__doc__ or "").strip()
-        sub = _Parser(prog=f"attricert {name}", parser_mode=MODE, description=about)
-        sub.add_argument("--config", action="config", help="YAML file with any of these settings")
-        module.configure(sub)
-        commands.add_subcommand(name, sub, help=about)
-    return parser
-
-
-def _underscored(argument: str) -> str:
-    """``--n-samples=5`` is as good as ``--n_samples=5``."""
-    return re.sub(r"^--[a-z][a-z-]*", lambda match: "--" + match[0][2:].replace("-", "_"), argument)
-
-
-def _complain(message: str) -> None:
-    say(f"error: {message}")

@@ -2,41 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
-
-from jsonargparse import ArgumentParser
+from typing import Any
 
 from attricert import runs
-from attricert.cli.arguments import add_options
+from attricert.cli.commands.merge import Options
 from attricert.cli.output import exit_code, show, show_json, show_run
 from attricert.errors import ArgumentError
 
-__all__ = ["Options", "configure", "run"]
-
-
-@final
-@dataclass(frozen=True)
-class Options:
-    """Which run.
-
-    Args:
-        run: folder that attricert certify --out has written.
-        sources: further folders with shards of the same run, seed included; their rows are taken over.
-        partial: write results of the inputs that are done, though others are missing.
-        json: print JSON instead of a table.
-    """
-
-    run: str
-    sources: tuple[str, ...] = ()
-    partial: bool = False
-    json: bool = False
-
-
-def configure(parser: ArgumentParser) -> None:
-    """Add this command's arguments."""
-    add_options(parser, Options, first="run")
+__all__ = ["run"]
 
 
 def run(**values: Any) -> int:

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from jsonargparse import ArgumentParser
-
 from attricert import models
 from attricert.cli.output import show, show_json, show_table
 
-__all__ = ["configure", "run"]
-
-
-def configure(parser: ArgumentParser) -> None:
-    """Add this command's arguments."""
-    parser.add_argument("name", nargs="?", type=str, help="model whose card to show; all are listed without")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+__all__ = ["run"]
 
 
 def run(name: str | None = None, json: bool = False) -> int:

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from attricert.certificates import Terms, note
 from attricert.cli.layout import blocks
+from attricert.cli.lines import say
 from attricert.datasets import Labelled
 from attricert.report import COSINE, MAX_EPS, shown
 from attricert.report.brief import inputs
@@ -26,7 +27,7 @@ from attricert.rounding import short
 from attricert.runs import Store, Summary
 from attricert.runs.results import input_units
 from attricert.runs.rows import CERTIFIED
-from attricert.text import one_line, printable, shortened
+from attricert.text import printable, shortened
 from attricert.units import InputUnits
 
 _FEW = 50  # inputs that are shown one by one
@@ -42,7 +43,6 @@ _KIND = {
 __all__ = [
     "describe",
     "exit_code",
-    "say",
     "show",
     "show_json",
     "show_rows",
@@ -70,7 +70,7 @@ def show_run(store: Store, rows: Sequence[Mapping[str, Any]], found: Summary, te
     if terms is not None and good:
         samples = max(row["n_samples"] + row["n_pilot"] for row in good)
         text = describe(terms, config.method, samples)
-        units = input_units(terms)
+        units = input_units(store, terms)
         if len(good) <= _FEW:
             show_rows(good, text, title, units)
         else:
@@ -253,11 +253,6 @@ def show_json(value: Any) -> None:
 def show(text: str) -> None:
     """Text on standard output, of one line or more."""
     print("\n".join(map(printable, text.split("\n"))), flush=True)
-
-
-def say(text: str) -> None:
-    """A line on standard error."""
-    print(f"attricert: {one_line(text)}", file=sys.stderr, flush=True)
 
 
 def _down(share: float) -> str:

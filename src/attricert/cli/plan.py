@@ -1,136 +1,121 @@
-"""From a small pilot on a few inputs: which noise scale and how many samples reach a target, and at what cost."""
+"""From a small pilot on a few inputs: which noise scale, how many samples, which bound on entries, at what cost."""
 
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, final
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
 
-from jsonargparse import ArgumentParser
+import torch
 
-from attricert import checks
-from attricert.attributions import ATTRIBUTIONS, scores_of
+from attricert import checks, datasets
 from attricert.certificates import Claim
-from attricert.cli.arguments import add_options
+from attricert.cli.commands.plan import Options
 from attricert.cli.containing import contained
-from attricert.cli.output import say, show, show_json, show_table
+from attricert.cli.going_on import command
+from attricert.cli.lines import say
+from attricert.cli.output import show, show_json, show_table
+from attricert.errors import ArgumentError
 from attricert.noise import NOISES
 from attricert.planning import Plan
-from attricert.registry import choice
 from attricert.report import shown
-from attricert.runs.loading import attribution_arguments, load_attribution, load_data, load_model
-from attricert.smoothed import plan
+from attricert.rounding import short
+from attricert.runs import Config
+from attricert.runs.loaded import LoadedConfig
+from attricert.runs.loading import load_data
+from attricert.runs.results import units_of
 from attricert.units import InputUnits
 
-__all__ = ["Options", "configure", "run"]
+__all__ = ["run"]
 
-
-@final
-@dataclass(frozen=True)
-class Options:
-    """The target, and what to try.
-
-    Args:
-        model: a zoo model's name, or path.py:factory where factory() returns a torch module.
-        data: a data set slice such as mnist:test[0:100], or a folder of images.
-        eps: l2 size that the certificate should reach, in input units.
-        cosine: cosine similarity that it should keep.
-        attribution: or path.py:factory where factory(model) returns a callable (inputs, target) -> attributions.
-        parameters: of the attribution.
-        mean: of each channel, with std, for a model of normalized images: it is given images in [0, 1] and normalizes
-            them inside, so that noise and eps are in pixels.
-        std: of each channel, for images in [0, 1].
-        output: which of the model's outputs is meant: a key, an attribute, or a place in a tuple.
-        noise: the smoothing distribution.
-        scales: sigmas (or radii) to try; by default a range around what the target needs.
-        inputs: how many of the first inputs to draw the pilot for.
-        n_pilot: samples for each input and scale.
-        n_samples: samples that may be spent on an input.
-        alpha: probability that an input's certificates fail.
-        seed: seed of the keyed streams.
-        trust_code: run code that a --config file names, after showing its path and SHA-256.
-        json: print JSON instead of a table.
-    """
-
-    model: str
-    data: str
-    eps: float
-    cosine: float
-    attribution: str = choice(ATTRIBUTIONS, "saliency")
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
-    output: str | None = None
-    noise: str = choice(NOISES, "gaussian", parameters=False)
-    scales: tuple[float, ...] | None = None
-    inputs: int = 4
-    n_pilot: int = 400
-    n_samples: int = 10_000
-    alpha: float = 1e-3
-    seed: int = 0
-    trust_code: bool = False
-    json: bool = False
-
-
-def configure(parser: ArgumentParser) -> None:
-    """Add this command's arguments."""
-    add_options(parser, Options)
+_SCALES = tuple(word for name in NOISES for word in NOISES.required(name))
 
 
 def run(**values: Any) -> int:
     """Sample, estimate, print; 1 if the target cannot be reached."""
     names = {f.name for f in fields(Options)}
-    own, rest = ({name: value for name, value in values.items() if (name in names) == known} for known in (True, False))
-    options = Options(**own, parameters=rest)
-    claim = Claim(eps=options.eps, cosine=options.cosine)
+    own, given = ({name: value for name, value in values.items() if (name in names) == here} for here in (True, False))
+    options = Options(**own)
     checks.count("inputs", options.inputs, 1)
-    checks.known("noise", options.noise, NOISES)
-    parameters = attribution_arguments(options.attribution, options.parameters)
+    config, scales = _of(given, options)
+    claim = None if options.eps is None else Claim(eps=options.eps, cosine=_cosine(options))
+    if options.picture is not None:
+        _refuse_form(options.picture)
     with contained():
-        found, units = _estimated(options, claim, parameters)
+        found, units = _estimated(config, options, claim, scales)
     if options.json:
         best = None if found.best is None else asdict(found.best)
-        show_json({"rows": [asdict(row) for row in found.scales], "best": best, "shortfall": found.shortfall})
+        rows, entries = ([asdict(row) for row in some] for some in (found.scales, found.entries))
+        told = {"entries": entries, "entries_eps": found.entries_eps, "max_entry": found.max_entry}
+        show_json({"rows": rows, "best": best, "shortfall": found.shortfall, **told})
     else:
-        _show(options, found, units)
+        _show(config, options, found, units)
+        _show_command(given, found, config)
+    if options.picture is not None:
+        from attricert import plots
+
+        plots.save_figure(plots.plan(found), options.picture)
+        say(f"picture in {options.picture}")
     return 0 if found.best else 1
 
 
-def _estimated(options: Options, claim: Claim, parameters: Mapping[str, Any]) -> tuple[Plan, InputUnits]:
-    model = load_model(options.model, options.mean, options.std, options.output)
-    data = load_data(options.data, options.model)
+def _cosine(options: Options) -> float:
+    return 0.9 if options.cosine is None else options.cosine
+
+
+def _of(given: Mapping[str, Any], options: Options) -> tuple[Config, tuple[float, ...] | None]:
+    """The config at any scale, and the scales to try."""
+    named = [word for word in _SCALES if given.get(word) is not None]
+    if named and options.scales is not None:
+        raise ArgumentError("scales", options.scales, f"must be left out where {named[0]} is given")
+    noise = given.get("noise") or NOISES.fitting(given)
+    checks.known("noise", noise, NOISES)
+    (word,) = NOISES.required(noise)
+    scales = options.scales if given.get(word) is None else (given[word],)
+    # Estimates that can be had again: they prove nothing, and no seed of theirs is one of a certificate.
+    config = Config.of({"seed": 0, word: 1.0, **{name: value for name, value in given.items() if value is not None}})
+    if config.method == "printed":
+        raise ArgumentError("method", config.method, "cannot be planned for: estimates are of sound certificates")
+    return config, scales
+
+
+def _estimated(
+    config: Config, options: Options, claim: Claim | None, scales: tuple[float, ...] | None
+) -> tuple[Plan, InputUnits]:
+    loaded = LoadedConfig.load(config)
+    data = load_data(config.data, config.model, config.reading())
     data = data.slice(0, min(options.inputs, len(data)))
     say(f"data: {data.reading}")
-    target = scores_of(model, data.images).argmax(dim=1)
-    found = plan(
-        load_attribution(options.attribution, model, parameters),
-        data.images,
-        target,
-        classifier=model,
+    items = datasets.cast(data, loaded.input_dtype)
+    inputs = torch.stack([items[i][0] for i in range(len(items))])
+    found = loaded.smoothed().plan_with(
+        config.options(),
+        inputs.to(loaded.device),
+        loaded.target(data.labels, loaded.predicted(inputs)),
         claim=claim,
-        noise=options.noise,
-        scales=options.scales,
+        cosine=options.cosine if claim is None else None,
+        scales=scales,
         n_pilot=options.n_pilot,
-        n_samples=options.n_samples,
-        alpha=options.alpha,
-        seed=options.seed,
+        entries=config.maps == "keep",
         progress=True,
     )
-    return found, InputUnits("image", tuple(data.images.shape[1:]))
+    return found, units_of(data.form, tuple(inputs.shape[1:]))
 
 
-def _show(options: Options, found: Plan, units: InputUnits) -> None:
-    (name,) = NOISES.required(options.noise)
+def _show(config: Config, options: Options, found: Plan, units: InputUnits) -> None:
+    (name,) = NOISES.required(config.noise)
+    reached = "certified" if found.claim is None else "reached"
     table = [
         {
             name: f"{row.scale:.4g}",
-            "reached": f"{row.reached} of {found.inputs}",
+            reached: f"{row.reached} of {found.inputs}",
             "samples each": "-" if row.samples_needed is None else f"{row.samples_needed:,}",
             "seconds each": "-" if row.seconds is None else f"{row.seconds:.3g}",
             "class kept": "-" if row.kept is None else f"{row.kept} of {found.inputs}",
             "its votes": "-" if row.class_votes is None else f"{row.class_votes:.3f}",
+            "likeness, least": "-" if row.likeness is None else shown(row.likeness),
             "norm, least": shown(row.norm),
             f"eps at n={found.n_samples:,}, least": shown(row.least_max_eps),
             "mean": shown(row.mean_max_eps),
@@ -138,21 +123,75 @@ def _show(options: Options, found: Plan, units: InputUnits) -> None:
         }
         for row in found.scales
     ]
-    about = "class kept: certain to be the smoothed model's; its votes: the share of noisy copies put in it"
-    title = f"to certify a cosine of {options.cosine!r} at eps = {options.eps!r}: {options.model}, {options.data}"
+    about = (
+        "class kept: certain to be the smoothed model's; its votes: the share of noisy copies put in it; likeness: "
+        "cosine similarity of the smoothed map and the map without noise"
+    )
+    goal = "eps that is certified" if found.claim is None else f"to certify eps = {found.claim.eps!r}"
     pilot = f"estimates from {options.n_pilot:,} samples on each of {found.inputs} inputs, nothing is proven"
+    title = f"{goal} at a cosine of {found.threshold!r}: {config.model}, {config.data}"
     show_table(table, title, f"{pilot}; {about}")
-    show(units.note(options.eps))
+    chosen = found.chosen
+    if found.claim is not None:
+        show(units.note(found.claim.eps))
+    elif chosen is not None and chosen.least_max_eps > 0:
+        show(units.note(float(f"{chosen.least_max_eps:.2g}")))
+    if found.entries and chosen is not None:
+        _show_entries(found, f"{name} = {chosen.scale:.4g}")
+
+
+def _show_entries(found: Plan, at: str) -> None:
+    table = [
+        {
+            "max_entry": "none" if entry.max_entry is None else repr(entry.max_entry),
+            "signs certain": f"{short(100 * entry.signs)} %",
+            "top tenth certain": f"{short(100 * entry.top_k)} %",
+            f"eps at cosine {found.threshold!r}, least": shown(entry.least_max_eps),
+            "mean": shown(entry.mean_max_eps),
+            "": "most is certain" if entry is found.best_entry else "",
+        }
+        for entry in found.entries
+    ]
+    title = f"bounds on entries, at {at} and eps = {found.entries_eps!r}"
+    show_table(table, title, f"estimates with {found.n_samples:,} samples on each of {found.inputs} inputs")
+
+
+def _show_command(given: Mapping[str, Any], found: Plan, config: Config) -> None:
+    """What will do, and the command for it."""
     best = found.best
     if best is None:
         show(found.shortfall)
         return
-    samples = best.samples_needed or found.n_samples
-    what = "least noise that will do" + ("" if best.kept is None else " and keeps the classes")
-    show(
-        f"{what}: {name} = {best.scale:.4g}, with {samples:,} samples an input, about "
-        f"{best.seconds:.3g} s each here. More noise needs fewer samples and blurs the map more."
-    )
-    command = f"--noise {options.noise} --{name} {best.scale:.4g} --n_samples {math.ceil(1.1 * samples)}"
-    of = f"--model {shlex.quote(options.model)} --data {shlex.quote(options.data)}"
-    show(f"with a tenth to spare: attricert certify {of} {command}")
+    (name,) = NOISES.required(config.noise)
+    seconds = (best.seconds_a_sample or 0.0) * found.n_samples
+    if found.claim is None:
+        what = "the largest eps" + ("" if best.kept is None else " with all classes kept")
+        show(f"{what}: {name} = {best.scale:.4g}. Less noise changes the map less, and proves less.")
+        spent = found.n_samples
+    else:
+        samples = best.samples_needed or found.n_samples
+        what = "least noise that will do" + ("" if best.kept is None else " and keeps the classes")
+        show(
+            f"{what}: {name} = {best.scale:.4g}, with {samples:,} samples an input, about "
+            f"{best.seconds:.3g} s each here. More noise needs fewer samples and blurs the map more."
+        )
+        spent = found.n_samples if found.max_entry is not None else math.ceil(1.1 * samples)
+    data = config.data if found.max_entry is None else datasets.beyond(config.data, found.inputs)
+    if data is None:
+        show(
+            f"max_entry was chosen on the first {found.inputs} inputs of {config.data}: certify others with it, as a "
+            "certificate of an input that it was chosen on is void"
+        )
+    kept = {key: value for key, value in given.items() if key not in (*_SCALES, "noise", "n_samples", "max_entry")}
+    flags = {key: tuple(value) if isinstance(value, list) else value for key, value in kept.items()}
+    flags |= {"no_preflight": True} if flags.pop("preflight", True) is False else {}
+    flags |= {"model": config.model, "data": "OTHER_DATA" if data is None else data, "noise": config.noise}
+    bound = found.max_entry if found.max_entry is not None else given.get("max_entry")
+    flags |= {name: f"{best.scale:.4g}", "n_samples": spent, "max_entry": bound}
+    show(f"about {seconds * spent / found.n_samples:.3g} s an input here: {command('certify', **flags)}")
+
+
+def _refuse_form(picture: str) -> None:
+    """Before any work."""
+    if Path(picture).suffix.lower() not in (".png", ".pdf", ".svg"):
+        raise ArgumentError("picture", picture, "must end in .png, .pdf, .svg")

@@ -3,65 +3,23 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
-
-from jsonargparse import ArgumentParser
+from typing import Any
 
 from attricert import checks
-from attricert.cli.arguments import add_options
+from attricert.cli.commands.reproduce import Options
 from attricert.cli.containing import contained
 from attricert.cli.display import displaying
 from attricert.cli.going_on import command, resumable
-from attricert.cli.output import say, show, show_json, show_table
+from attricert.cli.lines import say
+from attricert.cli.output import show, show_json, show_table
 from attricert.errors import ArgumentError
 from attricert.lab.experiments import FULL, QUICK, Bench
 from attricert.report import cells
 
-__all__ = ["Options", "configure", "run"]
+__all__ = ["run"]
 
 _ALL = "all"
-
-
-@final
-@dataclass(frozen=True)
-class Options:
-    """What to make, and how thoroughly.
-
-    Args:
-        what: table4, table5, table6, table7, table8, table9, figure3, montecarlo, or all.
-        quick: a small part of each, in minutes; shows that all works, and figures of little weight.
-        out: folder for NAME.csv, NAME.md and NAME.png, and for all that was measured (by default runs/reproduce, or
-            runs/reproduce-quick). What is there already is not measured again.
-        workers: processes that work at the same time.
-        models: zoo models, instead of the paper's three.
-        inputs: the first so many inputs.
-        radii: smoothing radii, in input units.
-        n_samples: draws for a certificate.
-        n_steps: nodes of integrated gradients.
-        seed: seed of the keyed streams.
-        trust_code: run code that a --config file names, after showing its path and SHA-256.
-        json: print JSON instead of tables.
-    """
-
-    what: str
-    quick: bool = False
-    out: str | None = None
-    workers: int = 1
-    models: tuple[str, ...] | None = None
-    inputs: int | None = None
-    radii: tuple[float, ...] | None = None
-    n_samples: int | None = None
-    n_steps: int | None = None
-    seed: int | None = None
-    trust_code: bool = False
-    json: bool = False
-
-
-def configure(parser: ArgumentParser) -> None:
-    """Add this command's arguments."""
-    add_options(parser, Options, first="what")
 
 
 def run(**values: Any) -> int:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, final
-
-from jsonargparse import ArgumentParser
+from typing import Any
 
 from attricert import runs
-from attricert.cli.arguments import add_options
+from attricert.cli.commands.status import Options
 from attricert.cli.output import show, show_json
 from attricert.report.statement import unproven
 from attricert.runs.manifest import told_reading
@@ -18,26 +16,7 @@ from attricert.runs.reasons import grouped
 from attricert.runs.results import input_units, stream
 from attricert.runs.rows import CERTIFIED, FAILED
 
-__all__ = ["Options", "configure", "run"]
-
-
-@final
-@dataclass(frozen=True)
-class Options:
-    """Which run.
-
-    Args:
-        run: folder that attricert certify --out has written.
-        json: print JSON.
-    """
-
-    run: str
-    json: bool = False
-
-
-def configure(parser: ArgumentParser) -> None:
-    """Add this command's arguments."""
-    add_options(parser, Options, first="run")
+__all__ = ["run"]
 
 
 def run(**values: Any) -> int:
@@ -57,7 +36,7 @@ def run(**values: Any) -> int:
     if warning := unproven(config.confidence, printed=config.method == "printed"):
         show(warning)
     if config.stop_eps is not None and (terms := runs.terms(store)) is not None:
-        show(f"draws stop at a claim of {input_units(terms).note(config.stop_eps)}")
+        show(f"draws stop at a claim of {input_units(store, terms).note(config.stop_eps)}")
     if reading:
         show(f"data: {told_reading(reading)}")
     show(f"at work: {', '.join(store.working()) or 'nobody'}")

@@ -2,45 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any
 
-from jsonargparse import ArgumentParser
-
-from attricert.cli.arguments import add_options
+from attricert.cli.commands.train import Options
 from attricert.cli.going_on import command, resumable
 from attricert.cli.output import show, show_json
 from attricert.lab.training import event_writer, make
 from attricert.progress import status_bar
 from attricert.runs.loading import load_device
 
-__all__ = ["Options", "configure", "run"]
-
-
-@final
-@dataclass(frozen=True)
-class Options:
-    """What to train, and where.
-
-    Args:
-        recipe: YAML file.
-        out: folder for the model, its card, its figures (JSON lines) and, while it is trained, its checkpoint.
-        device: torch device.
-        tensorboard: write the figures for TensorBoard too, in the folder's tensorboard/ (extra tensorboard).
-        json: print JSON.
-    """
-
-    recipe: str
-    out: str = "runs/models"
-    device: str = "cpu"
-    tensorboard: bool = False
-    json: bool = False
-
-
-def configure(parser: ArgumentParser) -> None:
-    """Add this command's arguments."""
-    add_options(parser, Options)
+__all__ = ["run"]
 
 
 def run(**values: Any) -> int:

@@ -5,27 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from attricert.cli.output import say
+from attricert.cli.lines import say
 from attricert.errors import ArgumentError
 from attricert.runs.code import is_code
-from attricert.runs.trust import code_files
 
 __all__ = ["permit", "permit_config"]
 
-_RUN = ("model", "attribution", "models")  # settings whose values may name code
+_RUN = ("model", "attribution", "data", "models")  # settings whose values may name code
 
 
 def permit(names: Iterable[str], trusted: bool, where: str) -> None:
     """Show the code behind names that a file has, and go on only if it is trusted.
 
     Args:
-        names: of models and attributions; those of the library's own need no trust.
+        names: of models, attributions and data; those of the library's own need no trust.
         trusted: whether --trust-code is given.
         where: the file or folder that names them.
 
     Raises:
         ArgumentError: it is not.
     """
+    from attricert.runs.trust import code_files  # which takes a while to import
+
     files = code_files(names)
     listed = [f"{path}, SHA-256 {digest}" for path, digest in files.items()]
     if listed and not trusted:
@@ -48,7 +49,8 @@ def permit_config(values: Mapping[str, Any], arguments: Sequence[str]) -> None:
     typed = set(_typed(arguments))
     named = [values[name] for name in _RUN if name in values]
     names = [text for value in named for text in (value if isinstance(value, tuple) else (value,))]
-    permit([n for n in names if isinstance(n, str) and is_code(n) and n not in typed], trusted, "the --config file")
+    if untyped := [n for n in names if isinstance(n, str) and is_code(n) and n not in typed]:
+        permit(untyped, trusted, "the --config file")
 
 
 def _typed(arguments: Sequence[str]) -> Iterator[str]:

@@ -4,50 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
-
-from jsonargparse import ArgumentParser
+from typing import Any
 
 from attricert import checks, runs
 from attricert.certificates import Meaning
-from attricert.cli.arguments import add_options
+from attricert.cli.commands.verify import Options
 from attricert.cli.containing import contained
-from attricert.cli.output import say, show, show_json
+from attricert.cli.lines import say
+from attricert.cli.output import show, show_json
 from attricert.cli.trust import permit
 from attricert.errors import AttricertError
 
-__all__ = ["Options", "configure", "run"]
+__all__ = ["run"]
 
 _SHOWN = 10  # problems of a kind
 _WORDS = {"passed": "ok", "mismatch": "MISMATCH", "unchecked": "UNCHECKED", "skipped": "skipped"}
-
-
-@final
-@dataclass(frozen=True)
-class Options:
-    """Which run, and how much of it to sample again.
-
-    Args:
-        run: folder that attricert certify --out has written.
-        sample: inputs to sample again, chosen at random.
-        seed: of that choice and of the other draws; by default a fresh secret one.
-        trust_code: run code (path.py:factory) that the folder names, after showing its path and SHA-256, if it is what
-            the run was made with; without, what needs it is skipped.
-        json: print JSON.
-    """
-
-    run: str
-    sample: int = 20
-    seed: int | None = None
-    trust_code: bool = False
-    json: bool = False
-
-
-def configure(parser: ArgumentParser) -> None:
-    """Add this command's arguments."""
-    add_options(parser, Options, first="run")
 
 
 def run(**values: Any) -> int:
@@ -57,7 +29,7 @@ def run(**values: Any) -> int:
     if options.trust_code:
         with contextlib.suppress(AttricertError):  # which the checks will say
             config = runs.Store.open(Path(options.run)).manifest.config
-            permit((config.model, config.attribution), True, options.run)
+            permit(config.own_code().values(), True, options.run)
     with contained():
         found = runs.verify(
             Path(options.run),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,15 +10,19 @@ from pathlib import Path
 from typing import final
 
 from attricert import checks
+from attricert.datasets.arrays import read_arrays
 from attricert.datasets.cache import cache_folder
 from attricert.datasets.cifar10 import load_cifar10, load_cifar10_sample
 from attricert.datasets.folder import ImageFolder, load_folder
 from attricert.datasets.labelled import Dataset, Labelled
 from attricert.datasets.mnist import SAMPLE_SIZE, load_mnist, load_sample
 from attricert.datasets.photographs import load_photographs
+from attricert.datasets.reading import Reading
+from attricert.datasets.spec import exists, sliced
+from attricert.datasets.tables import read_table
 from attricert.errors import ArgumentError
 
-__all__ = ["fetch", "items", "load", "names", "parse", "splits"]
+__all__ = ["cut", "fetch", "items", "load", "names", "parse", "sliced", "splits"]
 
 
 @final
@@ -42,6 +47,7 @@ _KNOWN = {
     "photographs": _Known(load_photographs, ("test",)),
 }
 _SPEC = re.compile(r"(?P<name>[\w-]+):(?P<split>\w+)(?:\[(?P<start>\d{0,18}):(?P<stop>\d{0,18})\])?")
+_TABLES, _ARRAYS = (".csv", ".parquet"), (".npy", ".npz")
 
 
 def names() -> tuple[str, ...]:
@@ -67,7 +73,7 @@ def load(name: str, split: str = "test", folder: str | Path | None = None) -> La
     checks.known("split", split, splits(name))
     if split == "sample" and known.sample is not None:
         return known.sample()
-    return known.load(split, cache_folder() if folder is None else Path(folder), lambda _: None)
+    return known.load(split, cache_folder() if folder is None else checks.path("folder", folder), lambda _: None)
 
 
 def fetch(name: str, on_message: Callable[[str], None] = print) -> dict[str, Labelled]:
@@ -76,31 +82,67 @@ def fetch(name: str, on_message: Callable[[str], None] = print) -> dict[str, Lab
     return {split: known.load(split, cache_folder(), on_message) for split in known.fetched}
 
 
-def parse(spec: str, channels: int | None = None) -> Labelled:
-    """Data from its description, in memory: ``mnist:test[0:100]``, ``mnist:train``, or a folder of images.
+def parse(spec: str | Path, channels: int | None = None, reading: Reading | None = None) -> Labelled:
+    """Data from their description, in memory: ``mnist:test[0:100]``, a folder of images, ``table.csv``, ``x.npz[0:9]``.
 
     Slices of the test split that lie within the packaged sample need no download.
+
+    Args:
+        spec: a data set, a folder of images, or a .npy, .npz, .csv or .parquet file; files may have a slice.
+        channels: of images in folders: 1 makes them gray, 3 RGB.
+        reading: how folders and tables are read.
     """
-    return _named(spec) or load_folder(spec, channels)
+    text, reading = _text(spec), reading or Reading()
+    return _in_memory(text, reading) or load_folder(text, channels, reading.size)
 
 
-def items(spec: str, channels: int | None = None) -> Dataset:
+def items(spec: str | Path, channels: int | None = None, reading: Reading | None = None) -> Dataset:
     """The same, but the images of a folder are read one by one, when they are asked for."""
-    return _named(spec) or ImageFolder.of(spec, channels)
+    text, reading = _text(spec), reading or Reading()
+    return _in_memory(text, reading) or ImageFolder.of(text, channels, reading.size)
+
+
+def _text(spec: str | Path) -> str:
+    checks.path("data", spec)
+    return os.fspath(spec)
+
+
+def cut(data: Labelled, spec: str) -> Labelled:
+    """The slice of data that their description says.
+
+    Raises:
+        ArgumentError: nothing is in it.
+    """
+    _, start, stop = sliced(spec)
+    part = data if start is None and stop is None else data.slice(start, stop)
+    if not len(part):
+        raise ArgumentError("data", spec, "is empty")
+    return part
+
+
+def _in_memory(spec: str, reading: Reading) -> Labelled | None:
+    """Data that are not read one by one; None for a folder."""
+    path = Path(sliced(spec)[0])
+    suffix = path.suffix.lower()
+    if suffix in (*_TABLES, *_ARRAYS) and not path.is_dir():
+        if suffix in _TABLES:
+            return cut(read_table(path, reading, spec), spec)
+        reading.only(data=f"a {suffix} file")
+        return cut(read_arrays(path, spec), spec)
+    found = _named(spec)
+    reading.only("size", data="images") if found is None else reading.only(data="a data set")
+    return found
 
 
 def _named(spec: str) -> Labelled | None:
     """A slice of a known data set; None if the description is of another kind."""
     match = _SPEC.fullmatch(spec)
-    if match is None or Path(spec).exists():
+    if match is None or exists(spec):
         return None
-    start, stop = (int(match[key]) if match[key] else None for key in ("start", "stop"))
+    stop = int(match["stop"]) if match["stop"] else None
     sampled = "sample" in splits(match["name"])
     packaged = sampled and match["split"] == "test" and stop is not None and stop <= SAMPLE_SIZE
-    data = load(match["name"], "sample" if packaged else match["split"]).slice(start, stop)
-    if not len(data):
-        raise ArgumentError("data", spec, "is empty")
-    return data
+    return cut(load(match["name"], "sample" if packaged else match["split"]), spec)
 
 
 def _known(name: str) -> _Known:

@@ -106,8 +106,9 @@ def _tensors(suffix: str, content: bytes) -> Mapping[str, Tensor]:
     return tensors
 
 
-def save(model: nn.Module, folder: Path, facts: Mapping[str, Any], text: str) -> None:
+def save(model: nn.Module, folder: str | Path, facts: Mapping[str, Any], text: str) -> None:
     """Write weights and card, named by ``facts["name"]``; the checksum is added to the facts."""
+    folder = checks.path("folder", folder)
     content = save_tensors({key: value.contiguous() for key, value in model.state_dict().items()})
     write_atomically(folder / f"{facts['name']}.safetensors", content)
     whole = Card({**facts, "sha256": sha256(content)}, text)

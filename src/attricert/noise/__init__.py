@@ -2,5 +2,15 @@
 
 from attricert.noise.laws import NOISES, Gaussian, Noise, UniformBall
 from attricert.noise.likelihood import BallRatio, GaussianRatio, LikelihoodRatio
+from attricert.noise.sizes import telling_sizes
 
-__all__ = ["NOISES", "BallRatio", "Gaussian", "GaussianRatio", "LikelihoodRatio", "Noise", "UniformBall"]
+__all__ = [
+    "NOISES",
+    "BallRatio",
+    "Gaussian",
+    "GaussianRatio",
+    "LikelihoodRatio",
+    "Noise",
+    "UniformBall",
+    "telling_sizes",
+]

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from attricert.plots.one_map import attribution
     from attricert.plots.over_eps import curves
     from attricert.plots.panels import certified
+    from attricert.plots.planned import plan
     from attricert.plots.sides import sandwich
     from attricert.plots.style import notes, save_figure
     from attricert.plots.tabular import bars
 
-__all__ = ["attribution", "bars", "certified", "compare", "curves", "maps", "notes", "sandwich", "save_figure"]
+__all__ = ["attribution", "bars", "certified", "compare", "curves", "maps", "notes", "plan", "sandwich", "save_figure"]
 
 __getattr__, __dir__ = lazily(
     __name__,
@@ -28,6 +29,7 @@ __getattr__, __dir__ = lazily(
         "one_map": ("attribution",),
         "over_eps": ("curves",),
         "panels": ("certified",),
+        "planned": ("plan",),
         "sides": ("sandwich",),
         "style": ("notes", "save_figure"),
         "tabular": ("bars",),

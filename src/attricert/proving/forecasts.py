@@ -5,23 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from attricert.certificates import Certificate, Evidence, Terms
 from attricert.certificates.pieces import Cone, Explained, Norm, Prediction, Sampling, TopVariance
 from attricert.confidence import bernstein, excess, stake, upper_proportion
+from attricert.errors import ArgumentError
+from attricert.moments import no_moments
 from attricert.progress import ProgressCallback
-from attricert.proving.pilot import Source, across_of
+from attricert.proving.entries import EntriesProof
+from attricert.proving.pilot import Pilot, Source, across_of
 from attricert.proving.prediction import PredictionProof, majority
 from attricert.proving.prover import PILOT_SHARE, class_of
 from attricert.proving.regions import Regions
-from attricert.sampling import Sampler
+from attricert.sampling import Draws, Sampler
 from attricert.showing import shown_by
 
 __all__ = ["Forecast", "forecast"]
@@ -29,6 +32,7 @@ __all__ = ["Forecast", "forecast"]
 _GROWTH = 1.05  # how closely a number of samples is told
 _DIRECTION_SHARE = 0.75 / PILOT_SHARE  # of all draws: those behind the direction
 _SCALE_RATIO = 3  # so many of them to one behind the regions
+_KEPT_BYTES, _FEWEST_KEPT = 64 * 2**20, 50  # of an input's draws
 
 
 @final
@@ -46,6 +50,8 @@ class Forecast:
         around: u.g and ||g - (u.g) u|| of the draws, u the direction of their mean; shape (n, 2).
         explained: the class that the map explains; -1 if none.
         votes: predicted classes of the draws, or None without a classifier.
+        likeness: cosine similarity of h and the map without noise; None where that is random.
+        rows: draws that were kept, shape (kept, d), float32, so that entries are forecast too; None for none.
     """
 
     terms: Terms
@@ -57,6 +63,8 @@ class Forecast:
     around: torch.Tensor
     explained: int = -1
     votes: Int[Tensor, " votes"] | None = None
+    likeness: float | None = None
+    rows: Float[Tensor, "kept d"] | None = None
 
     __repr__ = shown_by("attricert.report.brief:forecast")
     _repr_html_ = shown_by("attricert.report.notebook:forecast")
@@ -86,6 +94,63 @@ class Forecast:
     def samples_for_class(self, n_min: int, n_max: int) -> float:
         """About how many prove that the explained class is the smoothed one, at least n_min; inf if n_max do not."""
         return _fewest(lambda n: bool(self.keeps_class(n)), n_min, n_max)
+
+    def entries(self, eps: float, k: int, n_samples: int) -> tuple[float, float]:
+        """What to expect of single entries at eps.
+
+        Args:
+            eps: l2 size of the perturbation, >= 0, in input units.
+            k: size of the top set.
+            n_samples: of the certificate.
+
+        Returns:
+            The share of entries whose sign will be certain, and the certified overlap of the k largest.
+
+        Raises:
+            ArgumentError: no draws were kept.
+        """
+        (ranking,) = self._with_entries(n_samples).rankings(eps)
+        return float(((ranking.least > 0) | (ranking.most < 0)).mean()), ranking.overlap(k) / k
+
+    def clipped(self, max_entry: float | None) -> Forecast:
+        """What it would be of the same draws with entries clipped to [-max_entry, max_entry]; None: as they are.
+
+        Args:
+            max_entry: > 0, in units of the bounded attribution.
+
+        Raises:
+            ArgumentError: no draws were kept.
+        """
+        bound = math.inf if max_entry is None else max_entry
+        terms = replace(self.terms, max_entry=min(self.terms.max_entry, bound))
+        rows = self.kept.clamp(-bound, bound)
+        return replace(_estimated(terms, rows, self.votes, self.explained, None), rows=rows.float())
+
+    @property
+    def kept(self) -> Float[Tensor, "kept d"]:
+        """The draws that were kept, in float64.
+
+        Raises:
+            ArgumentError: there are none.
+        """
+        if self.rows is None:
+            raise ArgumentError("entries", False, "draws must be kept for this; use entries=True in forecast()")
+        bound = self.terms.max_entry  # which float32 may have rounded away from zero
+        return self.rows.double().clamp(-bound, bound)
+
+    def _with_entries(self, n_samples: int) -> Certificate:
+        evidence = self._certificate(n_samples).evidence
+        t, n, rows = self.terms, int(evidence.sampling.n_samples[0]), self.kept
+        mean, behind = rows.mean(0), max(2, int(_DIRECTION_SHARE * n))
+        # E mean^2 = h^2 + variance / draws, so that means of noise alone would look certain.
+        less = (mean**2 - rows.var(0) / len(rows)).clamp_min(0.0).sqrt() * mean.sign()
+        pilot = Pilot(behind, less, behind, less, no_moments(less[:1], variances=True), rows - mean, self.around, None)
+        least = 0.0 if t.nonnegative else -t.max_entry
+        drawn = (np.full(t.dimension, least), np.full(t.dimension, t.max_entry))
+        proof = EntriesProof.start(pilot, n, t.entry_share, t.slip, drawn, (t.dimension,))
+        found = replace(proof.update(Draws(rows - mean + less, 1, 0, 0)), draws=n).pieces()
+        pieces: dict[str, Any] = {name: type(piece).stack([piece]) for name, piece in found.items()}
+        return Certificate(replace(evidence, **pieces))
 
     def _certificate(self, n_samples: float) -> Certificate:
         """Of evidence as it will be, about."""
@@ -180,14 +245,29 @@ def forecast(
     target: Tensor | None,
     key: str,
     tick: ProgressCallback,
+    *,
+    keep: bool = False,
 ) -> Forecast:
-    """Estimate from so many draws, which are all kept in memory."""
+    """Estimate from so many draws, which are all in memory meanwhile; and keep some, if entries are to be forecast."""
     source = Source(sampler, x, target, (terms.map_entries,), terms.seed, key, tick)
     values, votes = [], []
     for chunk in source.draws("forecast", 0, draws):
         values.append(chunk.values)
         votes += [] if chunk.classes is None else [chunk.votes]
     rows = torch.cat(values)
+    plain = None if terms.random else sampler.plain(x, target)
+    found = _estimated(terms, rows, torch.cat(votes) if votes else None, class_of(target), plain)
+    kept = rows[: max(_FEWEST_KEPT, _KEPT_BYTES // (4 * rows.shape[1]))].float()
+    return replace(found, rows=kept) if keep else found
+
+
+def _estimated(
+    terms: Terms,
+    rows: Float[Tensor, "n d"],
+    votes: Int[Tensor, " votes"] | None,
+    explained: int,
+    plain: Float[Tensor, " d"] | None,
+) -> Forecast:
     first, second = rows[: len(rows) // 2], rows[len(rows) // 2 :]
     norm = math.sqrt(max(float(first.mean(0) @ second.mean(0)), 0.0))  # free of the bias of a norm of means
     mean = rows.mean(0)
@@ -206,9 +286,16 @@ def forecast(
         along=float((q @ unit).var()),
         largest=float(squares.max()),
         around=torch.stack([rows @ unit, across_of(rows, rows @ unit)], dim=1),
-        explained=class_of(target),
-        votes=torch.cat(votes) if votes else None,
+        explained=explained,
+        votes=votes,
+        likeness=None if plain is None else _likeness(mean, norm, plain),
     )
+
+
+def _likeness(mean: Float[Tensor, " d"], norm: float, plain: Float[Tensor, " d"]) -> float:
+    """Of the map whose norm this is, without the noise of its estimate; 0 where a map is none."""
+    size = norm * float(plain.norm())
+    return max(-1.0, min(1.0, float(mean @ plain) / size)) if size > 0 else 0.0
 
 
 def _top(rows: Tensor) -> tuple[Tensor, float]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attricert.certificates import Certificate, PaperCertificate
+from attricert.certificates import Certificate, Claim, PaperCertificate
 from attricert.rounding import short
 from attricert.text import printable
 
@@ -24,6 +24,7 @@ __all__ = [
     "attack_result",
     "certificate",
     "forecast",
+    "goal",
     "inputs",
     "plan",
     "samples",
@@ -69,8 +70,11 @@ def plan(what: Plan) -> str:
     found = "no scale will do"
     if best is not None:
         found = f"best: {scale(best.scale)}, {samples(best.samples_needed)} samples an input"
+    if what.max_entry is not None:
+        found += f", max_entry={what.max_entry!r}"
+    wanted = f"cosine={what.cosine!r}" if what.claim is None else what.claim
     return printable(
-        f"Plan({what.claim}, {type(what.noise).__name__}, {inputs(what.inputs)}, {len(what.scales)} scales; {found})"
+        f"Plan({wanted}, {type(what.noise).__name__}, {inputs(what.inputs)}, {len(what.scales)} scales; {found})"
     )
 
 
@@ -78,6 +82,11 @@ def attack_result(what: AttackResult) -> str:
     """How far the inputs went, and the maps."""
     size, cosine = (span(np.asarray(part.cpu()), "nearest") for part in (what.size, what.cosine))
     return f"AttackResult({inputs(len(what.inputs))}; l2 size {size}, cosine {cosine})"
+
+
+def goal(claim: Claim) -> str:
+    """What is to be proven."""
+    return f"to prove cosine >= {claim.cosine!r} at eps = {claim.eps!r}"
 
 
 def inputs(count: int) -> str:

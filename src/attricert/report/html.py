@@ -14,6 +14,7 @@ from attricert import checks
 from attricert.arguments import as_tensor
 from attricert.certificates import Certificate
 from attricert.errors import ArgumentError
+from attricert.noise import telling_sizes
 from attricert.progress import ProgressCallback, reporting
 from attricert.report.findings import Findings, check_asked
 from attricert.report.layout import Kind
@@ -33,7 +34,7 @@ def page(
     predictions: Sequence[Any] | None = None,
     plain_maps: npt.ArrayLike | None = None,
     names: Sequence[str] | None = None,
-    eps: npt.ArrayLike = (0.02, 0.05, 0.1),
+    eps: npt.ArrayLike | None = None,
     cosine: npt.ArrayLike = (0.8, 0.9),
     top_k: int | None = None,
     title: str = "Certified explanations",
@@ -54,6 +55,7 @@ def page(
         plain_maps: maps without noise, shape (n, ...), of the smoothed maps' size.
         names: of entries (columns of a table), or of the channels of a series.
         eps: l2 sizes, in input units, that were chosen before looking at the certificates; the first is shown first.
+            None for `attricert.noise.telling_sizes`: 0.1, 0.25 and 0.5 sigma, or what is like these.
         cosine: thresholds, likewise.
         top_k: size of the top set; a tenth of the entries if None.
         title: of the page.
@@ -72,7 +74,8 @@ def page(
     """
     if not isinstance(certificate, Certificate):
         raise ArgumentError("certificate", type(certificate).__name__, "must be a Certificate")
-    sizes = tuple(np.atleast_1d(checks.nonnegative_values("eps", eps)).tolist())
+    wanted = telling_sizes(certificate.terms.noise, certificate.terms.dimension) if eps is None else eps
+    sizes = tuple(np.atleast_1d(checks.nonnegative_values("eps", wanted)).tolist())
     thresholds = tuple(np.atleast_1d(checks.open_fractions("cosine", cosine)).tolist())
     check_asked(sizes, thresholds)
     checks.text("title", title)

@@ -218,15 +218,41 @@ def _panel(what: Sandwich, i: int) -> str:
 
 def plan(what: Plan) -> str:
     """What to expect of each noise scale; the best is marked."""
-    best = what.best
-    return _card(
+    best, claim = what.best, what.claim
+    goal = f"eps at a cosine of {what.cosine!r}" if claim is None else brief.goal(claim)
+    bold = "the scale that gives the largest eps" if claim is None else "the least scale that will do"
+    scales = _card(
         f"Plan: estimates from {brief.inputs(what.inputs)}, nothing is proven",
-        f"to prove cosine >= {what.claim.cosine!r} at eps = {what.claim.eps!r} under {type(what.noise).__name__} noise "
-        f"with up to {what.n_samples:,} samples an input",
+        f"{goal} under {type(what.noise).__name__} noise with up to {what.n_samples:,} samples an input",
         [_planned(scale, what.inputs) for scale in what.scales],
         warnings=[what.shortfall] if what.shortfall else [],
-        notes=[*(["In bold: the least scale that will do for all inputs."] if best else []), _ROUNDED],
+        notes=[*([f"In bold: {bold} for all inputs."] if best else []), _ROUNDED],
         marked=None if best is None else what.scales.index(best),
+    )
+    return scales + (_entries(what) if what.entries else "")
+
+
+def _entries(what: Plan) -> str:
+    """What bounds on entries do; the best is marked."""
+    best = what.best_entry
+    return _card(
+        f"Bounds on entries at noise scale {brief.scale(what.chosen.scale if what.chosen else math.nan)}",
+        f"estimates at eps = {what.entries_eps!r}, with {what.n_samples:,} samples an input",
+        [
+            {
+                "max_entry": "none" if entry.max_entry is None else repr(entry.max_entry),
+                "signs certain": f"{short(100 * entry.signs)}%",
+                "top tenth certain": f"{short(100 * entry.top_k)}%",
+                "max eps, least": short(entry.least_max_eps),
+                "max eps, mean": short(entry.mean_max_eps),
+            }
+            for entry in what.entries
+        ],
+        notes=[
+            "In bold: most is certain. It is a constant of the model: certify other inputs than these with it.",
+            _ROUNDED,
+        ],
+        marked=None if best is None else what.entries.index(best),
     )
 
 
@@ -237,6 +263,7 @@ def _planned(scale: PlannedScale, inputs: int) -> dict[str, str]:
     return row | {
         "samples an input": brief.samples(scale.samples_needed),
         "seconds an input": "-" if scale.seconds is None else short(scale.seconds, digits=2),
+        "likeness, least": "-" if scale.likeness is None else short(scale.likeness),
         "norm, least": short(scale.norm),
         "max eps, least": short(scale.least_max_eps),
         "max eps, mean": short(scale.mean_max_eps),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from decimal import Decimal
 from typing import final
 
 from attricert.files import sha256
+from attricert.fixed import Fixed
 from attricert.text import one_line
 from attricert.units import InputUnits
 
@@ -39,6 +41,8 @@ class Statement:
         printed: whether this is the paper's formula, which proves nothing.
         counts: certified and failed inputs; None while results are not written.
         units: of an input; None while no input has been seen.
+        fixed: entries of an input that are held fixed, or None.
+        random: whether equal inputs may have different maps.
     """
 
     model: str
@@ -58,6 +62,8 @@ class Statement:
     printed: bool = False
     counts: tuple[int, int] | None = None
     units: InputUnits | None = None
+    fixed: Fixed | None = None
+    random: bool = False
 
     def to_text(self) -> str:
         """Lines of plain text."""
@@ -110,7 +116,9 @@ class Statement:
 
     def _limits(self) -> Iterator[str]:
         eps = "eps is in units of the model's input" + ("" if self.units is None else f": {self.units.note(1.0)}")
-        yield from _lines(f"{' '.join(limits_of(self.observed))} {eps}. More: docs/threat_model.md.")
+        yield from _lines(
+            f"{' '.join(limits_of(self.observed, self.fixed, random=self.random))} {eps}. More: docs/threat_model.md."
+        )
         yield ""
         yield from _lines(
             "To check it: attricert verify FOLDER, with this folder. Nothing reads this file, and no digest covers it: "
@@ -151,10 +159,26 @@ def unproven(confidence: str, *, printed: bool = False) -> str:
     return ""
 
 
-def limits_of(observed: int | None) -> tuple[str, ...]:
-    """What no claim says."""
+def limits_of(observed: int | None, fixed: Fixed | None = None, *, random: bool = False) -> tuple[str, ...]:
+    """What no claim says.
+
+    Args:
+        observed: attributions in each of two averages; None for the population.
+        fixed: entries of an input that are held fixed, or None.
+        random: whether equal inputs may have different maps.
+    """
     maps = "smoothed maps" if observed is None else "averages of maps under noise"
+    more = []
+    if fixed is not None:
+        whole = math.prod(fixed.shape)
+        more.append(
+            f"It is about changes of {whole - fixed.count} of the {whole} values of an input; {fixed.count} are held "
+            f"fixed ({fixed.words}), and nothing is said of what their change would do."
+        )
+    if random:
+        more.append("Attributions are random by themselves: a smoothed map is the mean over noise and that randomness.")
     return (
+        *more,
         f"It is about {maps}, of the same class at both points, and not about the attribution without noise.",
         "It does not say that the explanation is right, nor that the prediction is.",
     )

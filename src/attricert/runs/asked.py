@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from attricert import checks
+from attricert.certificates import Terms
 from attricert.errors import ArgumentError
+from attricert.noise import telling_sizes
 
 __all__ = ["Asked"]
 
@@ -18,19 +20,19 @@ class Asked:
     """What is asked of a run's evidence.
 
     Args:
-        eps: l2 sizes at which to report the certified cosine.
+        eps: l2 sizes at which to report the certified cosine; None for some that suit the noise, see `sizes`.
         cosine: thresholds at which to report the largest certified eps.
         top_k: size of the top set whose overlap is certified; a tenth of the features if None.
     """
 
-    eps: tuple[float, ...] = (0.02, 0.05, 0.1)
+    eps: tuple[float, ...] | None = None
     cosine: tuple[float, ...] = (0.8, 0.9)
     top_k: int | None = None
 
     def __post_init__(self) -> None:
         checks.keep(
             self,
-            eps=tuple(checks.nonnegative_values("eps", list(self.eps)).tolist()),
+            eps=None if self.eps is None else tuple(checks.nonnegative_values("eps", list(self.eps)).tolist()),
             cosine=tuple(checks.open_fractions("cosine", list(self.cosine)).tolist()),
             top_k=None if self.top_k is None else checks.count("top_k", self.top_k, 1),
         )
@@ -45,7 +47,7 @@ class Asked:
         lists = {}
         for name in ("eps", "cosine"):
             try:
-                if name in values:
+                if values.get(name) is not None:
                     lists[name] = tuple(float(value) for value in values[name])
             except (TypeError, ValueError, OverflowError):
                 raise ArgumentError(name, values[name], "must be a list of numbers") from None
@@ -53,7 +55,18 @@ class Asked:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""
-        return {"eps": list(self.eps), "cosine": list(self.cosine), "top_k": self.top_k}
+        eps = None if self.eps is None else list(self.eps)
+        return {"eps": eps, "cosine": list(self.cosine), "top_k": self.top_k}
+
+    def sizes(self, terms: Terms | None) -> tuple[float, ...]:
+        """The sizes; where none were named, those that `attricert.noise.telling_sizes` gives for the noise.
+
+        Args:
+            terms: those of what is reported; None where nothing is.
+        """
+        if self.eps is not None:
+            return self.eps
+        return () if terms is None else telling_sizes(terms.noise, terms.dimension)
 
     def top(self, features: int) -> int:
         """The size of the top set."""

@@ -1,40 +1,30 @@
-"""What is certified and how: everything that decides a run's results, and what it stands for."""
+"""What is certified and how: everything that decides a run's results; its declaration needs no torch."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, final, get_type_hints
-
-import numpy as np
-import numpy.typing as npt
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any, ClassVar, final, get_type_hints
 
 from attricert import checks
-from attricert.attributions import ATTRIBUTIONS, Attribution, scores_of
+from attricert.attributions import ATTRIBUTIONS
 from attricert.bounding import BOUNDS, Bound
-from attricert.certificates import Claim, Observed
 from attricert.errors import ArgumentError, UnknownNameError
 from attricert.noise import NOISES, Noise
-from attricert.options import FIXED, Options
 from attricert.registry import Registry, choice
-from attricert.runs.loading import (
-    attribution_arguments,
-    load_array,
-    load_attribution,
-    load_device,
-    load_model,
-    model_arguments,
-)
-from attricert.smoothed import SmoothedAttribution
+from attricert.runs.code import is_code
 
-__all__ = ["Config", "LoadedConfig"]
+if TYPE_CHECKING:
+    from attricert.datasets import Reading
+    from attricert.options import Options
+else:  # readable annotations without torch, which settings need when they are checked
+    Options = Reading = Any
+
+__all__ = ["Config", "parameters_of"]
 
 _MAPS = ("keep", "drop")
 _THREADS = 4096
-_ACCELERATOR_BATCH = 256  # not chosen from what memory is free, so that all workers compute the same sums
 
 
 @final
@@ -44,7 +34,8 @@ class Config:
 
     Args:
         model: a zoo model's name, or path.py:factory where factory() returns a torch module.
-        data: a data set slice such as mnist:test[0:100], or a folder of images.
+        data: a data set slice such as mnist:test[0:100], a folder of images (or of folders, one a class), a .npy, .npz,
+            .csv or .parquet file, or path.py:factory where factory() returns data; files and code may have a slice.
         attribution: or path.py:factory where factory(model) returns a callable (inputs, target) -> attributions.
         target: class to explain: predicted, label, or a number.
         noise: the smoothing distribution; where none is named, the one that the given scale is of.
@@ -76,6 +67,11 @@ class Config:
             last bits.
         batch_size: noisy copies computed at once; by default chosen to fit memory on the CPU, 256 elsewhere.
         preflight: look first, in a few calls, for random maps, rows of a batch that are mixed, changes in place.
+        size: of images in folders: one number makes the shorter side that and cuts the middle square out; height and
+            width stretch to them. eps is in these pixels.
+        label_column: the column of a table that holds the classes, as whole numbers or names.
+        id_column: the column of a table that holds the rows' names.
+        skip_columns: columns of a table that are left out.
     """
 
     model: str
@@ -105,8 +101,25 @@ class Config:
     threads: int = 1
     batch_size: int | None = None
     preflight: bool = True
+    size: tuple[int, ...] | None = None
+    label_column: str | None = None
+    id_column: str | None = None
+    skip_columns: tuple[str, ...] | None = None
+
+    groups: ClassVar[Mapping[str, Collection[str]]] = {  # how help shows them
+        "what to certify": (
+            *("model", "data", "attribution", "target", "mean", "std", "output", "size"),
+            *("label_column", "id_column", "skip_columns", "functionals"),
+        ),
+        "noise and bound": ("noise", "bound", "antithetic"),
+        "how much and how sure": ("n_samples", "alpha", "stop_eps", "stop_cosine", "seed", "preflight"),
+        "what is proven": ("prove", "confidence", "guarantee", "observed_samples", "method", "maps"),
+        "where the work is done": ("device", "threads", "batch_size"),
+    }
 
     def __post_init__(self) -> None:
+        from attricert.runs.loading import attribution_arguments, model_arguments
+
         checks.keep(self, **{f.name: checks.plain(getattr(self, f.name)) for f in dataclasses.fields(self)})
         checks.keep(self, parameters={name: checks.plain(value) for name, value in self.parameters.items()})
         hints = get_type_hints(Config)
@@ -123,12 +136,13 @@ class Config:
             if value is not None:
                 checks.typed(name, value, known[name].type)
         arguments = (
-            attribution_arguments(self.attribution, _own(ATTRIBUTIONS, self.parameters)),
-            NOISES.arguments(self.noise, _own(NOISES, self.parameters)),
-            BOUNDS.arguments(self.bound, _own(BOUNDS, self.parameters)),
+            attribution_arguments(self.attribution, parameters_of(ATTRIBUTIONS, self.parameters)),
+            NOISES.arguments(self.noise, parameters_of(NOISES, self.parameters)),
+            BOUNDS.arguments(self.bound, parameters_of(BOUNDS, self.parameters)),
         )
         complete = {name: value for some in arguments for name, value in some.items()}
         checks.keep(self, parameters=complete)  # so that equal configs are equal
+        self.reading()
         self.structural_bound()
         if self.maps == "drop" and "entries" in (self.prove or ()):
             raise ArgumentError(
@@ -175,11 +189,14 @@ class Config:
             value = getattr(self, name)
             values[name] = list(value) if isinstance(value, tuple) else value
             if name in _KINDS:
-                values |= _own(_KINDS[name], self.parameters)
+                values |= parameters_of(_KINDS[name], self.parameters)
         return values
 
     def options(self) -> Options:
         """What is asked of the draws."""
+        from attricert.certificates import Claim, Observed
+        from attricert.options import Options
+
         pair = (self.stop_eps, self.stop_cosine)
         if (pair[0] is None) != (pair[1] is None):
             lacking, given = ("stop_eps", "stop_cosine") if pair[0] is None else ("stop_cosine", "stop_eps")
@@ -201,13 +218,24 @@ class Config:
             preflight=self.preflight,
         )
 
+    def reading(self) -> Reading:
+        """How the data are to be read."""
+        from attricert.datasets import Reading
+
+        return Reading(self.size, self.label_column, self.id_column, self.skip_columns)
+
+    def own_code(self) -> dict[str, str]:
+        """Settings whose names stand for a user's own code, with these."""
+        named = {name: str(getattr(self, name)) for name in ("model", "attribution", "data")}
+        return {setting: name for setting, name in named.items() if is_code(name)}
+
     def smoothing_noise(self) -> Noise:
         """The noise that is named."""
-        return NOISES.build(self.noise, _own(NOISES, self.parameters))
+        return NOISES.build(self.noise, parameters_of(NOISES, self.parameters))
 
     def structural_bound(self) -> Bound:
         """The bound that is named."""
-        return BOUNDS.build(self.bound, _own(BOUNDS, self.parameters))
+        return BOUNDS.build(self.bound, parameters_of(BOUNDS, self.parameters))
 
 
 _KINDS: dict[str, Registry[Any]] = {
@@ -215,71 +243,13 @@ _KINDS: dict[str, Registry[Any]] = {
 }
 
 
-@final
-@dataclass(frozen=True)
-class LoadedConfig:
-    """What a config stands for, loaded.
-
-    Args:
-        config: the config.
-        model: on the device.
-        attribution: the attribution.
-        functionals: weights or label map, or None.
-        device: the device.
-    """
-
-    config: Config
-    model: nn.Module
-    attribution: Attribution
-    functionals: npt.NDArray[np.generic] | None
-    device: torch.device
-
-    @classmethod
-    def load(cls, config: Config, device: str | None = None) -> LoadedConfig:
-        """Load model and attribution; on another device of the same kind, if one is named."""
-        where = load_device(config.device if device is None else device)
-        model = load_model(config.model, config.mean, config.std, config.output).to(where)
-        functionals = load_array("functionals", config.functionals)
-        attribution = load_attribution(config.attribution, model, _own(ATTRIBUTIONS, config.parameters))
-        return cls(config, model, attribution, functionals, where)
-
-    def predicted(self, images: Tensor) -> Tensor:
-        """The model's classes, on the CPU."""
-        parts = [scores_of(self.model, part.to(self.device)).argmax(dim=1) for part in torch.split(images, 256)]
-        return torch.cat(parts).cpu()
-
-    def smoothed(self) -> SmoothedAttribution:
-        """The smoothed attribution."""
-        c = self.config
-        on_cpu = self.device.type == "cpu"
-        return SmoothedAttribution(
-            self.attribution,
-            c.smoothing_noise(),
-            c.structural_bound(),
-            classifier=self.model,
-            antithetic=c.antithetic,
-            batch_size=_ACCELERATOR_BATCH if c.batch_size is None and not on_cpu else c.batch_size,
-        )
-
-    def target(self, labels: Tensor, predicted: Tensor) -> Tensor:
-        """The classes to explain."""
-        choice = self.config.target
-        if choice == "predicted":
-            return predicted
-        if choice == "label":
-            if bool((labels < 0).any()):
-                raise ArgumentError("target", choice, "this data has no labels; use predicted or a class number")
-            return labels
-        if not choice.isdecimal():
-            raise ArgumentError("target", choice, "must be predicted, label, or a class number")
-        return torch.full_like(predicted, int(choice))
-
-
 _PROVEN_THEN = ("top_variance", "cone", "fourth", "entries", "prediction")
 
 
 def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of version 0.1 under the names of today."""
+    from attricert.options import FIXED
+
     given = dict(values)
     moments, skipped, stop = (given.pop(name, None) for name in ("moments", "skip_label", "stop_when"))
     higher = bool(moments) and max(moments) > 2
@@ -294,8 +264,8 @@ def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _own(registry: Registry[Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Those that some member of the registry has."""
+def parameters_of(registry: Registry[Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the parameters that some member of the registry has."""
     return {name: parameters[name] for name in registry.parameters() if name in parameters}
 
 

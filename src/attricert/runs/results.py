@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+from attricert import checks
 from attricert.certificates import Certificate, Meaning, PaperCertificate, Terms
+from attricert.datasets import Form
 from attricert.errors import ArgumentError, IntegrityError
 from attricert.files import write_atomically
 from attricert.report import ABSTENTION, MAX_EPS, rows_of, to_parquet
@@ -37,6 +40,7 @@ __all__ = [
     "stream",
     "summary",
     "terms",
+    "units_of",
     "write_results",
 ]
 
@@ -50,7 +54,7 @@ def load(folder: str | Path) -> Certificate:
     Raises:
         ArgumentError: there is no run, or nothing in it is certified.
     """
-    return certified(Store.open(Path(folder)))[1]
+    return certified(Store.open(folder))[1]
 
 
 def certified(store: Store) -> tuple[list[Row], Certificate]:
@@ -93,7 +97,8 @@ def results_of(store: Store, rows: Iterable[Row], asked: Asked, *, entries: bool
             evidence = evidence_of_rows(good)
             about = {name: [row.facts[name] for row in good] for name in _ABOUT}
             claims = PaperCertificate(evidence) if store.manifest.config.method == "printed" else Certificate(evidence)
-            results = rows_of(claims, about, asked.eps, asked.cosine, asked.top(evidence.terms.map_entries))
+            top = asked.top(evidence.terms.map_entries)
+            results = rows_of(claims, about, asked.sizes(evidence.terms), asked.cosine, top)
             found.update(zip((row.facts["position"] for row in good), results, strict=True))
     return [found[position] for position in sorted(found)]
 
@@ -117,13 +122,27 @@ def terms(store: Store) -> Terms | None:
     return None if first is None else evidence_of_rows([first]).terms
 
 
-def input_units(found: Terms) -> InputUnits:
-    """Of the input of a run: data sets and folders hold images in [0, 1].
+def input_units(store: Store, found: Terms) -> InputUnits:
+    """Of the input of a run: levels of images in [0, 1], standard deviations of columns, or its own units.
 
     Args:
-        found: the run's terms.
+        store: the run.
+        found: its terms.
     """
-    return InputUnits("image", found.dimension)
+    return units_of(store.manifest.data_form, found.dimension)
+
+
+def units_of(form: Form, shape: int | tuple[int, ...]) -> InputUnits:
+    """The same, of data that are in no run.
+
+    Args:
+        form: what they are.
+        shape: of one input, or how many values it has.
+    """
+    dimension = shape if isinstance(shape, int) else math.prod(shape)
+    if form.kind == "columns" and len(form.deviations) == dimension:
+        return InputUnits("columns", shape, deviations=form.deviations)
+    return InputUnits("image" if form.kind == "image" else "other", shape)
 
 
 def meaning(store: Store, problems: list[str] | None = None) -> Meaning:
@@ -163,11 +182,11 @@ def write_results(store: Store, rows: Sequence[Mapping[str, Any]]) -> None:
     certified = sum(row["status"] == CERTIFIED for row in rows)
     whole = len(rows) == store.manifest.inputs
     found = terms(store)
-    units = None if found is None else input_units(found)
-    store.state_claim((certified, len(rows) - certified) if whole else None, units)
+    units = None if found is None else input_units(store, found)
+    store.state_claim((certified, len(rows) - certified) if whole else None, units, found)
 
 
-def merge(store: Store, sources: Sequence[Path]) -> None:
+def merge(store: Store, sources: Sequence[str | Path]) -> None:
     """Take over the parts of other folders with the same run; what is here already is left as it is.
 
     Raises:
@@ -175,7 +194,7 @@ def merge(store: Store, sources: Sequence[Path]) -> None:
         IntegrityError: rows, here or there, are not as they were written.
     """
     known = {row.facts["position"] for row in stream(store)}
-    for folder in sources:
+    for folder in [checks.path("sources", source) for source in sources]:
         other = Store.open(folder)
         if changed := store.manifest.differences(other.manifest):
             raise ArgumentError("merge", str(folder), f"is a run of something else ({'; '.join(changed)})")
@@ -264,7 +283,7 @@ def summary(store: Store, rows: Sequence[Mapping[str, Any]], asked: Asked) -> Su
         reached = np.array([row[f"{MAX_EPS}{t!r}"] for row in good] + [0.0] * (len(rows) - len(good)))
         curve[t] = [(e, float((reached >= e).mean())) for e in _grid(reached)]
     # The paper's formula never abstains.
-    reasons = {e: [row.get(f"{ABSTENTION}{e!r}") for row in good] for e in asked.eps}
+    reasons = {e: [row.get(f"{ABSTENTION}{e!r}") for row in good] for e in asked.sizes(terms(store))}
     abstentions = {e: grouped(reason for reason in found if reason) for e, found in reasons.items()}
     total = store.manifest.inputs
     told = [(row["explained_class"], row["certified_prediction"]) for row in good if row.get("class_kept") is not None]

@@ -19,15 +19,18 @@ from typing import Any, final
 import filelock
 import yaml
 
-from attricert import yaml_text
-from attricert.datasets import Dataset
+from attricert import checks, yaml_text
+from attricert.certificates import Terms
+from attricert.datasets import Dataset, cast
 from attricert.errors import ArgumentError, IntegrityError
 from attricert.files import append_regular, create, read_regular, refuse_link, refuse_special, write_atomically
 from attricert.report import Statement
 from attricert.runs.asked import Asked
+from attricert.runs.code import is_code
 from attricert.runs.config import Config
 from attricert.runs.loading import load_items
 from attricert.runs.manifest import Manifest
+from attricert.runs.objects import NOTHING, Objects
 from attricert.runs.parts import Part
 from attricert.runs.rows import FAILED, Row
 from attricert.units import InputUnits
@@ -53,19 +56,20 @@ class Store:
     manifest: Manifest
 
     @classmethod
-    def open(cls, folder: Path) -> Store:
+    def open(cls, folder: str | Path) -> Store:
         """A run that exists.
 
         Raises:
             ArgumentError: there is none.
             IntegrityError: its manifest is damaged, or none.
         """
-        path = folder / _MANIFEST
+        where = checks.path("folder", folder)
+        path = where / _MANIFEST
         try:
             content = read_regular(path, _BYTES)
         except OSError:
-            raise ArgumentError("run", str(folder), "must be a folder made by attricert certify --out") from None
-        return cls(folder, Manifest.from_json(_text(content, path), str(path)))
+            raise ArgumentError("run", str(where), "must be a folder made by attricert certify --out") from None
+        return cls(where, Manifest.from_json(_text(content, path), str(path)))
 
     @classmethod
     def refuse_other(cls, folder: Path, config: Config, code: str) -> None:
@@ -116,12 +120,15 @@ class Store:
             )
             raise ArgumentError("out", str(self.folder), rule)
 
-    def state_claim(self, counts: tuple[int, int] | None, units: InputUnits | None = None) -> None:
+    def state_claim(
+        self, counts: tuple[int, int] | None, units: InputUnits | None = None, terms: Terms | None = None
+    ) -> None:
         """Say in plain words what is claimed: ``claim.txt``.
 
         Args:
             counts: of certified and failed inputs, where all are done.
             units: of an input, where one is certified.
+            terms: of the claims, likewise.
         """
         m, c = self.manifest, self.manifest.config
         if c.seed is None:
@@ -144,6 +151,8 @@ class Store:
             printed=c.method == "printed",
             counts=counts,
             units=units,
+            fixed=None if terms is None else terms.fixed,
+            random=terms is not None and terms.random,
         )
         write_atomically(self.folder / CLAIM, statement.to_text().encode())
 
@@ -164,9 +173,21 @@ class Store:
             raise IntegrityError(f"{self.folder / CONFIG}: {error}") from None
         return Asked.of({**settings, **others})
 
-    def items(self) -> Dataset:
-        """The data that it is of."""
-        return load_items(self.manifest.config.data, self.manifest.config.model)
+    def items(self, objects: Objects = NOTHING, *, trust_code: bool = False) -> Dataset:
+        """The data that it is of, in the precision in which they were given to the model.
+
+        Args:
+            objects: what a Python program has given.
+            trust_code: the code that makes the data, if any does, may be run; whoever asks has looked whether it is the
+                run's (`refuse_other_code`).
+
+        Raises:
+            ArgumentError: they cannot be had.
+        """
+        config = self.manifest.config
+        if is_code(config.data) and not trust_code:
+            raise ArgumentError("data", config.data, "needs the run's own code, which was not trusted (--trust-code)")
+        return cast(load_items(config.data, config.model, config.reading(), objects), self.manifest.data_form.dtype)
 
     @contextlib.contextmanager
     def writing(self, shard: str) -> Iterator[None]:

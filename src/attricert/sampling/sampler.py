@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import final
 
 import torch
@@ -161,11 +161,25 @@ class Sampler:
         stream = Stream(0, "", "shape")
         with seeded(stream.seed_of(0)):
             index = None if target is None else target[None]
-            return tuple(attributions_of(self.attribution, self.copies(x, stream, 1), index).shape[1:])
+            return tuple(attributions_of(self.attribution, self.copies(x, stream, 1)[:1], index).shape[1:])
 
     def copies(self, x: Float[Tensor, "*features"], stream: Stream, n: int) -> Float[Tensor, "n *features"]:
         """The first noisy copies of an input in a stream."""
         return self._noisy(x, self._noise(x, stream, 0, n))
+
+    def votes(self, x: Float[Tensor, "*features"], target: Tensor | None, stream: Stream, n: int) -> float:
+        """The share of the first noisy copies that the classifier puts in the target's class."""
+        if self.classifier is None or target is None:
+            raise AttributeError("there is no class")
+        copies = self.copies(x, stream, n)
+        found = classes_of(scores_of(self.classifier, copies, target.expand(len(copies), *target.shape)))
+        return float((found == target.reshape(-1)[0]).double().mean())
+
+    def plain(self, x: Float[Tensor, "*features"], target: Tensor | None) -> Float[Tensor, " m"]:
+        """The bounded attribution of the input itself, in float64; of one call, if the attribution is random."""
+        still = torch.zeros(1, self.free(x).dimension, dtype=torch.float64, device=x.device)
+        found, _ = replace(self, classifier=None)._attributions(x, target, still, Stream(0, "", "plain"), 0)
+        return self.bound(found.flatten(1).to("cpu" if x.device.type == "mps" else x.device, torch.float64))[0]
 
     def _noisy(self, x: Tensor, noise: Tensor) -> Tensor:
         free = self.free(x)

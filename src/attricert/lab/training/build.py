@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from attricert import datasets, models
+from attricert import checks, datasets, models
 from attricert.errors import ArgumentError
 from attricert.lab.training.loop import accuracy, train
 from attricert.lab.training.recipe import Recipe
@@ -36,8 +36,8 @@ Made by `attricert train --recipe {recipe}`, for certifying its explanations and
 
 
 def make(
-    recipe: Path,
-    folder: Path,
+    recipe: str | Path,
+    folder: str | Path,
     device: str,
     on_progress: StatusCallback,
     on_epoch: EpochCallback | None = None,
@@ -54,16 +54,15 @@ def make(
     Raises:
         ArgumentError: the folder already holds a model of this name.
     """
-    settings = Recipe.read(recipe)
-    if (folder / f"{settings.name}.safetensors").exists():
+    file, where = checks.path("recipe", recipe), checks.path("folder", folder)
+    settings = Recipe.read(file)
+    if (where / f"{settings.name}.safetensors").exists():
         raise ArgumentError("out", str(folder), f"already holds {settings.name}; choose another folder or remove it")
     parts = {split: datasets.load(settings.data, split) for split in ("train", "test")}
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1)  # sums in one order, whatever the machine's core count
-        model = train(
-            settings, parts["train"], device=device, folder=folder, on_progress=on_progress, on_epoch=on_epoch
-        )
+        model = train(settings, parts["train"], device=device, folder=where, on_progress=on_progress, on_epoch=on_epoch)
     finally:
         torch.set_num_threads(threads)
     licence, origin = _ORIGINS[settings.data]
@@ -73,7 +72,7 @@ def make(
         "input_shape": list(parts["train"].images.shape[1:]),
         "input_range": [0, 1],
         "classes": 10,
-        "recipe": f"recipes/{recipe.name}",
+        "recipe": f"recipes/{file.name}",
         **(
             {}
             if settings.start is None
@@ -85,6 +84,6 @@ def make(
         "data": settings.data,
         "data_license": licence,
     }
-    models.save(model, folder, facts, _TEXT.format(recipe=facts["recipe"], origin=origin))
-    (folder / f"{settings.name}.checkpoint").unlink()
+    models.save(model, where, facts, _TEXT.format(recipe=facts["recipe"], origin=origin))
+    (where / f"{settings.name}.checkpoint").unlink()
     return facts

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from attricert import models
+from attricert import checks, models
 from attricert.datasets import Labelled
 from attricert.errors import ArgumentError
 from attricert.files import write_atomically
@@ -32,7 +32,7 @@ def train(
     data: Labelled,
     *,
     device: torch.device | str = "cpu",
-    folder: Path | None = None,
+    folder: str | Path | None = None,
     on_progress: StatusCallback | None = None,
     on_epoch: EpochCallback | None = None,
 ) -> nn.Module:
@@ -48,15 +48,16 @@ def train(
         on_epoch: told the figures of each epoch trained now.
     """
     run = _Run(recipe, data, torch.device(device))
-    checkpoint = None if folder is None else folder / f"{recipe.name}.checkpoint"
+    where = None if folder is None else checks.path("folder", folder)
+    checkpoint = None if where is None else where / f"{recipe.name}.checkpoint"
     if checkpoint is not None and checkpoint.exists():
         run.restore(Checkpoint.load(checkpoint))
     while not run.finished:
         run.train_epoch(on_progress or (lambda *_: None))
-        if folder is not None and checkpoint is not None:
+        if where is not None and checkpoint is not None:
             run.checkpoint().save(checkpoint)
             lines = "".join(json.dumps(line) + "\n" for line in run.history)
-            write_atomically(folder / f"{recipe.name}.jsonl", lines.encode())
+            write_atomically(where / f"{recipe.name}.jsonl", lines.encode())
         if on_epoch is not None:
             on_epoch(run.history[-1])
     return run.result()

@@ -87,8 +87,9 @@ class Recipe:
                 raise ArgumentError("patience", self.patience, "needs held_out images to validate on")
 
     @classmethod
-    def read(cls, path: Path) -> Recipe:
+    def read(cls, path: str | Path) -> Recipe:
         """From a YAML file."""
+        path = checks.path("recipe", path)
         try:
             values = yaml_text.read(path.resolve())
         except IntegrityError as error:

@@ -14,7 +14,7 @@ EpochCallback = Callable[[Mapping[str, Any]], None]
 """Told the figures of an epoch when it is over."""
 
 
-def event_writer(folder: Path) -> EpochCallback:
+def event_writer(folder: str | Path) -> EpochCallback:
     """A function that adds an event file with an epoch's figures to a folder; ``tensorboard --logdir`` shows them.
 
     Raises:

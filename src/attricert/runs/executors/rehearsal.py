@@ -10,8 +10,9 @@ from multiprocessing.connection import Connection
 from attricert.errors import ArgumentError
 from attricert.interrupts import ignore_sigint_in_children
 from attricert.runs.asked import Asked
-from attricert.runs.config import Config, LoadedConfig
+from attricert.runs.config import Config
 from attricert.runs.executors.base import LONGEST_WAIT
+from attricert.runs.loaded import LoadedConfig
 from attricert.runs.rows import Unit
 from attricert.runs.work import SAID, dry_run, limited_threads
 

@@ -1,0 +1,104 @@
+"""What a config stands for, loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from attricert.attributions import ATTRIBUTIONS, Attribution, scores_of
+from attricert.errors import ArgumentError
+from attricert.runs.config import Config, parameters_of
+from attricert.runs.loading import fitted, input_dtype, load_array, load_attribution, load_device, load_model
+from attricert.runs.objects import NOTHING, Objects, is_object
+from attricert.smoothed import SmoothedAttribution
+
+__all__ = ["LoadedConfig"]
+
+_ACCELERATOR_BATCH = 256  # not chosen from what memory is free, so that all workers compute the same sums
+
+
+@final
+@dataclass(frozen=True)
+class LoadedConfig:
+    """What a config stands for, loaded.
+
+    Args:
+        config: the config.
+        model: on the device.
+        attribution: the attribution.
+        functionals: weights or label map, or None.
+        device: the device.
+    """
+
+    config: Config
+    model: nn.Module
+    attribution: Attribution
+    functionals: npt.NDArray[np.generic] | None
+    device: torch.device
+
+    @classmethod
+    def load(cls, config: Config, device: str | None = None, objects: Objects = NOTHING) -> LoadedConfig:
+        """Load model and attribution, or take those given; on another device of the same kind, if one is named."""
+        where = load_device(config.device if device is None else device)
+        given = is_object(config.model)
+        named = _given(objects, config.model, where) if given else load_model(config.model)
+        fit = fitted(named, config.mean, config.std, config.output)
+        model = fit if given else fit.to(where)
+        functionals = load_array("functionals", config.functionals)
+        if is_object(config.attribution):
+            attribution = objects.wanted("attribution", config.attribution)
+        else:
+            attribution = load_attribution(config.attribution, model, parameters_of(ATTRIBUTIONS, config.parameters))
+        return cls(config, model, attribution, functionals, where)
+
+    @property
+    def input_dtype(self) -> str | None:
+        """In which precision the model takes its inputs; None for as they are."""
+        return input_dtype(self.model)
+
+    def predicted(self, images: Tensor) -> Tensor:
+        """The model's classes, on the CPU."""
+        parts = [scores_of(self.model, part.to(self.device)).argmax(dim=1) for part in torch.split(images, 256)]
+        return torch.cat(parts).cpu()
+
+    def smoothed(self) -> SmoothedAttribution:
+        """The smoothed attribution."""
+        c = self.config
+        on_cpu = self.device.type == "cpu"
+        return SmoothedAttribution(
+            self.attribution,
+            c.smoothing_noise(),
+            c.structural_bound(),
+            classifier=self.model,
+            antithetic=c.antithetic,
+            batch_size=_ACCELERATOR_BATCH if c.batch_size is None and not on_cpu else c.batch_size,
+        )
+
+    def target(self, labels: Tensor, predicted: Tensor) -> Tensor:
+        """The classes to explain."""
+        choice = self.config.target
+        if choice == "predicted":
+            return predicted
+        if choice == "label":
+            if bool((labels < 0).any()):
+                raise ArgumentError("target", choice, "this data has no labels; use predicted or a class number")
+            return labels
+        if not choice.isdecimal():
+            raise ArgumentError("target", choice, "must be predicted, label, or a class number")
+        return torch.full_like(predicted, int(choice))
+
+
+def _given(objects: Objects, name: str, where: torch.device) -> nn.Module:
+    """A module of somebody else's, which is left where it is."""
+    model = objects.wanted("model", name)
+    if not isinstance(model, nn.Module):
+        raise ArgumentError("model", name, f"must be a torch.nn.Module, not {type(model).__name__}")
+    for weight in model.parameters():
+        if weight.device.type != where.type:
+            raise ArgumentError("device", str(where), f"the model is on {weight.device}; move it, or name that device")
+    return model
