@@ -13,7 +13,7 @@ from attricert._version import __version__
 from attricert.lazy import lazily
 
 if TYPE_CHECKING:
-    from attricert import attacks, certificates, datasets, metrics, models, plots, report, runs
+    from attricert import attacks, certificates, datasets, metrics, models, plots, report, runs, tabular
     from attricert.attributions import ATTRIBUTIONS, Attribution, InputXGradient, IntegratedGradients, Saliency, wrap
     from attricert.bounding import BOUNDS, Bound, Clip, Normalize
     from attricert.certificates import Certificate, Claim, Evidence, Observed, PaperCertificate
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         NotABoundWarning,
         UnavailableError,
         UnknownNameError,
+        ZeroMapsWarning,
     )
     from attricert.noise import NOISES, Gaussian, Noise, UniformBall
     from attricert.options import Options
@@ -72,6 +73,7 @@ __all__ = [
     "UnavailableError",
     "UniformBall",
     "UnknownNameError",
+    "ZeroMapsWarning",
     "__version__",
     "attacks",
     "certificates",
@@ -83,6 +85,7 @@ __all__ = [
     "plots",
     "report",
     "runs",
+    "tabular",
     "wrap",
 ]
 
@@ -104,6 +107,7 @@ __getattr__, __dir__ = lazily(
             "NotABoundWarning",
             "UnavailableError",
             "UnknownNameError",
+            "ZeroMapsWarning",
         ),
         "noise": ("NOISES", "Gaussian", "Noise", "UniformBall"),
         "options": ("Options",),
@@ -111,5 +115,5 @@ __getattr__, __dir__ = lazily(
         "smoothed": ("SmoothedAttribution", "plan"),
         "units": ("InputUnits", "perturbation"),
     },
-    ("attacks", "certificates", "datasets", "metrics", "models", "plots", "report", "runs"),
+    ("attacks", "certificates", "datasets", "metrics", "models", "plots", "report", "runs", "tabular"),
 )

@@ -21,6 +21,7 @@ from attricert.errors import (
     IntegrityError,
     ModelModeWarning,
     OutputWarning,
+    ZeroMapsWarning,
 )
 from attricert.options import Options
 from attricert.runs.asked import Asked
@@ -32,7 +33,7 @@ from attricert.text import told
 
 __all__ = ["SAID", "InputCallback", "Job", "Note", "Progress", "Worker", "dry_run", "limited_threads"]
 
-SAID = (InPlaceWarning, OutputWarning)
+SAID = (InPlaceWarning, OutputWarning, ZeroMapsWarning)
 """What a dry run warns of."""
 
 _DRY_RUN = 100  # samples

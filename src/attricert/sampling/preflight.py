@@ -21,7 +21,7 @@ from attricert.attributions import (
     name_of,
     scores_of,
 )
-from attricert.errors import ArgumentError, CallError, InPlaceWarning, OutputWarning
+from attricert.errors import ArgumentError, CallError, InPlaceWarning, OutputWarning, ZeroMapsWarning
 from attricert.text import one_line, shortened
 
 __all__ = ["COPIES", "LOOKED_AT", "Preflight", "preflight"]
@@ -38,6 +38,10 @@ _SINGLE = 4  # bytes
 _FAR = 100.0  # times an input: there few logits lie in [0, 1]
 _ATTEMPTS, _MORE, _BATCH = 3, 6, 4
 _WORDS = 200  # characters of what others say
+_WHY_ZERO = (
+    "gradients are, of models made of steps (trees, thresholds, rounding) and of saturated ones: take an attribution "
+    "that compares the model's values (SHAP, as attricert.tabular.Standardized has it, or occlusion)"
+)
 
 COPIES = 2 * (_ATTEMPTS + _MORE)
 """Noisy copies that a preflight needs."""
@@ -90,6 +94,7 @@ def preflight(
         InPlaceWarning: says who changed what; copies make it harmless here.
         OutputWarning: a single score looks like a probability; or the target has several indices, of which the first is
             taken as the class.
+        ZeroMapsWarning: all maps are zero.
     """
     size = _BATCH if batch_size is None else min(batch_size, _BATCH)
     itself = _Function("attribution", attribution, partial(attributions_of, attribution), target, size)
@@ -146,6 +151,9 @@ class _Function:
             mixed += [one for one in more if one > _ROWS * self.coarseness]
         if len(mixed) > 1:
             raise self._random(max(mixed), first=True) if self.size == 1 else self._mixed(max(mixed))
+        if self.role == "attribution" and not any(bool(seen.result.any()) for _, seen in apart):
+            text = f"{name_of(self.who)}: all maps of noisy copies of the first input are exactly zero; {_WHY_ZERO}"
+            warnings.warn(text, ZeroMapsWarning, stacklevel=8)
         return apart[0][1]
 
     def _look(self, copies: Tensor, i: int, *, first: bool = False) -> tuple[float, _Seen]:
