@@ -7,7 +7,9 @@ strictly, and whatever is wrong with a file is an IntegrityError that names it.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import math
 import os
 import secrets
 import stat
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
+import numpy.lib.format as npy
 import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load
@@ -26,6 +29,7 @@ from attricert.errors import IntegrityError
 __all__ = [
     "append_regular",
     "create",
+    "parse_array",
     "parse_json",
     "read_regular",
     "read_tensors",
@@ -36,6 +40,7 @@ __all__ = [
 ]
 
 _HEADER = 16 * 2**20  # bytes of a safetensors header that are read
+_NPY_HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -226,6 +231,24 @@ def read_tensors(path: Path, most: int | None = None) -> tuple[dict[str, str], d
     except (SafetensorError, ValueError, TypeError, KeyError, AttributeError, MemoryError) as error:
         raise IntegrityError(f"{path}: not a readable safetensors file ({error})") from None
     return metadata, {name: np.asarray(arrays[name]) for name in sorted(arrays)}
+
+
+def parse_array(content: bytes) -> npt.NDArray[Any]:
+    """What the content of a .npy file holds, which says no larger a shape than it has bytes for; never an object.
+
+    Raises:
+        ValueError: it holds no array.
+    """
+    try:
+        file = io.BytesIO(content)
+        shape, _, dtype = _NPY_HEADERS[npy.read_magic(file)](file)
+        if math.prod(shape) * dtype.itemsize > len(content):
+            raise ValueError(f"too short for an array of shape {shape}")
+        file.seek(0)
+        array: npt.NDArray[Any] = npy.read_array(file, allow_pickle=False)
+    except (EOFError, KeyError, MemoryError) as error:
+        raise ValueError(str(error) or type(error).__name__) from None
+    return array
 
 
 def sha256(content: bytes) -> str:

@@ -73,7 +73,7 @@ def test_nothing_is_drawn_of_a_shard_or_without_maps(figures):
 def test_data_that_cannot_be_read_are_a_note(monkeypatch, capsys):
     assert main([*CERTIFY, "--pictures", "0"]) == 0
     others = ac.datasets.load("mnist", split="sample").slice(5, 8)
-    for items, said in ((lambda store: others, "the data are not those of the run"), (None, "TypeError")):
+    for items, said in ((lambda store, **_: others, "the data are not those of the run"), (None, "TypeError")):
         monkeypatch.setattr(runs.Store, "items", items)
         capsys.readouterr()
         assert main(["certify", "--out", "run"]) == 0

@@ -281,7 +281,7 @@ TAMPERING = {
     "input": (
         lambda run: forge(run, {"input": "0" * 32}, honest_digest=True),
         "data",
-        "mnist:test:0: is another image",
+        "mnist:test:0: is another input",
     ),
     "terms": (
         lambda run: forge(run, {"terms": terms_of(run).replace('"alpha": 0.001', '"alpha": 0.01')}, True),

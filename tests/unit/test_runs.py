@@ -247,7 +247,9 @@ def test_trouble_with_one_input_stays_with_it(folder, tmp_path, monkeypatch):
     ]
     assert "cannot be read as an image" in rows[1]["reason"]
     assert re.fullmatch("classifier Picky failed on inputs of shape .*: ValueError: no ones, please", rows[2]["reason"])
-    assert rows[4]["reason"] == "its shape is (1, 9, 9), that of the first input (1, 28, 28)"
+    assert (
+        rows[4]["reason"] == "its shape is (1, 9, 9), that of the first input (1, 28, 28); --size gives images one size"
+    )
     assert rows[3]["abstention_reason_eps_0.02"] == "all 180 sampled attributions are zero or not finite"
     found = runs.summary(run, rows, runs.Asked())
     assert (found.certified, found.missing, sum(found.failed.values())) == (2, 0, 3)

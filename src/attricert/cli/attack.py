@@ -88,7 +88,7 @@ def run(**values: Any) -> int:
     n = len(rows) if options.inputs is None else min(checks.count("inputs", options.inputs, 1), len(rows))
     rows, certificate = rows[:n], certificate[:n]
     config = run.manifest.config
-    permit((config.model, config.attribution), options.trust_code, options.run)
+    permit(config.own_code().values(), options.trust_code, options.run)
     refuse_other_code(config, run.folder)
     with contained():
         attacked = _attacked(options, run, rows, certificate)
@@ -100,7 +100,7 @@ def run(**values: Any) -> int:
     if options.json:
         show_json({"rows": found, "failed": len(failed)})
     else:
-        _show(options, found, failed, input_units(certificate.terms))
+        _show(options, found, failed, input_units(run, certificate.terms))
         for line in certificate.meaning.lines():
             show(line)
         show(f"written to {folder / _RESULTS} and {folder / _PICTURE}")
@@ -108,7 +108,8 @@ def run(**values: Any) -> int:
 
 
 def _attacked(options: Options, run: runs.Store, rows: Sequence[Row], certificate: Certificate) -> Sandwich:
-    setting, items = runs.LoadedConfig.load(run.manifest.config), run.items()
+    setting = runs.LoadedConfig.load(run.manifest.config)
+    items = run.items(trust_code=options.trust_code)
     if changed := run.manifest.differences(runs.Manifest.of(setting, items)):
         raise ArgumentError("run", options.run, f"is not of what is here now ({'; '.join(changed)})")
     images = torch.stack([items[row.facts["position"]][0] for row in rows]).to(setting.device)

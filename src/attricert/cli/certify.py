@@ -21,7 +21,6 @@ from attricert.cli.output import exit_code, say, show, show_json, show_run
 from attricert.cli.pictures import PICTURES, leave_pictures
 from attricert.cli.trust import permit
 from attricert.errors import ArgumentError
-from attricert.runs.code import is_code
 from attricert.runs.results import positions
 
 __all__ = ["Options", "configure", "run"]
@@ -93,10 +92,10 @@ def run(**values: Any) -> int:
     shard = None if options.shard is None else runs.Shard.parse(options.shard)
     if options.out is None and (shard is not None or options.ray is not None):
         raise ArgumentError("out", None, "is needed with --shard and --ray")
-    foreign = [name for name in (config.model, config.attribution) if named is not None and name not in given.values()]
-    if named is not None and not options.trust_code and any(map(is_code, foreign)) and _done(named, config, options):
+    foreign = [name for name in config.own_code().values() if named is not None and name not in given.values()]
+    if named is not None and not options.trust_code and foreign and _done(named, config, options):
         say(f"all inputs of {options.out} are done: shown from the evidence, its code is not run")
-        return _shown(named, asked, options)
+        return _shown(named, asked, options, ran=False)
     permit(foreign, options.trust_code, str(options.out))
     far: list[runs.State] = []
     with tempfile.TemporaryDirectory() as nowhere:
@@ -120,16 +119,16 @@ def run(**values: Any) -> int:
                 asked=asked,
                 on_progress=on_progress,
             )
-        return _shown(store, asked, options)
+        return _shown(store, asked, options, ran=True)
 
 
-def _shown(store: runs.Store, asked: runs.Asked, options: Options) -> int:
+def _shown(store: runs.Store, asked: runs.Asked, options: Options, *, ran: bool) -> int:
     """Print, and write results that are whole; 1 if an input failed."""
     rows, terms = runs.certificates(store, asked), runs.terms(store)
     whole = len(rows) == store.manifest.inputs
     if whole and options.out is not None:
         runs.write_results(store, rows)
-    drawn = whole and options.out is not None and leave_pictures(store, rows, asked, options.pictures)
+    drawn = whole and options.out is not None and leave_pictures(store, rows, asked, options.pictures, ran)
     asked_for = options.pictures not in (0, Options().pictures)
     if asked_for and not drawn and whole and options.out is not None:
         say("no pictures were left: they need inputs that are certified, maps that are kept, and an eps")
@@ -163,7 +162,7 @@ def _how(here: Mapping[str, Any], config: runs.Config, named: bool, far: Sequenc
         return "nothing was done yet; the same command begins again"
     names = ("out", "workers", "ray", "shard", "input_timeout", *(_ASKED if named else ()), "pictures", "json")
     flags = {name: here[name] for name in names if name in here}
-    trust = {"trust-code": any(map(is_code, (config.model, config.attribution)))}
+    trust = {"trust-code": bool(config.own_code())}
     again = command("certify", **flags, **trust)
     return f"{far[0].done} of {far[0].total} inputs are done and stored; go on with: {again}"
 

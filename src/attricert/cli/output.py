@@ -70,7 +70,7 @@ def show_run(store: Store, rows: Sequence[Mapping[str, Any]], found: Summary, te
     if terms is not None and good:
         samples = max(row["n_samples"] + row["n_pilot"] for row in good)
         text = describe(terms, config.method, samples)
-        units = input_units(terms)
+        units = input_units(store, terms)
         if len(good) <= _FEW:
             show_rows(good, text, title, units)
         else:

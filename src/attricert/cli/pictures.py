@@ -24,7 +24,9 @@ PICTURES = "pictures.png"
 _WIDTH, _HEIGHT = 11.0, 3.5  # inches of a row
 
 
-def leave_pictures(store: runs.Store, rows: Sequence[Mapping[str, Any]], asked: runs.Asked, most: int) -> bool:
+def leave_pictures(
+    store: runs.Store, rows: Sequence[Mapping[str, Any]], asked: runs.Asked, most: int, ran: bool
+) -> bool:
     """``pictures.png``: the first certified inputs, with what is certified at the first of the sizes asked.
 
     Nothing is drawn where maps were not kept, where the paper's formulas were asked for, or no size was. What goes
@@ -35,6 +37,7 @@ def leave_pictures(store: runs.Store, rows: Sequence[Mapping[str, Any]], asked: 
         rows: of all its inputs, in the order of the data.
         asked: sizes, and how many entries are the top ones.
         most: how many inputs to draw.
+        ran: whether the run's own code, if it has any, was run just now; where it was not, it makes no data either.
 
     Returns:
         Whether there is a picture.
@@ -44,16 +47,16 @@ def leave_pictures(store: runs.Store, rows: Sequence[Mapping[str, Any]], asked: 
     if not first or not asked.eps or config.maps != "keep" or config.method == "printed":
         return False
     try:
-        save_figure(_figure(store, first, asked), store.folder / PICTURES)
+        save_figure(_figure(store, first, asked, ran), store.folder / PICTURES)
     except Exception as error:  # data that are gone, files that cannot be written, whatever it is
         say(f"no pictures were left: {told(error)}")
         return False
     return True
 
 
-def _figure(store: runs.Store, positions: Sequence[int], asked: runs.Asked) -> Figure:
+def _figure(store: runs.Store, positions: Sequence[int], asked: runs.Asked, ran: bool) -> Figure:
     found = sorted(stream(store, positions), key=lambda row: int(row.facts["position"]))
-    certificate, items = Certificate(evidence_of_rows(found)), store.items()
+    certificate, items = Certificate(evidence_of_rows(found)), store.items(trust_code=ran)
     whole = Figure(figsize=(_WIDTH, _HEIGHT * len(found)))
     parts = whole.subfigures(len(found), 1, squeeze=False)[:, 0]
     top = asked.top(certificate.terms.map_entries)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, final
 
+import torch
 from jsonargparse import ArgumentParser
 
 from attricert import checks
@@ -16,11 +17,13 @@ from attricert.certificates import Claim
 from attricert.cli.arguments import add_options
 from attricert.cli.containing import contained
 from attricert.cli.output import say, show, show_json, show_table
+from attricert.datasets import Reading, cast
 from attricert.noise import NOISES
 from attricert.planning import Plan
 from attricert.registry import choice
 from attricert.report import shown
-from attricert.runs.loading import attribution_arguments, load_attribution, load_data, load_model
+from attricert.runs.loading import attribution_arguments, input_dtype, load_attribution, load_data, load_model
+from attricert.runs.results import units_of
 from attricert.smoothed import plan
 from attricert.units import InputUnits
 
@@ -34,9 +37,14 @@ class Options:
 
     Args:
         model: a zoo model's name, or path.py:factory where factory() returns a torch module.
-        data: a data set slice such as mnist:test[0:100], or a folder of images.
+        data: a data set slice such as mnist:test[0:100], a folder of images, a .npy, .npz, .csv or .parquet file, or
+            path.py:factory where factory() returns data.
         eps: l2 size that the certificate should reach, in input units.
         cosine: cosine similarity that it should keep.
+        size: of images in folders: the side of a square, or height and width.
+        label_column: the column of a table that holds the classes.
+        id_column: the column of a table that holds the rows' names.
+        skip_columns: columns of a table that are left out.
         attribution: or path.py:factory where factory(model) returns a callable (inputs, target) -> attributions.
         parameters: of the attribution.
         noise: the smoothing distribution.
@@ -54,6 +62,10 @@ class Options:
     data: str
     eps: float
     cosine: float
+    size: tuple[int, ...] | None = None
+    label_column: str | None = None
+    id_column: str | None = None
+    skip_columns: tuple[str, ...] | None = None
     attribution: str = choice(ATTRIBUTIONS, "saliency")
     parameters: Mapping[str, Any] = field(default_factory=dict)
     noise: str = choice(NOISES, "gaussian", parameters=False)
@@ -93,13 +105,16 @@ def run(**values: Any) -> int:
 
 def _estimated(options: Options, claim: Claim, parameters: Mapping[str, Any]) -> tuple[Plan, InputUnits]:
     model = load_model(options.model)
-    data = load_data(options.data, options.model)
+    reading = Reading(options.size, options.label_column, options.id_column, options.skip_columns)
+    data = load_data(options.data, options.model, reading)
     data = data.slice(0, min(options.inputs, len(data)))
     say(f"data: {data.reading}")
-    target = scores_of(model, data.images).argmax(dim=1)
+    items = cast(data, input_dtype(model))
+    inputs = torch.stack([items[i][0] for i in range(len(items))])
+    target = scores_of(model, inputs).argmax(dim=1)
     found = plan(
         load_attribution(options.attribution, model, parameters),
-        data.images,
+        inputs,
         target,
         classifier=model,
         claim=claim,
@@ -111,7 +126,7 @@ def _estimated(options: Options, claim: Claim, parameters: Mapping[str, Any]) ->
         seed=options.seed,
         progress=True,
     )
-    return found, InputUnits("image", tuple(data.images.shape[1:]))
+    return found, units_of(data.form, tuple(inputs.shape[1:]))
 
 
 def _show(options: Options, found: Plan, units: InputUnits) -> None:

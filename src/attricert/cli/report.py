@@ -52,7 +52,7 @@ def run(**values: Any) -> int:
     options = Options(**values)
     if options.trust_code:
         config = runs.Store.open(Path(options.run)).manifest.config
-        permit((config.model, config.attribution), True, options.run)
+        permit(config.own_code().values(), True, options.run)
     with contained():
         path = runs.report(
             options.run,

@@ -57,7 +57,7 @@ def run(**values: Any) -> int:
     if warning := unproven(config.confidence, printed=config.method == "printed"):
         show(warning)
     if config.stop_eps is not None and (terms := runs.terms(store)) is not None:
-        show(f"draws stop at a claim of {input_units(terms).note(config.stop_eps)}")
+        show(f"draws stop at a claim of {input_units(store, terms).note(config.stop_eps)}")
     if reading:
         show(f"data: {told_reading(reading)}")
     show(f"at work: {', '.join(store.working()) or 'nobody'}")

@@ -12,14 +12,14 @@ from attricert.runs.trust import code_files
 
 __all__ = ["permit", "permit_config"]
 
-_RUN = ("model", "attribution", "models")  # settings whose values may name code
+_RUN = ("model", "attribution", "data", "models")  # settings whose values may name code
 
 
 def permit(names: Iterable[str], trusted: bool, where: str) -> None:
     """Show the code behind names that a file has, and go on only if it is trusted.
 
     Args:
-        names: of models and attributions; those of the library's own need no trust.
+        names: of models, attributions and data; those of the library's own need no trust.
         trusted: whether --trust-code is given.
         where: the file or folder that names them.
 

@@ -57,7 +57,7 @@ def run(**values: Any) -> int:
     if options.trust_code:
         with contextlib.suppress(AttricertError):  # which the checks will say
             config = runs.Store.open(Path(options.run)).manifest.config
-            permit((config.model, config.attribution), True, options.run)
+            permit(config.own_code().values(), True, options.run)
     with contained():
         found = runs.verify(
             Path(options.run),

@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import final
 
 from attricert import checks
+from attricert.datasets.arrays import read_arrays
 from attricert.datasets.cache import cache_folder
 from attricert.datasets.cifar10 import load_cifar10, load_cifar10_sample
 from attricert.datasets.folder import ImageFolder, load_folder
 from attricert.datasets.labelled import Dataset, Labelled
 from attricert.datasets.mnist import SAMPLE_SIZE, load_mnist, load_sample
 from attricert.datasets.photographs import load_photographs
+from attricert.datasets.reading import Reading
+from attricert.datasets.tables import read_table
 from attricert.errors import ArgumentError
 
-__all__ = ["fetch", "items", "load", "names", "parse", "splits"]
+__all__ = ["cut", "fetch", "items", "load", "names", "parse", "sliced", "splits"]
 
 
 @final
@@ -42,6 +45,8 @@ _KNOWN = {
     "photographs": _Known(load_photographs, ("test",)),
 }
 _SPEC = re.compile(r"(?P<name>[\w-]+):(?P<split>\w+)(?:\[(?P<start>\d{0,18}):(?P<stop>\d{0,18})\])?")
+_SLICE = re.compile(r"(?P<whole>.+)\[(?P<start>\d{0,18}):(?P<stop>\d{0,18})\]", re.DOTALL)
+_TABLES, _ARRAYS = (".csv", ".parquet"), (".npy", ".npz")
 
 
 def names() -> tuple[str, ...]:
@@ -76,31 +81,78 @@ def fetch(name: str, on_message: Callable[[str], None] = print) -> dict[str, Lab
     return {split: known.load(split, cache_folder(), on_message) for split in known.fetched}
 
 
-def parse(spec: str, channels: int | None = None) -> Labelled:
-    """Data from its description, in memory: ``mnist:test[0:100]``, ``mnist:train``, or a folder of images.
+def parse(spec: str, channels: int | None = None, reading: Reading | None = None) -> Labelled:
+    """Data from their description, in memory: ``mnist:test[0:100]``, a folder of images, ``table.csv``, ``x.npz[0:9]``.
 
     Slices of the test split that lie within the packaged sample need no download.
+
+    Args:
+        spec: a data set, a folder of images, or a .npy, .npz, .csv or .parquet file; files may have a slice.
+        channels: of images in folders: 1 makes them gray, 3 RGB.
+        reading: how folders and tables are read.
     """
-    return _named(spec) or load_folder(spec, channels)
+    reading = reading or Reading()
+    return _in_memory(spec, reading) or load_folder(spec, channels, reading.size)
 
 
-def items(spec: str, channels: int | None = None) -> Dataset:
+def items(spec: str, channels: int | None = None, reading: Reading | None = None) -> Dataset:
     """The same, but the images of a folder are read one by one, when they are asked for."""
-    return _named(spec) or ImageFolder.of(spec, channels)
+    reading = reading or Reading()
+    return _in_memory(spec, reading) or ImageFolder.of(spec, channels, reading.size)
+
+
+def sliced(spec: str) -> tuple[str, int | None, int | None]:
+    """What a description is of without its slice, from where, and to where; a path that exists has no slice."""
+    match = None if _exists(spec) else _SLICE.fullmatch(spec)
+    if match is None:
+        return spec, None, None
+    start, stop = (int(match[key]) if match[key] else None for key in ("start", "stop"))
+    return match["whole"], start, stop
+
+
+def cut(data: Labelled, spec: str) -> Labelled:
+    """The slice of data that their description says.
+
+    Raises:
+        ArgumentError: nothing is in it.
+    """
+    _, start, stop = sliced(spec)
+    part = data if start is None and stop is None else data.slice(start, stop)
+    if not len(part):
+        raise ArgumentError("data", spec, "is empty")
+    return part
+
+
+def _exists(spec: str) -> bool:
+    try:
+        return Path(spec).exists()
+    except (OSError, ValueError):  # too long for a path, or with a NUL
+        return False
+
+
+def _in_memory(spec: str, reading: Reading) -> Labelled | None:
+    """Data that are not read one by one; None for a folder."""
+    path = Path(sliced(spec)[0])
+    suffix = path.suffix.lower()
+    if suffix in (*_TABLES, *_ARRAYS) and not path.is_dir():
+        if suffix in _TABLES:
+            return cut(read_table(path, reading, spec), spec)
+        reading.only(data=f"a {suffix} file")
+        return cut(read_arrays(path, spec), spec)
+    found = _named(spec)
+    reading.only("size", data="images") if found is None else reading.only(data="a data set")
+    return found
 
 
 def _named(spec: str) -> Labelled | None:
     """A slice of a known data set; None if the description is of another kind."""
     match = _SPEC.fullmatch(spec)
-    if match is None or Path(spec).exists():
+    if match is None or _exists(spec):
         return None
-    start, stop = (int(match[key]) if match[key] else None for key in ("start", "stop"))
+    stop = int(match["stop"]) if match["stop"] else None
     sampled = "sample" in splits(match["name"])
     packaged = sampled and match["split"] == "test" and stop is not None and stop <= SAMPLE_SIZE
-    data = load(match["name"], "sample" if packaged else match["split"]).slice(start, stop)
-    if not len(data):
-        raise ArgumentError("data", spec, "is empty")
-    return data
+    return cut(load(match["name"], "sample" if packaged else match["split"]), spec)
 
 
 def _known(name: str) -> _Known:

@@ -23,6 +23,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, final
 
+from attricert.datasets import sliced
 from attricert.errors import ArgumentError, IntegrityError
 from attricert.files import read_regular, sha256
 from attricert.text import told
@@ -36,7 +37,7 @@ _NUMBERED = re.compile(rf"\b{_ROOT}\d+\.")
 
 
 def is_code(name: str) -> bool:
-    """Whether a model's or attribution's name stands for a user's own code."""
+    """Whether the name of a model, an attribution or data stands for a user's own code."""
     return ".py:" in name
 
 
@@ -72,7 +73,7 @@ def factory(argument: str, name: str) -> Callable[..., Any]:
             it.
     """
     modules = _modules(name, argument)
-    path, _, attribute = name.rpartition(":")
+    path, attribute = _parts(name)
     root, before, base = f"{_ROOT}{next(_NUMBERS)}", set(sys.modules), Path(path).parent.resolve()
     sys.meta_path.append(_Finder(root, base, modules))
     module = _run(argument, name, lambda: importlib.import_module(f"{root}.{next(iter(modules))}"))
@@ -107,7 +108,13 @@ def _run(argument: str, name: str, something: Callable[[], Any]) -> Any:
         return something()
     except (Exception, SystemExit) as error:
         did = told(error) if isinstance(error, SystemExit) else f"raised {told(error)}"
-        raise ArgumentError(argument, name, f"{name.rpartition(':')[0]} {did}") from error
+        raise ArgumentError(argument, name, f"{_parts(name)[0]} {did}") from error
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """File and function, without the slice that data may have."""
+    path, _, attribute = sliced(name)[0].rpartition(":")
+    return path, attribute
 
 
 _PLAINLY = "import it plainly (import helper), so that the fingerprint of the code covers it"
@@ -127,7 +134,7 @@ def _modules(name: str, argument: str) -> dict[str, _Module]:
     """By dotted name from the factory's folder, the factory's own first."""
     if not is_code(name):
         return {}
-    path = Path(name.rpartition(":")[0])
+    path = Path(_parts(name)[0])
     if not path.is_file():
         raise ArgumentError(argument, name, f"there is no file {path}")
     try:

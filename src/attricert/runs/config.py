@@ -16,11 +16,21 @@ from attricert import checks
 from attricert.attributions import ATTRIBUTIONS, Attribution, scores_of
 from attricert.bounding import BOUNDS, Bound
 from attricert.certificates import Claim, Observed
+from attricert.datasets import Reading
 from attricert.errors import ArgumentError, UnknownNameError
 from attricert.noise import NOISES, Noise
 from attricert.options import FIXED, Options
 from attricert.registry import Registry, choice
-from attricert.runs.loading import attribution_arguments, load_array, load_attribution, load_device, load_model
+from attricert.runs.code import is_code
+from attricert.runs.loading import (
+    attribution_arguments,
+    input_dtype,
+    load_array,
+    load_attribution,
+    load_device,
+    load_model,
+)
+from attricert.runs.objects import NOTHING, Objects, is_object
 from attricert.smoothed import SmoothedAttribution
 
 __all__ = ["Config", "LoadedConfig"]
@@ -37,7 +47,8 @@ class Config:
 
     Args:
         model: a zoo model's name, or path.py:factory where factory() returns a torch module.
-        data: a data set slice such as mnist:test[0:100], or a folder of images.
+        data: a data set slice such as mnist:test[0:100], a folder of images (or of folders, one a class), a .npy, .npz,
+            .csv or .parquet file, or path.py:factory where factory() returns data; files and code may have a slice.
         attribution: or path.py:factory where factory(model) returns a callable (inputs, target) -> attributions.
         target: class to explain: predicted, label, or a number.
         noise: the smoothing distribution; where none is named, the one that the given scale is of.
@@ -65,6 +76,11 @@ class Config:
             last bits.
         batch_size: noisy copies computed at once; by default chosen to fit memory on the CPU, 256 elsewhere.
         preflight: look first, in a few calls, for random maps, rows of a batch that are mixed, changes in place.
+        size: of images in folders: one number makes the shorter side that and cuts the middle square out; height and
+            width stretch to them. eps is in these pixels.
+        label_column: the column of a table that holds the classes, as whole numbers or names.
+        id_column: the column of a table that holds the rows' names.
+        skip_columns: columns of a table that are left out.
     """
 
     model: str
@@ -91,6 +107,10 @@ class Config:
     threads: int = 1
     batch_size: int | None = None
     preflight: bool = True
+    size: tuple[int, ...] | None = None
+    label_column: str | None = None
+    id_column: str | None = None
+    skip_columns: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         checks.keep(self, **{f.name: checks.plain(getattr(self, f.name)) for f in dataclasses.fields(self)})
@@ -114,6 +134,7 @@ class Config:
         )
         complete = {name: value for some in arguments for name, value in some.items()}
         checks.keep(self, parameters=complete)  # so that equal configs are equal
+        self.reading()
         self.structural_bound()
         if self.maps == "drop" and "entries" in (self.prove or ()):
             raise ArgumentError(
@@ -186,6 +207,15 @@ class Config:
             preflight=self.preflight,
         )
 
+    def reading(self) -> Reading:
+        """How the data are to be read."""
+        return Reading(self.size, self.label_column, self.id_column, self.skip_columns)
+
+    def own_code(self) -> dict[str, str]:
+        """Settings whose names stand for a user's own code, with these."""
+        named = {name: str(getattr(self, name)) for name in ("model", "attribution", "data")}
+        return {setting: name for setting, name in named.items() if is_code(name)}
+
     def smoothing_noise(self) -> Noise:
         """The noise that is named."""
         return NOISES.build(self.noise, _own(NOISES, self.parameters))
@@ -220,13 +250,22 @@ class LoadedConfig:
     device: torch.device
 
     @classmethod
-    def load(cls, config: Config, device: str | None = None) -> LoadedConfig:
-        """Load model and attribution; on another device of the same kind, if one is named."""
+    def load(cls, config: Config, device: str | None = None, objects: Objects = NOTHING) -> LoadedConfig:
+        """Load model and attribution, or take those given; on another device of the same kind, if one is named."""
         where = load_device(config.device if device is None else device)
-        model = load_model(config.model).to(where)
+        given = is_object(config.model)
+        model = _given(objects, config.model, where) if given else load_model(config.model).to(where)
         functionals = load_array("functionals", config.functionals)
-        attribution = load_attribution(config.attribution, model, _own(ATTRIBUTIONS, config.parameters))
+        if is_object(config.attribution):
+            attribution = objects.wanted("attribution", config.attribution)
+        else:
+            attribution = load_attribution(config.attribution, model, _own(ATTRIBUTIONS, config.parameters))
         return cls(config, model, attribution, functionals, where)
+
+    @property
+    def input_dtype(self) -> str | None:
+        """In which precision the model takes its inputs; None for as they are."""
+        return input_dtype(self.model)
 
     def predicted(self, images: Tensor) -> Tensor:
         """The model's classes, on the CPU."""
@@ -258,6 +297,17 @@ class LoadedConfig:
         if not choice.isdecimal():
             raise ArgumentError("target", choice, "must be predicted, label, or a class number")
         return torch.full_like(predicted, int(choice))
+
+
+def _given(objects: Objects, name: str, where: torch.device) -> nn.Module:
+    """A module of somebody else's, which is left where it is."""
+    model = objects.wanted("model", name)
+    if not isinstance(model, nn.Module):
+        raise ArgumentError("model", name, f"must be a torch.nn.Module, not {type(model).__name__}")
+    for weight in model.parameters():
+        if weight.device.type != where.type:
+            raise ArgumentError("device", str(where), f"the model is on {weight.device}; move it, or name that device")
+    return model
 
 
 _PROVEN_THEN = ("top_variance", "cone", "fourth", "entries", "prediction")

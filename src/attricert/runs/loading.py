@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import io
-import math
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy.lib.format as npy
 import numpy.typing as npt
 import torch
 from torch import nn
 
 from attricert import datasets, models
 from attricert.attributions import ATTRIBUTIONS, Attribution, warn_of_training
-from attricert.datasets import Dataset, Labelled
+from attricert.datasets import Dataset, Labelled, Reading
 from attricert.errors import ArgumentError, IntegrityError
-from attricert.files import read_regular
+from attricert.files import parse_array, read_regular
 from attricert.runs.code import factory, is_code
+from attricert.runs.objects import NOTHING, Objects, is_object
 from attricert.text import one_line
 
 __all__ = [
     "attribution_arguments",
+    "input_dtype",
     "load_array",
     "load_attribution",
     "load_data",
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 _LARGEST = 2**31  # bytes of a .npy file
-_HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+_DTYPES = {torch.float32: "float32", torch.float64: "float64"}
 
 
 def load_model(name: str) -> nn.Module:
@@ -50,7 +50,7 @@ def load_model(name: str) -> nn.Module:
 
 def attribution_arguments(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """All parameters of an attribution by name, those left out too; a user's own code has none."""
-    if not is_code(name):
+    if not is_code(name) and not is_object(name):
         return ATTRIBUTIONS.arguments(name, parameters)
     known = ATTRIBUTIONS.parameters()
     if given := [f"--{key}" for key, value in parameters.items() if value not in (None, known[key].default)]:
@@ -66,20 +66,56 @@ def load_attribution(name: str, model: nn.Module, parameters: Mapping[str, Any])
     return attribution
 
 
-def load_data(spec: str, model: str) -> Labelled:
-    """A data set slice or a folder of images, fit for the model if it is one of the zoo."""
+def load_data(spec: str, model: str, reading: Reading | None = None) -> Labelled:
+    """Data by description or path.py:factory, in memory; fit for the model if it is one of the zoo."""
     expected = _input_shape(model)
-    data = datasets.parse(spec, channels=expected[0] if expected else None)
-    shape = tuple(data.images.shape[1:])
+    if is_code(spec):
+        data = _in_memory(load_items(spec, model, reading))
+    else:
+        data = datasets.parse(spec, expected[0] if expected else None, reading)
+    shape = tuple(data.inputs.shape[1:])
     if expected is not None and shape != expected:
-        raise ArgumentError("data", spec, f"images are {shape} (channels, height, width); {model} takes {expected}")
+        raise ArgumentError("data", spec, f"inputs have shape {shape}; {model} takes {expected}")
     return data
 
 
-def load_items(spec: str, model: str) -> Dataset:
-    """The same, read item by item."""
+def load_items(spec: str, model: str, reading: Reading | None = None, objects: Objects = NOTHING) -> Dataset:
+    """The same, read item by item where they can be.
+
+    Args:
+        spec: the description, path.py:factory (which is run), or an object's name.
+        model: for which model.
+        reading: how folders and tables are read.
+        objects: what the Python program has given.
+    """
+    if is_object(spec):
+        return datasets.as_data(objects.wanted("data", spec), spec, reading)
+    if is_code(spec):
+        whole, start, stop = datasets.sliced(spec)
+        data = datasets.as_data(factory("data", spec)(), whole, reading)
+        if isinstance(data, Labelled):
+            return datasets.cut(data, spec)
+        if (start, stop) != (None, None):
+            raise ArgumentError("data", spec, f"has a slice, which {type(data).__name__} does not; let the factory cut")
+        return data
     expected = _input_shape(model)
-    return datasets.items(spec, channels=expected[0] if expected else None)
+    return datasets.items(spec, expected[0] if expected else None, reading)
+
+
+def input_dtype(model: nn.Module) -> str | None:
+    """The precision of a model's weights, in which it takes its inputs; None where it has none, or another."""
+    weights = itertools.chain(model.parameters(), model.buffers())
+    first = next((weight.dtype for weight in weights if weight.is_floating_point()), None)
+    return None if first is None else _DTYPES.get(first)
+
+
+def _in_memory(items: Dataset) -> Labelled:
+    """All of it."""
+    if isinstance(items, Labelled):
+        return items
+    values, labels = zip(*(items[i] for i in range(len(items))), strict=True)
+    survey = items.survey()
+    return Labelled(torch.stack(values), torch.tensor(labels), items.ids, "; ".join(survey.reading), survey.form)
 
 
 def load_array(argument: str, path: str | None) -> npt.NDArray[Any] | None:
@@ -87,17 +123,9 @@ def load_array(argument: str, path: str | None) -> npt.NDArray[Any] | None:
     if path is None:
         return None
     try:
-        content = read_regular(Path(path).resolve(), _LARGEST)
-        file = io.BytesIO(content)
-        read_header = _HEADERS[npy.read_magic(file)]
-        shape, _, dtype = read_header(file)
-        if math.prod(shape) * dtype.itemsize > len(content):
-            raise ValueError(f"too short for an array of shape {shape}")
-        file.seek(0)
-        array: npt.NDArray[Any] = npy.read_array(file, allow_pickle=False)
-    except (OSError, EOFError, ValueError, KeyError, MemoryError, IntegrityError) as error:
+        return parse_array(read_regular(Path(path).resolve(), _LARGEST))
+    except (OSError, ValueError, IntegrityError) as error:
         raise ArgumentError(argument, path, f"must be a readable .npy file ({one_line(str(error))})") from None
-    return array
 
 
 def load_device(name: str) -> torch.device:
@@ -112,4 +140,4 @@ def load_device(name: str) -> torch.device:
 
 def _input_shape(model: str) -> tuple[int, ...] | None:
     """Of what a zoo model takes; None for others."""
-    return None if is_code(model) else tuple(models.card(model).facts["input_shape"])
+    return None if is_code(model) or is_object(model) else tuple(models.card(model).facts["input_shape"])

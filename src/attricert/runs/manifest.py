@@ -14,17 +14,17 @@ import numpy.typing as npt
 
 from attricert import checks
 from attricert._version import __version__
-from attricert.datasets import Dataset
+from attricert.datasets import Dataset, Form
 from attricert.errors import IntegrityError
 from attricert.files import parse_json, sha256
-from attricert.runs.code import code_digest
+from attricert.runs.code import code_digest, is_code
 from attricert.runs.config import Config, LoadedConfig
 from attricert.runs.fingerprint import model_digest
 
 __all__ = ["Manifest", "code_fingerprint", "model_digest", "told_reading"]
 
 _FORMAT = "attricert-run-1"
-_READING = "data_reading"
+_READING, _FORM = "data_reading", "data_form"
 _DIGEST, _MOST = re.compile("[0-9a-f]{64}"), 10**9  # inputs
 
 
@@ -38,9 +38,10 @@ class Manifest:
         inputs: how many there are.
         data_sha256: of their pixels (of folders: of the files), labels and names.
         weights_sha256: of the model's parameters and buffers.
-        code_sha256: of the files that a user's own model and attribution come from, and of the functionals.
+        code_sha256: of the files that a user's own model, attribution and data come from, and of the functionals.
         version: library version.
         data_reading: how the data were read, in words, and how many items; for people, and no part of what a run is of.
+        data_form: what inputs and labels are, with their names: which follows from the data, and is not compared.
     """
 
     config: Config
@@ -50,6 +51,7 @@ class Manifest:
     code_sha256: str
     version: str = __version__
     data_reading: Mapping[str, int] = field(default_factory=dict, compare=False)
+    data_form: Form = field(default_factory=Form, compare=False)
     text: str = field(default="", init=False, compare=False, repr=False)
     """Of the file that it was read from; empty for one that was not."""
 
@@ -59,7 +61,7 @@ class Manifest:
         code = code_fingerprint(setting.config, setting.functionals)
         data = items.survey()
         model = model_digest(setting.model)
-        return cls(setting.config, len(items), data.sha256, model, code, data_reading=data.reading)
+        return cls(setting.config, len(items), data.sha256, model, code, data_reading=data.reading, data_form=data.form)
 
     def with_seed(self, seed: int | None) -> Manifest:
         """The same with another seed."""
@@ -73,7 +75,7 @@ class Manifest:
     def differences(self, other: Manifest) -> list[str]:
         """What another one has differently, as ``n_samples: 300 -> 500``; a setting left out has its default."""
         mine, theirs = (
-            {**m.config.to_dict(), **{k: v for k, v in m.to_dict().items() if k not in ("config", _READING)}}
+            {**m.config.to_dict(), **{k: v for k, v in m.to_dict().items() if k not in ("config", _READING, _FORM)}}
             for m in (self, other)
         )
         pairs = {name: (mine.get(name), theirs.get(name)) for name in {**mine, **theirs}}
@@ -90,7 +92,9 @@ class Manifest:
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
-        return {**values, "config": self.config.to_dict(), _READING: dict(self.data_reading)}
+        form = values.pop(_FORM).to_dict()  # of images without names there is nothing to say
+        more = {_FORM: form} if form else {}
+        return {**values, "config": self.config.to_dict(), _READING: dict(self.data_reading), **more}
 
     def to_json(self) -> str:
         """As text."""
@@ -108,14 +112,15 @@ class Manifest:
             if values.pop("format") != _FORMAT:
                 raise ValueError("unknown format")
             config, version = values.pop("config"), values.pop("version")
-            reading = values.pop(_READING, {})  # which runs of before do not have
+            reading, form = values.pop(_READING, {}), values.pop(_FORM, {})  # which runs of before do not have
             if not isinstance(config, Mapping):
                 raise ValueError("config is no mapping")
             if not isinstance(reading, Mapping):
                 raise ValueError(f"{_READING} is no mapping")
             counts = {words: checks.count(_READING, number, 0, _MOST) for words, number in reading.items()}
             version = checks.text("version", version)
-            manifest = cls(config=Config.of(config), version=version, data_reading=counts, **values)
+            about: dict[str, Any] = {_READING: counts, _FORM: Form.from_dict(form)}
+            manifest = cls(config=Config.of(config), version=version, **about, **values)
             checks.count("inputs", manifest.inputs, 1, _MOST)
             checks.count("seed", manifest.config.seed, 0)
             for name in ("data_sha256", "weights_sha256", "code_sha256"):
@@ -133,7 +138,7 @@ def told_reading(reading: Mapping[str, int]) -> str:
 
 
 def code_fingerprint(config: Config, functionals: npt.NDArray[np.generic] | None) -> str:
-    """Of a user's own model and attribution, none of which is run, and of the functionals.
+    """Of a user's own model, attribution and data, none of which is run, and of the functionals.
 
     Raises:
         ArgumentError: the code cannot be read.
@@ -142,4 +147,6 @@ def code_fingerprint(config: Config, functionals: npt.NDArray[np.generic] | None
     if functionals is not None:
         digests.append(sha256(f"{functionals.dtype}{functionals.shape}".encode()))
         digests.append(sha256(functionals.tobytes()))
+    if is_code(config.data):
+        digests.append(code_digest(config.data, "data"))
     return sha256("".join(digests).encode())

@@ -21,17 +21,20 @@ from attricert.runs.asked import Asked
 from attricert.runs.code import is_code
 from attricert.runs.config import Config, LoadedConfig
 from attricert.runs.manifest import model_digest, told_reading
+from attricert.runs.objects import Objects
 from attricert.runs.parts import read_table
-from attricert.runs.results import results_of, stream
+from attricert.runs.results import input_units, results_of, stream
 from attricert.runs.rows import CERTIFIED, Row, evidence_of_rows
 from attricert.runs.store import Store
 from attricert.runs.trust import refuse_other_code
+from attricert.text import printable
 
 __all__ = ["ATTACK", "REPORT", "report"]
 
 ATTACK, REPORT = "attack.parquet", "report.html"
 _INPUTS = 200  # that are shown in full
 _BATCH, _HEAD = 64, 4_000
+_COLUMNS, _CLASSES = 512, 20  # of a table that are shown by name, and classes that are named
 _ATTACKED = {"id": str, "eps": tuple[float, ...], "cosine_attacked": tuple[float, ...], "broken_eps": float}
 
 
@@ -44,6 +47,9 @@ def report(
     cosine: Sequence[float] | None = None,
     top_k: int | None = None,
     trust_code: bool = False,
+    model: Any = None,
+    data: Any = None,
+    attribution: Any = None,
     progress: bool | ProgressCallback = False,
 ) -> Path:
     """Write a run's report: one HTML file that needs nothing else.
@@ -59,6 +65,9 @@ def report(
         cosine: thresholds; likewise.
         top_k: size of the top set; likewise.
         trust_code: run code (path.py:factory) that the run names, if it is what the run was made with.
+        model: that of a run that `certify` was given it for, as it is.
+        data: likewise.
+        attribution: likewise.
         progress: True for a bar, or a function told of every input and size.
 
     Returns:
@@ -83,7 +92,8 @@ def report(
     if not positions:
         raise ArgumentError("folder", str(folder), "is a run that has certified nothing yet")
     rows = sorted(stream(store, positions), key=_position)
-    found = _findings(store, rows, known, asked, trust_code)
+    objects, _ = Objects.of(model=model, data=data, attribution=attribution)
+    found = _findings(store, rows, known, asked, trust_code, objects)
     with reporting(progress, work(found), "report") as on_progress:
         text = render(found, on_progress)
     write_atomically(path, text.encode())
@@ -109,9 +119,12 @@ def _position(row: Row) -> int:
     return int(row.facts["position"])
 
 
-def _findings(store: Store, rows: Sequence[Row], known: Sequence[Row], asked: Asked, trust_code: bool) -> Findings:
+def _findings(
+    store: Store, rows: Sequence[Row], known: Sequence[Row], asked: Asked, trust_code: bool, objects: Objects
+) -> Findings:
     m, c, certificate = store.manifest, store.manifest.config, Certificate(evidence_of_rows(rows))
-    images, plain, remarks = _seen(store, rows, trust_code)
+    form = m.data_form
+    images, plain, remarks = _seen(store, rows, trust_code, objects)
     attacked, problems = _attacked(store.folder / ATTACK, m.inputs)
     return Findings(
         certificate=certificate,
@@ -119,7 +132,9 @@ def _findings(store: Store, rows: Sequence[Row], known: Sequence[Row], asked: As
         ids=tuple(row.facts["id"] for row in rows),
         images=images,
         plain_maps=plain,
-        names=None,
+        names=form.names or None,
+        kind="table" if form.kind == "columns" and certificate.terms.dimension <= _COLUMNS else None,
+        units=None if form.kind == "image" else input_units(store, certificate.terms),
         eps=asked.eps,
         cosine=asked.cosine,
         top_k=asked.top(certificate.terms.map_entries),
@@ -130,12 +145,20 @@ def _findings(store: Store, rows: Sequence[Row], known: Sequence[Row], asked: As
             "data": f"{_name(c.data)}, {m.inputs} inputs with SHA-256 {m.data_sha256}",
             **({"read as": told_reading(m.data_reading)} if m.data_reading else {}),
             "attribution": f"{_name(c.attribution)}, of the class: {c.target}",
-            **({"code": f"SHA-256 {m.code_sha256}"} if is_code(c.model) or is_code(c.attribution) else {}),
+            **({"code": f"SHA-256 {m.code_sha256}"} if c.own_code() else {}),
+            **({"classes": _few(form.classes)} if form.classes else {}),
             "run": f"{store.folder.resolve().name}, made with attricert {m.version}; check it: attricert verify FOLDER",
         },
         attacked=attacked,
         remarks=(*remarks, *problems),
     )
+
+
+def _few(classes: Sequence[str]) -> str:
+    """Numbers of classes with their names."""
+    more = len(classes) - _CLASSES
+    told = ", ".join(f"{i} {printable(name)}" for i, name in enumerate(classes[:_CLASSES]))
+    return f"{told} and {more} more" if more > 0 else told
 
 
 def _name(spec: str) -> str:
@@ -152,12 +175,14 @@ def _named(error: AttricertError, config: Config) -> str:
 
 
 def _seen(
-    store: Store, rows: Sequence[Row], trust_code: bool
+    store: Store, rows: Sequence[Row], trust_code: bool, objects: Objects
 ) -> tuple[npt.NDArray[Any] | None, npt.NDArray[Any] | None, list[str]]:
     """Inputs, their maps without noise, and why either is not to be had."""
     config = store.manifest.config
     try:
-        items = store.items()
+        if trust_code and is_code(config.data):
+            refuse_other_code(config, store.folder)
+        items = store.items(objects, trust_code=trust_code)
         if items.survey().sha256 != store.manifest.data_sha256:
             raise AttricertError("they are not what the run was made with")
         images = torch.stack([items[row.facts["position"]][0] for row in rows])
@@ -166,13 +191,13 @@ def _seen(
     try:
         if (is_code(config.model) or is_code(config.attribution)) and not trust_code:
             raise AttricertError("they need the run's own code, which was not trusted (--trust-code)")
-        plain = _plain_maps(store, rows, images)
+        plain = _plain_maps(store, rows, images, objects)
     except AttricertError as error:
         return images.numpy(), None, [f"Maps without noise are not shown: {_named(error, config)}."]
     return images.numpy(), plain, []
 
 
-def _plain_maps(store: Store, rows: Sequence[Row], images: torch.Tensor) -> npt.NDArray[Any]:
+def _plain_maps(store: Store, rows: Sequence[Row], images: torch.Tensor, objects: Objects) -> npt.NDArray[Any]:
     """Shape of the images.
 
     Raises:
@@ -180,7 +205,7 @@ def _plain_maps(store: Store, rows: Sequence[Row], images: torch.Tensor) -> npt.
     """
     config = store.manifest.config
     refuse_other_code(config, store.folder)
-    setting = LoadedConfig.load(config, "cpu")
+    setting = LoadedConfig.load(config, "cpu", objects)
     if model_digest(setting.model) != store.manifest.weights_sha256:
         raise AttricertError("the model is not the one that the run was made with")
     targets = torch.tensor([row.facts["target"] for row in rows])

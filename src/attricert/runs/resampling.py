@@ -40,7 +40,7 @@ def sampled_again(row: Row, items: Dataset, worker: Worker, *, same: bool) -> It
     elif failed:
         return
     elif row.facts["input"] != now.facts["input"]:
-        yield "is another image"
+        yield "is another input"
     else:
         yield from (_equal(row, now) if same else _agree(row, now))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attricert.certificates import Certificate, Meaning, PaperCertificate, Terms
+from attricert.datasets import Form
 from attricert.errors import ArgumentError, IntegrityError
 from attricert.files import write_atomically
 from attricert.report import ABSTENTION, MAX_EPS, rows_of, to_parquet
@@ -37,6 +39,7 @@ __all__ = [
     "stream",
     "summary",
     "terms",
+    "units_of",
     "write_results",
 ]
 
@@ -117,13 +120,27 @@ def terms(store: Store) -> Terms | None:
     return None if first is None else evidence_of_rows([first]).terms
 
 
-def input_units(found: Terms) -> InputUnits:
-    """Of the input of a run: data sets and folders hold images in [0, 1].
+def input_units(store: Store, found: Terms) -> InputUnits:
+    """Of the input of a run: levels of images in [0, 1], standard deviations of columns, or its own units.
 
     Args:
-        found: the run's terms.
+        store: the run.
+        found: its terms.
     """
-    return InputUnits("image", found.dimension)
+    return units_of(store.manifest.data_form, found.dimension)
+
+
+def units_of(form: Form, shape: int | tuple[int, ...]) -> InputUnits:
+    """The same, of data that are in no run.
+
+    Args:
+        form: what they are.
+        shape: of one input, or how many values it has.
+    """
+    dimension = shape if isinstance(shape, int) else math.prod(shape)
+    if form.kind == "columns" and len(form.deviations) == dimension:
+        return InputUnits("columns", shape, deviations=form.deviations)
+    return InputUnits("image" if form.kind == "image" else "other", shape)
 
 
 def meaning(store: Store, problems: list[str] | None = None) -> Meaning:
@@ -163,7 +180,7 @@ def write_results(store: Store, rows: Sequence[Mapping[str, Any]]) -> None:
     certified = sum(row["status"] == CERTIFIED for row in rows)
     whole = len(rows) == store.manifest.inputs
     found = terms(store)
-    units = None if found is None else input_units(found)
+    units = None if found is None else input_units(store, found)
     store.state_claim((certified, len(rows) - certified) if whole else None, units)
 
 

@@ -110,7 +110,7 @@ class Unit:
     Args:
         position: its place in the data.
         id: its name, which keys its draws.
-        image: shape (channels, height, width).
+        image: the input, of any shape: (channels, height, width), (columns,), (channels, length), ...
         label: its class; -1 if unknown.
     """
 

@@ -10,8 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
+from torch import nn
+
 from attricert import checks
-from attricert.datasets import Dataset
+from attricert.attributions import Attribution
+from attricert.datasets import Dataset, cast
 from attricert.errors import ArgumentError, AttricertError, IntegrityError
 from attricert.interrupts import deferred_interrupts, terminable
 from attricert.runs.asked import Asked
@@ -19,6 +22,7 @@ from attricert.runs.config import Config, LoadedConfig
 from attricert.runs.executors import Executor, Inline, Processes, rehearse
 from attricert.runs.loading import load_items
 from attricert.runs.manifest import Manifest, told_reading
+from attricert.runs.objects import Objects
 from attricert.runs.results import positions, terms
 from attricert.runs.rows import FAILED, Row, Unit
 from attricert.runs.store import Store
@@ -30,6 +34,7 @@ __all__ = ["Shard", "State", "StateCallback", "certify"]
 
 # A part is written when so much has come together.
 _ROWS, _BYTES, _SECONDS = 64, 64 * 2**20, 10.0
+_OF_IMAGES = 3  # dimensions
 _UNWRITTEN = 8  # times that much is kept while the disk is full
 
 
@@ -107,9 +112,12 @@ StateCallback = Callable[[State], None]
 
 
 def certify(
-    config: Config,
+    config: Config | Mapping[str, Any],
     folder: str | Path,
     *,
+    model: nn.Module | str | None = None,
+    data: Any = None,
+    attribution: Attribution | str | None = None,
     executor: Executor | None = None,
     shard: Shard | None = None,
     retry_failed: bool = False,
@@ -123,8 +131,15 @@ def certify(
     of workers, the order and the interruptions (for one ``threads``, ``batch_size``, device and kind of machine).
 
     Args:
-        config: what to certify and how; its seed may be None for a run that exists, or for a fresh one.
+        config: what to certify and how, or its settings by name; its seed may be None for a run that exists, or for a
+            fresh one.
         folder: the run; made if it is not there.
+        model: a torch module instead of a name, on the config's device. The run keeps its class's name and the
+            fingerprint of its weights, and nothing of its code. Whoever goes on with the run, or verifies it, gives it
+            again.
+        data: inputs, likewise: an array or a tensor, a tuple (inputs, labels, names), a data frame, a torch Dataset, or
+            an `attricert.datasets.Labelled` (see `attricert.datasets.as_data`); the run keeps their fingerprint.
+        attribution: a callable (inputs, target) -> attributions, likewise; the run keeps its name alone.
         executor: where; in this process if None.
         shard: a part of the inputs; all if None.
         retry_failed: try inputs again that have failed before.
@@ -134,20 +149,29 @@ def certify(
         on_progress: told how far it is.
 
     Raises:
-        ArgumentError: bad settings, or a run of something else in the folder.
+        ArgumentError: bad settings, a run of something else in the folder, or objects for workers elsewhere.
         KeyboardInterrupt: Ctrl-C or SIGTERM; all finished rows are stored.
     """
     executor, shard, asked, folder = executor or Inline(), shard or Shard(), asked or Asked(), Path(folder)
     checks.flag("retry_failed", retry_failed)
     if input_timeout is not None:
         executor = _ending(executor, input_timeout)
+    objects, names = Objects.of(model=model, data=data, attribution=attribution)
+    config = _named(config, objects, names)
+    if not isinstance(executor, Inline) and (objects.model is not None or objects.attribution is not None):
+        rule = "works in other processes; a model or an attribution that is given as it is stays in this one (Inline)"
+        raise ArgumentError("executor", executor, rule)
     refuse_other_code(config, folder)  # before any code that it names is run
     with limited_threads(config.threads):
-        setting = LoadedConfig.load(config)
-        items = load_items(config.data, config.model)
+        setting = LoadedConfig.load(config, objects=objects)
+        items = load_items(config.data, config.model, config.reading(), objects)
         first = next((unit for unit in _units(items, range(len(items))) if isinstance(unit, Unit)), None)
         if first is None:
-            raise ArgumentError("data", config.data, "holds no image that can be read")
+            raise ArgumentError("data", config.data, "holds no input that can be read")
+        wanted = setting.input_dtype
+        if wanted is not None and str(first.image.dtype) != f"torch.{wanted}":
+            items = cast(items, wanted)
+            first = dataclasses.replace(first, image=items[first.position][0])
         if isinstance(executor, Processes) and executor.input_timeout is not None:
             rehearse(config, first, asked, executor.input_timeout)
         else:
@@ -160,8 +184,15 @@ def certify(
         if retry_failed:
             store.drop_failed(shard.has)
         m = store.manifest
-        job = Job(m.config, m.weights_sha256, m.code_sha256, max(asked.cosine, default=0.9), terms(store))
+        cosine, here = max(asked.cosine, default=0.9), dataclasses.replace(objects, data=None)
+        job = Job(m.config, m.weights_sha256, m.code_sha256, cosine, terms(store), here)
         return _finish(store, items, tuple(first.image.shape), reading, executor, shard, job, on_progress)
+
+
+def _named(config: Config | Mapping[str, Any], objects: Objects, names: Mapping[str, str]) -> Config:
+    """The config, with names for what is given as it is."""
+    values = config.to_dict() if isinstance(config, Config) else dict(config)
+    return Config.of(objects.named_in({**values, **names}))
 
 
 def _ending(executor: Executor, input_timeout: float) -> Executor:
@@ -233,6 +264,8 @@ def _units(items: Dataset, positions: Sequence[int], shape: tuple[int, ...] | No
             yield Unit(position, names[position], image, label)
         else:
             reason = f"its shape is {tuple(image.shape)}, that of the first input {shape}"
+            if len(shape) == len(image.shape) == _OF_IMAGES:
+                reason += "; --size gives images one size"
             yield Row.failed(position, names[position], reason)
 
 

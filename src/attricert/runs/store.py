@@ -20,14 +20,16 @@ import filelock
 import yaml
 
 from attricert import yaml_text
-from attricert.datasets import Dataset
+from attricert.datasets import Dataset, cast
 from attricert.errors import ArgumentError, IntegrityError
 from attricert.files import append_regular, create, read_regular, refuse_link, refuse_special, write_atomically
 from attricert.report import Statement
 from attricert.runs.asked import Asked
+from attricert.runs.code import is_code
 from attricert.runs.config import Config
 from attricert.runs.loading import load_items
 from attricert.runs.manifest import Manifest
+from attricert.runs.objects import NOTHING, Objects
 from attricert.runs.parts import Part
 from attricert.runs.rows import FAILED, Row
 from attricert.units import InputUnits
@@ -164,9 +166,21 @@ class Store:
             raise IntegrityError(f"{self.folder / CONFIG}: {error}") from None
         return Asked.of({**settings, **others})
 
-    def items(self) -> Dataset:
-        """The data that it is of."""
-        return load_items(self.manifest.config.data, self.manifest.config.model)
+    def items(self, objects: Objects = NOTHING, *, trust_code: bool = False) -> Dataset:
+        """The data that it is of, in the precision in which they were given to the model.
+
+        Args:
+            objects: what a Python program has given.
+            trust_code: the code that makes the data, if any does, may be run; whoever asks has looked whether it is the
+                run's (`refuse_other_code`).
+
+        Raises:
+            ArgumentError: they cannot be had.
+        """
+        config = self.manifest.config
+        if is_code(config.data) and not trust_code:
+            raise ArgumentError("data", config.data, "needs the run's own code, which was not trusted (--trust-code)")
+        return cast(load_items(config.data, config.model, config.reading(), objects), self.manifest.data_form.dtype)
 
     @contextlib.contextmanager
     def writing(self, shard: str) -> Iterator[None]:

@@ -6,7 +6,8 @@ import os
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, final
 
@@ -17,15 +18,15 @@ from attricert import checks
 from attricert._version import __version__
 from attricert.attributions import is_nonnegative
 from attricert.certificates import Terms
-from attricert.datasets import Dataset
+from attricert.datasets import Dataset, Form
 from attricert.errors import ArgumentError, AttricertError, IntegrityError, UnavailableError
 from attricert.report import COSINE, MAX_EPS
 from attricert.report.share_claims import SHARES, shares_from_json
 from attricert.runs.asked import Asked
-from attricert.runs.code import is_code
 from attricert.runs.config import Config, LoadedConfig
 from attricert.runs.loading import load_array
 from attricert.runs.manifest import code_fingerprint, model_digest
+from attricert.runs.objects import Objects
 from attricert.runs.parts import read_table
 from attricert.runs.resampling import sampled_again
 from attricert.runs.results import certificates, shares, stream
@@ -78,6 +79,9 @@ def verify(
     sample: int = 20,
     seed: int | None = None,
     trust_code: bool = False,
+    model: Any = None,
+    data: Any = None,
+    attribution: Any = None,
     on_message: Callable[[str], None] = lambda _: None,
 ) -> list[Check]:
     """Check a run; whatever is wrong with one thing, the others are checked too.
@@ -93,6 +97,9 @@ def verify(
         sample: how many certified inputs to sample again, chosen at random.
         seed: of that choice and of the other draws; None takes a fresh secret one.
         trust_code: run the user's own code (path.py:factory) that the manifest names, if its fingerprint is right.
+        model: that of a run that `certify` was given it for, as it is.
+        data: likewise.
+        attribution: likewise.
         on_message: told what is being done.
 
     Raises:
@@ -106,7 +113,13 @@ def verify(
         rest = Check("rows, data, code and model", unchecked="the manifest cannot be read")
         return [Check("manifest", (str(error),)), rest]
     return list(
-        _Checking(store, sample, random.Random(fresh_seed() if seed is None else seed), trust_code).run(on_message)
+        _Checking(
+            store,
+            sample,
+            random.Random(fresh_seed() if seed is None else seed),
+            trust_code,
+            Objects.of(model=model, data=data, attribution=attribution)[0],
+        ).run(on_message)
     )
 
 
@@ -122,15 +135,14 @@ class _UncheckedError(Exception):
 class _Checking:
     """What is known while a run is checked."""
 
-    def __init__(self, store: Store, sample: int, chance: random.Random, trust_code: bool) -> None:
+    def __init__(self, store: Store, sample: int, chance: random.Random, trust_code: bool, objects: Objects) -> None:
         self._store, self._sample, self._chance, self._trusted = store, sample, chance, trust_code
+        self._objects = objects
         self._rows: dict[int, Mapping[str, Any]] = {}
         self._damage: list[str] = []
         self._terms: Terms | None = None
         self._legacy = False
-        self._same_code = False
-        config = store.manifest.config
-        self._own = tuple(dict.fromkeys(name for name in (config.model, config.attribution) if is_code(name)))
+        self._own = store.manifest.config.own_code()
 
     def run(self, on_message: Callable[[str], None]) -> Iterator[Check]:
         """One check after another."""
@@ -224,12 +236,19 @@ class _Checking:
         if len(theirs) != len(mine) or not all(_same(astuple(one), astuple(other), _SAME) for one, other in pairs):
             yield f"{RESULTS}, {SHARES} do not follow from the evidence"
 
+    def _items(self) -> Dataset:
+        self._may_run("data")
+        return self._store.items(self._objects, trust_code=True)
+
     def _data(self) -> Iterator[str]:
-        manifest, items = self._store.manifest, self._store.items()
+        manifest, items = self._store.manifest, self._items()
         if len(items) != manifest.inputs:
             yield f"inputs: {manifest.inputs!r} -> {len(items)!r}"
-        if (now := items.digest()) != manifest.data_sha256:
+        survey = items.survey()
+        if (now := survey.sha256) != manifest.data_sha256:
             yield f"data_sha256: {manifest.data_sha256!r} -> {now!r}"
+        elif not _same_form(manifest.data_form, survey.form):
+            yield f"data_form: {manifest.data_form.to_dict()!r} -> {survey.form.to_dict()!r}"
         ids = items.ids
         for position, row in sorted(self._rows.items()):
             if position >= len(ids) or ids[position] != row["id"]:
@@ -241,42 +260,47 @@ class _Checking:
         manifest = self._store.manifest
         if manifest.version != __version__:
             yield f"version: {manifest.version!r} -> {__version__!r}"
-        functionals = load_array("functionals", manifest.config.functionals)
         try:
-            now = code_fingerprint(manifest.config, functionals)
+            now = self._code_now
         except ArgumentError as error:
             if self._own and not self._trusted:  # its file need not be here: nobody asked for it
                 raise _SkippedError(str(error)) from None
             raise
-        self._same_code = now == manifest.code_sha256
-        if not self._same_code:
+        if now != manifest.code_sha256:
             yield f"code_sha256: {manifest.code_sha256!r} -> {now!r}"
 
+    @cached_property
+    def _code_now(self) -> str:
+        config = self._store.manifest.config
+        return code_fingerprint(config, load_array("functionals", config.functionals))
+
     def _model(self) -> Iterator[str]:
-        self._may_run()
+        self._may_run("model", "attribution")
         manifest = self._store.manifest
-        setting = LoadedConfig.load(manifest.config)
+        setting = LoadedConfig.load(manifest.config, objects=self._objects)
         if (now := model_digest(setting.model)) != manifest.weights_sha256:
             yield f"weights_sha256: {manifest.weights_sha256!r} -> {now!r}"
         nonnegative = is_nonnegative(setting.attribution)
         if self._terms is not None and self._terms.nonnegative != nonnegative:
             yield f"nonnegative: {self._terms.nonnegative!r} -> {nonnegative!r}"
 
-    def _may_run(self) -> None:
-        """Whether the code that is named may be run."""
-        if self._own and not self._trusted:
-            raise _SkippedError(f"needs --trust-code ({', '.join(map(_named, self._own))})")
-        if self._own and not self._same_code:
+    def _may_run(self, *settings: str) -> None:
+        """Whether the code that these settings name may be run."""
+        own = list(dict.fromkeys(self._own[setting] for setting in settings if setting in self._own))
+        if own and not self._trusted:
+            raise _SkippedError(f"needs --trust-code ({', '.join(map(_named, own))})")
+        if own and self._code_now != self._store.manifest.code_sha256:
             raise _UncheckedError("the code is not the run's")
 
     def _again(self, *, same: bool) -> Iterator[str]:
-        self._may_run()
-        manifest, items = self._store.manifest, self._store.items()
+        self._may_run("model", "attribution", "data")
+        manifest, items = self._store.manifest, self._items()
         positions = sorted(set(self._rows) & set(range(len(items))))
         chosen = set(self._chance.sample(positions, min(self._sample, len(positions))))
         other = manifest if same else manifest.with_seed(self._chance.getrandbits(62))
         with limited_threads(manifest.config.threads):
-            worker = Worker(Job(other.config, manifest.weights_sha256, manifest.code_sha256, 0.9, self._terms))
+            job = Job(other.config, manifest.weights_sha256, manifest.code_sha256, 0.9, self._terms, self._objects)
+            worker = Worker(job)
             for row in stream(self._store, chosen, problems=[]):
                 for problem in sampled_again(row, items, worker, same=same):
                     yield f"{row.facts['id']}: {problem}"
@@ -326,9 +350,15 @@ def _image(items: Dataset, position: int, row: Mapping[str, Any]) -> Iterator[st
         yield f"cannot be read ({error})"
         return
     if sample_key(image) != row["input"]:
-        yield "is another image"
+        yield "is another input"
     if label != row["label"]:
         yield f"its label is {label}, not {row['label']}"
+
+
+def _same_form(one: Form, other: Form) -> bool:
+    """Equal but for the last digits of deviations."""
+    alike = replace(one, deviations=()) == replace(other, deviations=())
+    return alike and _same(one.deviations, other.deviations, _SAME)
 
 
 def _same(one: Any, other: Any, rtol: float) -> bool:

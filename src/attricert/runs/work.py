@@ -28,6 +28,7 @@ from attricert.runs.asked import Asked
 from attricert.runs.config import Config, LoadedConfig
 from attricert.runs.loading import load_array
 from attricert.runs.manifest import code_fingerprint, model_digest
+from attricert.runs.objects import NOTHING, Objects
 from attricert.runs.rows import Row, Unit
 from attricert.text import told
 
@@ -51,6 +52,7 @@ class Job:
         code: and its copy of the user's own code, before it is run.
         cosine: threshold whose certified eps is shown as draws come in.
         terms: of rows of this run, where there are any: what is proven, at which shares of alpha.
+        objects: model and attribution as they are, where the config does not name them: for this process alone.
     """
 
     config: Config
@@ -58,6 +60,7 @@ class Job:
     code: str
     cosine: float
     terms: Terms | None = None
+    objects: Objects = NOTHING
 
 
 @final
@@ -107,7 +110,7 @@ class Worker:
             )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ModelModeWarning)  # who started the run has been told
-            self._setting = LoadedConfig.load(job.config, device)
+            self._setting = LoadedConfig.load(job.config, device, job.objects)
         found = model_digest(self._setting.model)
         if found != job.weights:
             text = f"a worker's copy has SHA-256 {found}, the run's has {job.weights}"
