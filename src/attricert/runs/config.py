@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from attricert import checks
-from attricert.attributions import ATTRIBUTIONS, Attribution, scores_of
+from attricert.attributions import ATTRIBUTIONS, Attribution, Classifier, scores_of
 from attricert.bounding import BOUNDS, Bound
 from attricert.certificates import Claim, Observed
 from attricert.datasets import Reading
@@ -21,6 +21,7 @@ from attricert.errors import ArgumentError, UnknownNameError
 from attricert.noise import NOISES, Noise
 from attricert.options import FIXED, Options
 from attricert.registry import Registry, choice
+from attricert.runs.black_box import BlackBox, as_module
 from attricert.runs.code import is_code
 from attricert.runs.loading import (
     attribution_arguments,
@@ -32,6 +33,7 @@ from attricert.runs.loading import (
 )
 from attricert.runs.objects import NOTHING, Objects, is_object
 from attricert.smoothed import SmoothedAttribution
+from attricert.tabular import Standardized
 
 __all__ = ["Config", "LoadedConfig"]
 
@@ -46,7 +48,8 @@ class Config:
     """What to certify and how; `Config.of` takes everything from one flat mapping.
 
     Args:
-        model: a zoo model's name, or path.py:factory where factory() returns a torch module.
+        model: a zoo model's name, or path.py:factory where factory() returns a torch module, or
+            another classifier of arrays (predict_proba).
         data: a data set slice such as mnist:test[0:100], a folder of images (or of folders, one a class), a .npy, .npz,
             .csv or .parquet file, or path.py:factory where factory() returns data; files and code may have a slice.
         attribution: or path.py:factory where factory(model) returns a callable (inputs, target) -> attributions.
@@ -267,9 +270,33 @@ class LoadedConfig:
         """In which precision the model takes its inputs; None for as they are."""
         return input_dtype(self.model)
 
+    @property
+    def table(self) -> Standardized | None:
+        """The attribution, if it is one of standardized rows of a table; inputs are then raw rows."""
+        return self.attribution if isinstance(self.attribution, Standardized) else None
+
+    @property
+    def classifier(self) -> Classifier:
+        """The model, as a function of `inputs`."""
+        if self.table is None:
+            return self.model
+        if not isinstance(self.model, BlackBox):
+            rule = "must have predict_proba, or be a function of rows, for an attribution that is Standardized"
+            raise ArgumentError("model", type(self.model).__name__, rule)
+        return self.table.scores(self.model.model)
+
+    def inputs(self, values: Tensor) -> Tensor:
+        """Inputs as they are explained: rows of a table standardized, where the attribution is of such, all else as is.
+
+        Args:
+            values: shape (n, ...), as the data have them.
+        """
+        return (values if self.table is None else self.table.standardized(values)).to(self.device)
+
     def predicted(self, images: Tensor) -> Tensor:
-        """The model's classes, on the CPU."""
-        parts = [scores_of(self.model, part.to(self.device)).argmax(dim=1) for part in torch.split(images, 256)]
+        """The model's classes of inputs that are as they are explained, on the CPU."""
+        classifier = self.classifier
+        parts = [scores_of(classifier, part.to(self.device)).argmax(dim=1) for part in torch.split(images, 256)]
         return torch.cat(parts).cpu()
 
     def smoothed(self) -> SmoothedAttribution:
@@ -280,7 +307,7 @@ class LoadedConfig:
             self.attribution,
             c.smoothing_noise(),
             c.structural_bound(),
-            classifier=self.model,
+            classifier=self.classifier,
             antithetic=c.antithetic,
             batch_size=_ACCELERATOR_BATCH if c.batch_size is None and not on_cpu else c.batch_size,
         )
@@ -300,10 +327,8 @@ class LoadedConfig:
 
 
 def _given(objects: Objects, name: str, where: torch.device) -> nn.Module:
-    """A module of somebody else's, which is left where it is."""
-    model = objects.wanted("model", name)
-    if not isinstance(model, nn.Module):
-        raise ArgumentError("model", name, f"must be a torch.nn.Module, not {type(model).__name__}")
+    """A model of somebody else's, which is left where it is."""
+    model = as_module(objects.wanted("model", name), name)
     for weight in model.parameters():
         if weight.device.type != where.type:
             raise ArgumentError("device", str(where), f"the model is on {weight.device}; move it, or name that device")

@@ -184,7 +184,7 @@ def _certified(
     setting: LoadedConfig, unit: Unit, options: Options, like: Terms | None, on_draws: DrawsCallback | None
 ) -> Row:
     c = setting.config
-    images = unit.image[None].to(setting.device)
+    images = setting.inputs(unit.image[None])
     predicted = setting.predicted(images)
     target = setting.target(torch.tensor([unit.label]), predicted)
     keep = c.maps == "keep"

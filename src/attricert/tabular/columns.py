@@ -12,7 +12,7 @@ import numpy.typing as npt
 from attricert.errors import ArgumentError, UnknownNameError
 from attricert.text import printable
 
-__all__ = ["Column", "Columns"]
+__all__ = ["Column", "Columns", "few"]
 
 Numbers = npt.NDArray[np.float64]
 
@@ -85,7 +85,7 @@ class Columns:
             if len(names) != table.shape[1]:
                 raise ArgumentError("columns", f"{len(names)} names", f"must be one for each of {table.shape[1]}")
         if len(set(names)) < len(names):
-            raise ArgumentError("columns", _few(names), "must differ from one another")
+            raise ArgumentError("columns", few(names), "must differ from one another")
         if fixed is not None:
             if isinstance(fixed, str):
                 raise ArgumentError("fixed_columns", fixed, "must be a list of names")
@@ -94,7 +94,7 @@ class Columns:
         found = cls(tuple(_column(str(n), part, fixed) for n, part in zip(names, parts, strict=True)), framed)
         if not any(column.free for column in found.columns):
             rule = "has no column that is continuous; name those that are to be held fixed (fixed_columns=[...])"
-            raise ArgumentError("data", _few(names), rule)
+            raise ArgumentError("data", few(names), rule)
         return found
 
     @property
@@ -129,7 +129,7 @@ class Columns:
             parts = [frame[column.name] for column in self.columns]
         else:
             if coded := [column.name for column in self.columns if column.categories is not None]:
-                raise ArgumentError(name, type(rows).__name__, f"must be a data frame, as {_few(coded)} are no numbers")
+                raise ArgumentError(name, type(rows).__name__, f"must be a data frame, as {few(coded)} are no numbers")
             array = _array(name, rows)
             if array.shape[1] != len(self.columns):
                 raise ArgumentError(name, array.shape, f"must have shape (n, {len(self.columns)})")
@@ -275,6 +275,7 @@ def _all_there(name: str, wanted: Collection[Any], there: Collection[Any]) -> No
             raise UnknownNameError(name, str(one), map(str, there))
 
 
-def _few(names: Sequence[Any]) -> str:
+def few(names: Sequence[Any]) -> str:
+    """Some of them."""
     shown = ", ".join(printable(str(name)) for name in names[:_SHOWN])
     return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -16,13 +16,14 @@ from attricert import checks
 from attricert.attributions import Targets, attributions_of, classes_of, scores_of, seeded, undisturbed
 from attricert.bounding import Bound, Clip
 from attricert.certificates import Certificate
+from attricert.datasets import Form
 from attricert.errors import ArgumentError
 from attricert.noise import Noise
 from attricert.report import page
 from attricert.rounding import short
 from attricert.smoothed import SmoothedAttribution
 from attricert.tabular import results
-from attricert.tabular.columns import Columns, Numbers
+from attricert.tabular.columns import Columns, Numbers, few
 from attricert.tabular.explaining import Explaining, class_probabilities, explaining
 from attricert.text import printable
 from attricert.units import InputUnits
@@ -81,12 +82,11 @@ class Standardized:
         reference = table.numbers(self.data, "data")
         checks.keep(self, table=table, reference=reference, columns=table.names, data=None)
         found = explaining(self.explainer, table, reference)
-        scores = class_probabilities(self.explainer if self.classifier is None else self.classifier)
-        if self.classifier is not None and scores is None:
-            rule = "must have predict_proba, or be a function of rows that gives scores of shape (n, classes)"
-            raise ArgumentError("classifier", type(self.classifier).__name__, rule)
         random = found.random if self.random is None else checks.flag("random", self.random)
-        checks.keep(self, explaining=found, model=None if scores is None else _Scores(scores, table), random=random)
+        checks.keep(self, explaining=found, random=random)
+        implied = self.classifier is None and class_probabilities(self.explainer) is None
+        model = None if implied else self.scores(self.explainer if self.classifier is None else self.classifier)
+        checks.keep(self, model=model)
 
     def __repr__(self) -> str:
         """In a line: what is explained by what, and which columns are held fixed."""
@@ -138,7 +138,52 @@ class Standardized:
         Raises:
             ArgumentError: a column is not there, a value is missing, or a category is unknown.
         """
-        return torch.from_numpy(self.table.standardized(self.table.numbers(rows)))
+        return self.standardized(self.numbers(rows))
+
+    def numbers(self, rows: Any) -> Float[Tensor, "n columns"]:
+        """Rows of a table as numbers, in the columns' own units; categories as their places in `Column.categories`.
+
+        Args:
+            rows: as for `inputs`.
+        """
+        return torch.from_numpy(self.table.numbers(rows))
+
+    def standardized(self, numbers: Float[Tensor, "n columns"]) -> Float[Tensor, "n columns"]:
+        """The same as inputs.
+
+        Args:
+            numbers: as `numbers` gives them, or a table holds them.
+
+        Raises:
+            ArgumentError: these are not the columns.
+        """
+        if numbers.ndim != 2 or numbers.shape[1] != len(self.names):
+            rule = f"must be rows of {len(self.names)} columns: {few(self.names)}"
+            raise ArgumentError("inputs", tuple(numbers.shape), rule)
+        return torch.from_numpy(self.table.standardized(numbers.detach().cpu().double().numpy()))
+
+    def scores(self, classifier: Any) -> _Scores:
+        """A classifier as a function of standardized rows.
+
+        Args:
+            classifier: a model with ``predict_proba``, or a function of rows that gives scores of shape (n, classes).
+
+        Raises:
+            ArgumentError: it is neither.
+        """
+        function = class_probabilities(classifier)
+        if function is None:
+            rule = "must have predict_proba, or be a function of rows that gives scores of shape (n, classes)"
+            raise ArgumentError("classifier", type(classifier).__name__, rule)
+        return _Scores(function, self.table)
+
+    def form(self, given: Form) -> Form:
+        """What data are as inputs: columns by name; the free ones have a standard deviation of 1.
+
+        Args:
+            given: what they are as they were read.
+        """
+        return replace(given, kind="columns", names=self.names, deviations=(1.0,) * len(self.free))
 
     def bound(self, rows: int = _REFERENCE) -> Clip:
         """The structural bound by which sampled maps are clipped: as large as SHAP values of the reference table get.
