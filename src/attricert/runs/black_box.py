@@ -25,6 +25,7 @@ class BlackBox(nn.Module):
         super().__init__()
         self.model = model
         self._scores = getattr(model, "predict_proba", model)
+        self.eval()
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Scores of shape (n, classes), in float64."""

@@ -178,12 +178,18 @@ class Standardized:
         return _Scores(function, self.table)
 
     def form(self, given: Form) -> Form:
-        """What data are as inputs: columns by name; the free ones have a standard deviation of 1.
+        """What data are as inputs: columns by name, of which some are free.
 
         Args:
             given: what they are as they were read.
+
+        Raises:
+            ArgumentError: they have other columns, or in another order.
         """
-        return replace(given, kind="columns", names=self.names, deviations=(1.0,) * len(self.free))
+        if given.names and given.names != self.names:
+            rule = f"must have the columns that the attribution takes, in this order: {few(self.names)}"
+            raise ArgumentError("data", few(given.names), rule)
+        return replace(given, kind="columns", names=self.names, free=len(self.free))
 
     def bound(self, rows: int = _REFERENCE) -> Clip:
         """The structural bound by which sampled maps are clipped: as large as SHAP values of the reference table get.
