@@ -22,9 +22,11 @@ from attricert.noise import NOISES
 from attricert.planning import Plan
 from attricert.registry import choice
 from attricert.report import shown
+from attricert.runs.config import classifier_of
 from attricert.runs.loading import attribution_arguments, input_dtype, load_attribution, load_data, load_model
 from attricert.runs.results import units_of
 from attricert.smoothed import plan
+from attricert.tabular import Standardized
 from attricert.units import InputUnits
 
 __all__ = ["Options", "configure", "run"]
@@ -111,12 +113,16 @@ def _estimated(options: Options, claim: Claim, parameters: Mapping[str, Any]) ->
     say(f"data: {data.reading}")
     items = cast(data, input_dtype(model))
     inputs = torch.stack([items[i][0] for i in range(len(items))])
-    target = scores_of(model, inputs).argmax(dim=1)
+    attribution, form = load_attribution(options.attribution, model, parameters), data.form
+    if isinstance(attribution, Standardized):
+        inputs, form = attribution.standardized(inputs), attribution.form(form)
+    classifier = classifier_of(model, attribution)
+    target = scores_of(classifier, inputs).argmax(dim=1)
     found = plan(
-        load_attribution(options.attribution, model, parameters),
+        attribution,
         inputs,
         target,
-        classifier=model,
+        classifier=classifier,
         claim=claim,
         noise=options.noise,
         scales=options.scales,
@@ -126,7 +132,7 @@ def _estimated(options: Options, claim: Claim, parameters: Mapping[str, Any]) ->
         seed=options.seed,
         progress=True,
     )
-    return found, units_of(data.form, tuple(inputs.shape[1:]))
+    return found, units_of(form, tuple(inputs.shape[1:]))
 
 
 def _show(options: Options, found: Plan, units: InputUnits) -> None:

@@ -35,7 +35,7 @@ from attricert.runs.objects import NOTHING, Objects, is_object
 from attricert.smoothed import SmoothedAttribution
 from attricert.tabular import Standardized
 
-__all__ = ["Config", "LoadedConfig"]
+__all__ = ["Config", "LoadedConfig", "classifier_of"]
 
 _MAPS = ("keep", "drop")
 _THREADS = 4096
@@ -278,12 +278,7 @@ class LoadedConfig:
     @property
     def classifier(self) -> Classifier:
         """The model, as a function of `inputs`."""
-        if self.table is None:
-            return self.model
-        if not isinstance(self.model, BlackBox):
-            rule = "must have predict_proba, or be a function of rows, for an attribution that is Standardized"
-            raise ArgumentError("model", type(self.model).__name__, rule)
-        return self.table.scores(self.model.model)
+        return classifier_of(self.model, self.attribution)
 
     def inputs(self, values: Tensor) -> Tensor:
         """Inputs as they are explained: rows of a table standardized, where the attribution is of such, all else as is.
@@ -324,6 +319,20 @@ class LoadedConfig:
         if not choice.isdecimal():
             raise ArgumentError("target", choice, "must be predicted, label, or a class number")
         return torch.full_like(predicted, int(choice))
+
+
+def classifier_of(model: nn.Module, attribution: Attribution) -> Classifier:
+    """A model as a function of what an attribution is given: raw or standardized rows of a table, or anything else.
+
+    Raises:
+        ArgumentError: the attribution is of standardized rows, and the model takes tensors.
+    """
+    if not isinstance(attribution, Standardized):
+        return model
+    if not isinstance(model, BlackBox):
+        rule = "must have predict_proba, or be a function of rows, for an attribution that is Standardized"
+        raise ArgumentError("model", type(model).__name__, rule)
+    return attribution.scores(model.model)
 
 
 def _given(objects: Objects, name: str, where: torch.device) -> nn.Module:
