@@ -426,7 +426,7 @@ class SmoothedAttribution:
 
     def _preflight(self, sampler: Sampler, sample: tuple[Tensor, Tensor | None, str]) -> Preflight:
         copies = sampler.copies(sample[0], Stream(0, "", "preflight"), COPIES)
-        return preflight(self.attribution, sampler.classifier, copies, sample[1], self.batch_size)
+        return preflight(self.attribution, sampler.classifier, copies, sample[1], self.batch_size, sampler.fixed)
 
     def _sampler(self, classifier: Classifier | None = None, *, exact: bool = True) -> Sampler:
         own = getattr(self.attribution, "rows_at_once", None) if self.memory_budget is None else None
