@@ -77,15 +77,15 @@ def test_what_is_continuous_is_taken_in_standard_deviations_and_all_else_is_held
 def test_floats_that_count_and_constants_are_held_fixed_unless_names_say_otherwise():
     rows, _ = loans()
     rows = rows.assign(rank=np.arange(200) % 5.0, same=1.5)[["income", "rank", "same", "age"]]
-    assert ac.tabular.Columns.of(rows, None, None).fixed.tolist() == [False, True, True, True]
-    assert ac.tabular.Columns.of(rows, None, ["same"]).fixed.tolist() == [False, False, True, False]
+    assert ac.tabular.TableColumns.of(rows, None, None).fixed.tolist() == [False, True, True, True]
+    assert ac.tabular.TableColumns.of(rows, None, ["same"]).fixed.tolist() == [False, False, True, False]
     with pytest.raises(ac.ArgumentError, match="'same'.*is constant"):
-        ac.tabular.Columns.of(rows, None, ["rank"])
+        ac.tabular.TableColumns.of(rows, None, ["rank"])
 
 
 def test_models_get_rows_of_the_types_that_they_know():
     rows, _ = loans()
-    columns = ac.tabular.Columns.of(rows, None, None)
+    columns = ac.tabular.TableColumns.of(rows, None, None)
     back = columns.table(columns.raw(columns.standardized(columns.numbers(rows))))
     assert back.dtypes.to_dict() == rows.dtypes.to_dict()
     pd.testing.assert_frame_equal(back, rows, check_exact=False, rtol=1e-6)
@@ -107,7 +107,7 @@ def test_models_get_rows_of_the_types_that_they_know():
 )
 def test_rows_that_do_not_fit_are_refused_in_one_line(change, message):
     rows, _ = loans()
-    columns = ac.tabular.Columns.of(rows, None, None)
+    columns = ac.tabular.TableColumns.of(rows, None, None)
     with pytest.raises(ac.ArgumentError, match=message):
         columns.numbers(change(rows))
 
@@ -319,3 +319,43 @@ def test_the_example_runs(tmp_path, capsys):
     found["main"](rows=2, n_samples=500, out=str(tmp_path / "page.html"))
     assert "worst" in capsys.readouterr().out
     assert "standard deviations" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_attacks_touch_continuous_columns_alone_and_cross_nothing(boosted):
+    model, rows = boosted
+    table = ac.tabular.Standardized(model, rows)
+    smoothed, inputs, eps = table.smoothed(NOISE), table.inputs(rows[:3]), 0.1
+    certificate = smoothed.certify(inputs, n_samples=1_000, seed=0)
+    attack = ac.attacks.RandomNoise(trials=4)
+    found = attack.run(
+        smoothed, inputs, eps=eps, keep_label=False, data_range=None, n_samples=500, n_compared=64, seed=0
+    ).perturbed
+    assert torch.equal(found[:, 2:], inputs[:, 2:])
+    assert (found[:, :2] != inputs[:, :2]).all()
+    maps = smoothed.attribute(found, n_samples=4_000, seed=1).numpy()
+    low, high = certificate.intervals(eps)
+    slack = 5 * certificate.terms.max_entry / np.sqrt(4_000)
+    assert ((low - slack <= maps) & (maps <= high + slack)).all()
+
+
+def test_fingerprints_of_black_boxes_are_those_of_what_they_consist_of(numeric):
+    from attricert.runs.black_box import as_module
+    from attricert.runs.fingerprint import model_digest
+
+    rows, labels = numeric
+
+    def digest(model):
+        fitted = model.fit(rows, labels)
+        found = model_digest(as_module(fitted, "mine"))
+        fitted.predict_proba(rows)
+        assert model_digest(as_module(fitted, "mine")) == found
+        return found
+
+    for make in (
+        lambda seed: ensemble.RandomForestClassifier(3, max_depth=3, random_state=seed),
+        lambda seed: xgboost.XGBClassifier(n_estimators=3, subsample=0.5, n_jobs=1, random_state=seed),
+        lambda seed: linear_model.LogisticRegression(C=1.0 + seed),
+    ):
+        assert digest(make(0)) == digest(make(0)) != digest(make(1))
+    with pytest.raises(ac.ArgumentError, match="must be a torch.nn.Module, or have predict_proba"):
+        as_module(3, "mine")

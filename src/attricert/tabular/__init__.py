@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 from attricert.lazy import lazily
 
 if TYPE_CHECKING:
-    from attricert.tabular.columns import Column, Columns
+    from attricert.tabular.columns import TableColumn, TableColumns
     from attricert.tabular.standardized import Standardized
 
-__all__ = ["Column", "Columns", "Standardized"]
+__all__ = ["Standardized", "TableColumn", "TableColumns"]
 
-__getattr__, __dir__ = lazily(__name__, {"columns": ("Column", "Columns"), "standardized": ("Standardized",)})
+__getattr__, __dir__ = lazily(__name__, {"columns": ("TableColumn", "TableColumns"), "standardized": ("Standardized",)})

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from attricert.errors import ArgumentError, UnknownNameError
 from attricert.text import printable
 
-__all__ = ["Column", "Columns", "few"]
+__all__ = ["TableColumn", "TableColumns", "few"]
 
 Numbers = npt.NDArray[np.float64]
 
@@ -23,7 +23,7 @@ _FILL = "fill it, or leave the row out (rows count from 0)"
 
 @final
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """One column of a table.
 
     Args:
@@ -45,7 +45,7 @@ class Column:
 
 @final
 @dataclass(frozen=True)
-class Columns:
+class TableColumns:
     """All columns of a table, in the order in which the model takes them.
 
     Args:
@@ -53,14 +53,14 @@ class Columns:
         framed: whether the model is given data frames; arrays if not.
     """
 
-    columns: tuple[Column, ...]
+    columns: tuple[TableColumn, ...]
     framed: bool
 
     @classmethod
-    def of(cls, data: Any, columns: Sequence[str] | None, fixed: Collection[str] | None) -> Columns:
+    def of(cls, data: Any, columns: Sequence[str] | None, fixed: Collection[str] | None) -> TableColumns:
         """Means, standard deviations and kinds of a table's columns.
 
-        Columns of floats are free, but for those that are constant, or hold at most 20 different values, all of them
+        TableColumns of floats are free, but for those that are constant, or hold at most 20 different values, all of them
         whole; all others are held fixed: integers, booleans, categories, texts.
 
         Args:
@@ -183,10 +183,10 @@ def _array(name: str, data: Any) -> npt.NDArray[Any]:
     return array
 
 
-def _column(name: str, part: Any, fixed: Collection[str] | None) -> Column:
+def _column(name: str, part: Any, fixed: Collection[str] | None) -> TableColumn:
     """A column as it is in the reference table."""
     categories = _categories(name, part)
-    column = Column(name, False, dtype=part.dtype, categories=categories)
+    column = TableColumn(name, False, dtype=part.dtype, categories=categories)
     values = _numbers("data", column, part)
     if categories is not None or (fixed is not None and name in fixed):
         return column
@@ -205,7 +205,7 @@ def _column(name: str, part: Any, fixed: Collection[str] | None) -> Column:
     if not np.isfinite(scale):
         raise ArgumentError("data", printable(name), "has no finite standard deviation; rescale it")
     # What is not whole any more once there is noise is no integer either.
-    return Column(name, True, center, scale, part.dtype if _kind(part.dtype) == "f" else np.dtype(np.float64))
+    return TableColumn(name, True, center, scale, part.dtype if _kind(part.dtype) == "f" else np.dtype(np.float64))
 
 
 def _categories(name: str, part: Any) -> tuple[Any, ...] | None:
@@ -230,7 +230,7 @@ def _kind(dtype: Any) -> str:
     return kind if numeric and kind in "biuf" else "O"
 
 
-def _numbers(name: str, column: Column, part: Any) -> Numbers:
+def _numbers(name: str, column: TableColumn, part: Any) -> Numbers:
     """A column's values as numbers, of which none is missing."""
     missing = np.asarray(part.isna()) if hasattr(part, "isna") else np.isnan(part) if part.dtype.kind == "f" else None
     if missing is not None and missing.any():
@@ -254,7 +254,7 @@ def _numbers(name: str, column: Column, part: Any) -> Numbers:
     return values
 
 
-def _values(column: Column, numbers: Numbers) -> Any:
+def _values(column: TableColumn, numbers: Numbers) -> Any:
     """The column's own values again."""
     import pandas as pd
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from attricert import checks
 from attricert.errors import ArgumentError
-from attricert.tabular.columns import Columns, Numbers
+from attricert.tabular.columns import Numbers, TableColumns
 
 __all__ = ["Explaining", "class_probabilities", "explaining"]
 
@@ -34,7 +34,7 @@ class Explaining:
 
     explainer: Any
     of_numbers: bool
-    columns: Columns
+    columns: TableColumns
 
     @property
     def name(self) -> str:
@@ -72,7 +72,7 @@ class Explaining:
         return values, np.broadcast_to(bases, (len(values), *values.shape[2:]))
 
 
-def explaining(explainer: Any, columns: Columns, numbers: Numbers) -> Explaining:
+def explaining(explainer: Any, columns: TableColumns, numbers: Numbers) -> Explaining:
     """By an explainer, or by the one that goes with a model: TreeSHAP, linear SHAP, or one for any function.
 
     Args:

@@ -23,7 +23,7 @@ from attricert.report import page
 from attricert.rounding import short
 from attricert.smoothed import SmoothedAttribution
 from attricert.tabular import results
-from attricert.tabular.columns import Columns, Numbers, few
+from attricert.tabular.columns import Numbers, TableColumns, few
 from attricert.tabular.explaining import Explaining, class_probabilities, explaining
 from attricert.text import printable
 from attricert.units import InputUnits
@@ -56,7 +56,7 @@ class Standardized:
         data: the reference table, such as the training rows; a data frame or an array. Means, standard deviations,
             kinds of columns, background and bound come from it: rows under test do not belong there.
         columns: names; of a data frame those that the model takes, in its order; of an array all of them.
-        fixed_columns: names of columns that are held fixed, in place of what `Columns.of` takes for granted: integers,
+        fixed_columns: names of columns that are held fixed, in place of what `TableColumns.of` takes for granted: integers,
             booleans, floats of a few whole numbers, constants. Categories and texts always are.
         classifier: a model with ``predict_proba``, or a function of rows that gives scores of shape (n, classes), whose
             prediction is certified too; by default the model given as the explainer, if it is one.
@@ -72,13 +72,13 @@ class Standardized:
     fixed_columns: Collection[str] | None = None
     classifier: Any = None
     random: bool | None = None
-    table: Columns = field(init=False)
+    table: TableColumns = field(init=False)
     explaining: Explaining = field(init=False)
     model: _Scores | None = field(init=False)
     reference: Numbers = field(init=False)
 
     def __post_init__(self) -> None:
-        table = Columns.of(self.data, self.columns, self.fixed_columns)
+        table = TableColumns.of(self.data, self.columns, self.fixed_columns)
         reference = table.numbers(self.data, "data")
         checks.keep(self, table=table, reference=reference, columns=table.names, data=None)
         found = explaining(self.explainer, table, reference)
@@ -141,7 +141,7 @@ class Standardized:
         return self.standardized(self.numbers(rows))
 
     def numbers(self, rows: Any) -> Float[Tensor, "n columns"]:
-        """Rows of a table as numbers, in the columns' own units; categories as their places in `Column.categories`.
+        """Rows of a table as numbers, in the columns' own units; categories as their places in the list of them.
 
         Args:
             rows: as for `inputs`.
@@ -328,7 +328,7 @@ class _Scores:
     """A classifier of standardized rows."""
 
     function: Any
-    table: Columns
+    table: TableColumns
 
     def __call__(self, inputs: Float[Tensor, "n columns"]) -> Tensor:
         """Scores, as float64."""
