@@ -329,7 +329,7 @@ def test_attacks_touch_continuous_columns_alone_and_cross_nothing(boosted):
     attack = ac.attacks.RandomNoise(trials=4)
     found = attack.run(
         smoothed, inputs, eps=eps, keep_label=False, data_range=None, n_samples=500, n_compared=64, seed=0
-    ).perturbed
+    ).inputs
     assert torch.equal(found[:, 2:], inputs[:, 2:])
     assert (found[:, :2] != inputs[:, :2]).all()
     maps = smoothed.attribute(found, n_samples=4_000, seed=1).numpy()

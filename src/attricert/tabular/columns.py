@@ -60,8 +60,8 @@ class TableColumns:
     def of(cls, data: Any, columns: Sequence[str] | None, fixed: Collection[str] | None) -> TableColumns:
         """Means, standard deviations and kinds of a table's columns.
 
-        TableColumns of floats are free, but for those that are constant, or hold at most 20 different values, all of them
-        whole; all others are held fixed: integers, booleans, categories, texts.
+        Floats are free, but for those that are constant, or hold at most 20 different values, all of them whole;
+        all others are held fixed: integers, booleans, categories, texts.
 
         Args:
             data: a data frame, or an array of shape (n, columns).

@@ -56,8 +56,8 @@ class Standardized:
         data: the reference table, such as the training rows; a data frame or an array. Means, standard deviations,
             kinds of columns, background and bound come from it: rows under test do not belong there.
         columns: names; of a data frame those that the model takes, in its order; of an array all of them.
-        fixed_columns: names of columns that are held fixed, in place of what `TableColumns.of` takes for granted: integers,
-            booleans, floats of a few whole numbers, constants. Categories and texts always are.
+        fixed_columns: names of columns that are held fixed, in place of what is taken for granted: integers, booleans,
+            floats of a few whole numbers, constants. Categories and texts always are.
         classifier: a model with ``predict_proba``, or a function of rows that gives scores of shape (n, classes), whose
             prediction is certified too; by default the model given as the explainer, if it is one.
         random: whether equal rows may have different SHAP values; None for what is known of the explainer's class.
