@@ -13,7 +13,7 @@ from attricert._version import __version__
 from attricert.lazy import lazily
 
 if TYPE_CHECKING:
-    from attricert import adapters, attacks, certificates, datasets, metrics, models, plots, report, runs
+    from attricert import adapters, attacks, certificates, datasets, metrics, models, plots, report, runs, tabular
     from attricert.attributions import (
         ATTRIBUTIONS,
         Attribution,
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         RangeWarning,
         UnavailableError,
         UnknownNameError,
+        ZeroMapsWarning,
     )
     from attricert.noise import NOISES, Gaussian, Noise, UniformBall
     from attricert.options import Options
@@ -87,6 +88,7 @@ __all__ = [
     "UnavailableError",
     "UniformBall",
     "UnknownNameError",
+    "ZeroMapsWarning",
     "__version__",
     "adapters",
     "attacks",
@@ -100,6 +102,7 @@ __all__ = [
     "preprocessed",
     "report",
     "runs",
+    "tabular",
     "wrap",
 ]
 
@@ -131,6 +134,7 @@ __getattr__, __dir__ = lazily(
             "RangeWarning",
             "UnavailableError",
             "UnknownNameError",
+            "ZeroMapsWarning",
         ),
         "noise": ("NOISES", "Gaussian", "Noise", "UniformBall"),
         "options": ("Options",),
@@ -139,5 +143,5 @@ __getattr__, __dir__ = lazily(
         "smoothed": ("SmoothedAttribution", "plan"),
         "units": ("InputUnits", "perturbation"),
     },
-    ("adapters", "attacks", "certificates", "datasets", "metrics", "models", "plots", "report", "runs"),
+    ("adapters", "attacks", "certificates", "datasets", "metrics", "models", "plots", "report", "runs", "tabular"),
 )

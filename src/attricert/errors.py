@@ -21,6 +21,7 @@ __all__ = [
     "RowError",
     "UnavailableError",
     "UnknownNameError",
+    "ZeroMapsWarning",
 ]
 
 
@@ -92,3 +93,7 @@ class AttributionWarning(UserWarning):
 
 class InPlaceWarning(AttributionWarning):
     """An attribution or a classifier changes what it is given, in place."""
+
+
+class ZeroMapsWarning(AttributionWarning):
+    """All maps that were looked at before the draws are zero: nothing can be certified of them."""

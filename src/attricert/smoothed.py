@@ -54,7 +54,8 @@ class SmoothedAttribution:
         classifier: gives scores of shape (n, classes); its prediction on the same draws is certified too. By default
             the attribution's own ``model``, where it has one and a target is given.
         antithetic: sample in pairs (a, -a).
-        batch_size: noisy copies computed at once; chosen from the memory budget if None.
+        batch_size: noisy copies computed at once; if None the attribution's own ``rows_at_once``, if it has one, else
+            chosen from the memory budget.
         memory_budget: bytes for a batch; by default 512 MiB on the CPU, half the free memory on CUDA.
         fixed: entries of an input to which no noise is added, and of which the certificate takes no change: a mask
             (bool, True is held fixed) of one input's shape; by default the attribution's own ``fixed``, if it has one.
@@ -178,6 +179,7 @@ class SmoothedAttribution:
         Warns:
             MeaningWarning: the smoothed classifier's class is not the explained one, or is the same for all inputs.
             AttributionWarning: some sampled attributions held NaN or inf.
+            ZeroMapsWarning: all maps that were looked at before the draws are zero.
             InPlaceWarning: attribution or classifier changes its inputs in place.
             ModelModeWarning: a model is in train mode; it is called in eval mode, and left as it is.
             OutputWarning: the model's output can be read in more than one way, or is a saturated probability.
@@ -520,10 +522,11 @@ class SmoothedAttribution:
 
     def _preflight(self, sampler: Sampler, sample: tuple[Tensor, Tensor | None, str]) -> Preflight:
         copies = sampler.copies(sample[0], Stream(0, "", "preflight"), COPIES)
-        return preflight(self.attribution, sampler.classifier, copies, sample[1], self.batch_size)
+        return preflight(self.attribution, sampler.classifier, copies, sample[1], self.batch_size, sampler.fixed)
 
     def _sampler(self, classifier: Classifier | None = None, *, exact: bool = True) -> Sampler:
-        batch = BatchSize(self.batch_size, self.memory_budget)
+        own = getattr(self.attribution, "rows_at_once", None) if self.memory_budget is None else None
+        batch = BatchSize(own if self.batch_size is None else self.batch_size, self.memory_budget)
         fixed = self.fixed if isinstance(self.fixed, Fixed) else None  # as the constructor has made it
         return Sampler(self.attribution, self.noise, self.bound, self.antithetic, classifier, batch, exact, fixed)
 

@@ -60,7 +60,8 @@ class AttackProblem:
         shifts = unit(free.spread(directions.normal(free.dimension)))
         copies = self.inputs[:1] + self.eps[0].to(self.inputs.dtype) * shifts
         target = None if self.target is None else self.target[0]
-        return preflight(self.attacked_map.attribution, self.classifier, copies, target)
+        fixed = self.attacked_map.fixed
+        return preflight(self.attacked_map.attribution, self.classifier, copies, target, fixed=fixed)
 
     def points(self, name: str, given: Any) -> Maps:
         """An argument that is perturbed inputs, a copy."""

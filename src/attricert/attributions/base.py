@@ -38,7 +38,8 @@ class Attribution(Protocol):
     or None where the model has a single output; gives a map an input, shape (n, ...), all of one shape: the inputs'
     own, or that of a layer, of superpixels, of tokens. Each row must depend on its own input and target only, and
     always in the same way (unless its attribute ``random`` is True). An attribute ``fixed`` is a mask (bool) of one
-    input's shape: entries that stay as they are, under noise and in what is certified.
+    input's shape: entries that stay as they are, under noise and in what is certified. An attribute ``rows_at_once`` is
+    how many rows it takes best in one call.
     """
 
     def __call__(self, inputs: Tensor, target: Targets) -> Tensor:

@@ -74,7 +74,7 @@ class Wrapped:
             held = f" of {type(result[0]).__name__}" if isinstance(result, (tuple, list)) and result else ""
             rule = f"must return a tensor, an array or a list of real numbers, not {type(result).__name__}{held}"
             raise ArgumentError("attribution", self.__name__, rule) from None
-        return torch.as_tensor(array)
+        return torch.as_tensor(array if array.flags.writeable else array.copy())
 
 
 def wrap(

@@ -68,7 +68,7 @@ def _attacked(options: Options, run: runs.Store, rows: Sequence[Row], certificat
     items = run.items(trust_code=options.trust_code)
     if changed := run.manifest.differences(runs.Manifest.of(setting, items)):
         raise ArgumentError("run", options.run, f"is not of what is here now ({'; '.join(changed)})")
-    images = torch.stack([items[row.facts["position"]][0] for row in rows]).to(setting.device)
+    images = setting.inputs(torch.stack([items[row.facts["position"]][0] for row in rows]))
     return sandwich(
         certificate,
         setting.smoothed(),

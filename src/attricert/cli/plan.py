@@ -90,10 +90,11 @@ def _estimated(
     say(f"data: {data.reading}")
     items = datasets.cast(data, loaded.input_dtype)
     inputs = torch.stack([items[i][0] for i in range(len(items))])
+    explained = loaded.inputs(inputs)
     found = loaded.smoothed().plan_with(
         config.options(),
-        inputs.to(loaded.device),
-        loaded.target(data.labels, loaded.predicted(inputs)),
+        explained,
+        loaded.target(data.labels, loaded.predicted(explained)),
         claim=claim,
         cosine=options.cosine if claim is None else None,
         scales=scales,
@@ -101,7 +102,8 @@ def _estimated(
         entries=config.maps == "keep",
         progress=True,
     )
-    return found, units_of(data.form, tuple(inputs.shape[1:]))
+    form = data.form if loaded.table is None else loaded.table.form(data.form)
+    return found, units_of(form, tuple(inputs.shape[1:]))
 
 
 def _show(config: Config, options: Options, found: Plan, units: InputUnits) -> None:

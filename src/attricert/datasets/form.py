@@ -29,6 +29,8 @@ class Form:
         classes: of the labels 0, 1, ...; empty where they have no names.
         deviations: of columns, one standard deviation each over these data; empty where one is 0, or for other kinds.
         dtype: in which the inputs are given to the model, ``"float32"`` or ``"float64"``; None for as they are.
+        free: of columns that an attribution takes in standard deviations, those that it does not hold fixed; 0 where
+            they are taken as they are.
     """
 
     kind: Kind = "image"
@@ -36,6 +38,7 @@ class Form:
     classes: tuple[str, ...] = ()
     deviations: tuple[float, ...] = ()
     dtype: str | None = None
+    free: int = 0
 
     def __post_init__(self) -> None:
         checks.known("kind", checks.text("kind", self.kind), ("image", "columns", "other"))
@@ -47,6 +50,7 @@ class Form:
         checks.keep(self, deviations=tuple(checks.positive("deviations", one) for one in self.deviations))
         if self.dtype is not None:
             checks.known("dtype", checks.text("dtype", self.dtype), ("float32", "float64"))
+        checks.keep(self, free=checks.count("free", self.free, 0))
 
     @classmethod
     def of(cls, inputs: Tensor, names: Sequence[str] = (), classes: Sequence[str] = ()) -> Form:

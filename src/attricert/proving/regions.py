@@ -113,8 +113,9 @@ class Regions:
 def widest(sample: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " d"], Float[Tensor, " n"]]:
     """The direction in which these rows spread most, and the squares along it."""
     rows = sample[:_TUNING_ROWS]
-    _, vectors = torch.linalg.eigh(rows @ rows.T)
-    direction = rows.T @ vectors[:, -1]
+    narrow = rows.shape[1] < len(rows)
+    _, vectors = torch.linalg.eigh(rows.T @ rows if narrow else rows @ rows.T)  # the smaller of the two
+    direction = vectors[:, -1] if narrow else rows.T @ vectors[:, -1]
     size = direction.norm()
     direction = direction / size if float(size) > 0 else direction
     return direction, (sample @ direction) ** 2

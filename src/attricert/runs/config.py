@@ -33,7 +33,8 @@ class Config:
     """What to certify and how; `Config.of` takes everything from one flat mapping.
 
     Args:
-        model: a zoo model's name, or path.py:factory where factory() returns a torch module.
+        model: a zoo model's name, or path.py:factory where factory() returns a torch module, or
+            another classifier of arrays (predict_proba).
         data: a data set slice such as mnist:test[0:100], a folder of images (or of folders, one a class), a .npy, .npz,
             .csv or .parquet file, or path.py:factory where factory() returns data; files and code may have a slice.
         attribution: or path.py:factory where factory(model) returns a callable (inputs, target) -> attributions.

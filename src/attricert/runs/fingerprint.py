@@ -163,7 +163,10 @@ def _encoded(value: Any, above: tuple[int, ...] = ()) -> bytes:
     if isinstance(value, Tensor):
         return _hashed("dense", [_dense(value)]) if _is_dense(value) else _hashed("tensor", inside(_taken_apart(value)))
     if isinstance(value, np.ndarray):
-        content = inside([value.tolist()]) if value.dtype.hasobject else [value.tobytes()]
+        if value.dtype.names is not None:  # between its fields there may be anything
+            content = inside([value[name] for name in value.dtype.names])
+        else:
+            content = inside([value.tolist()]) if value.dtype.hasobject else [value.tobytes()]
         return _hashed("array", [repr(value.dtype).encode(), repr(value.shape).encode(), *content])
     if kind in (list, tuple):
         return _hashed(kind.__name__, inside(value))

@@ -10,12 +10,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from attricert.attributions import ATTRIBUTIONS, Attribution, scores_of
+from attricert.attributions import ATTRIBUTIONS, Attribution, Classifier, scores_of
 from attricert.errors import ArgumentError
+from attricert.runs.black_box import BlackBox, as_module
 from attricert.runs.config import Config, parameters_of
 from attricert.runs.loading import fitted, input_dtype, load_array, load_attribution, load_device, load_model
 from attricert.runs.objects import NOTHING, Objects, is_object
 from attricert.smoothed import SmoothedAttribution
+from attricert.tabular import Standardized
 
 __all__ = ["LoadedConfig"]
 
@@ -61,9 +63,37 @@ class LoadedConfig:
         """In which precision the model takes its inputs; None for as they are."""
         return input_dtype(self.model)
 
+    @property
+    def table(self) -> Standardized | None:
+        """The attribution, if it is one of standardized rows of a table; inputs are then raw rows."""
+        return self.attribution if isinstance(self.attribution, Standardized) else None
+
+    @property
+    def classifier(self) -> Classifier:
+        """The model, as a function of `inputs`.
+
+        Raises:
+            ArgumentError: the attribution is of standardized rows, and the model takes tensors.
+        """
+        if self.table is None:
+            return self.model
+        if not isinstance(self.model, BlackBox):
+            rule = "must have predict_proba, or be a function of rows, for an attribution that is Standardized"
+            raise ArgumentError("model", type(self.model).__name__, rule)
+        return self.table.scores(self.model.model)
+
+    def inputs(self, values: Tensor) -> Tensor:
+        """Inputs as they are explained: rows of a table standardized, where the attribution is of such, all else as is.
+
+        Args:
+            values: shape (n, ...), as the data have them.
+        """
+        return (values if self.table is None else self.table.standardized(values)).to(self.device)
+
     def predicted(self, images: Tensor) -> Tensor:
-        """The model's classes, on the CPU."""
-        parts = [scores_of(self.model, part.to(self.device)).argmax(dim=1) for part in torch.split(images, 256)]
+        """The model's classes of inputs that are as they are explained, on the CPU."""
+        classifier = self.classifier
+        parts = [scores_of(classifier, part.to(self.device)).argmax(dim=1) for part in torch.split(images, 256)]
         return torch.cat(parts).cpu()
 
     def smoothed(self) -> SmoothedAttribution:
@@ -74,7 +104,7 @@ class LoadedConfig:
             self.attribution,
             c.smoothing_noise(),
             c.structural_bound(),
-            classifier=self.model,
+            classifier=self.classifier,
             antithetic=c.antithetic,
             batch_size=_ACCELERATOR_BATCH if c.batch_size is None and not on_cpu else c.batch_size,
         )
@@ -95,9 +125,7 @@ class LoadedConfig:
 
 def _given(objects: Objects, name: str, where: torch.device) -> nn.Module:
     """A module of somebody else's, which is left where it is."""
-    model = objects.wanted("model", name)
-    if not isinstance(model, nn.Module):
-        raise ArgumentError("model", name, f"must be a torch.nn.Module, not {type(model).__name__}")
+    model = as_module(objects.wanted("model", name), name)
     for weight in model.parameters():
         if weight.device.type != where.type:
             raise ArgumentError("device", str(where), f"the model is on {weight.device}; move it, or name that device")

@@ -17,6 +17,7 @@ from attricert.datasets import Dataset, Labelled, Reading
 from attricert.errors import ArgumentError, IntegrityError
 from attricert.files import parse_array, read_regular
 from attricert.preprocessing import Preprocessed, normalization
+from attricert.runs.black_box import BlackBox, as_module
 from attricert.runs.code import factory, is_code
 from attricert.runs.objects import NOTHING, Objects, is_object
 from attricert.text import one_line
@@ -77,9 +78,7 @@ def load_model(name: str) -> nn.Module:
     """A zoo model, or what path.py:factory() returns."""
     if not is_code(name):
         return models.load(name)
-    model = factory("model", name)()
-    if not isinstance(model, nn.Module):
-        raise ArgumentError("model", name, f"the factory must return a torch.nn.Module, not {type(model).__name__}")
+    model = as_module(factory("model", name)(), name)
     warn_of_training(model)
     for part in model.modules():
         part.training = False  # it was made for this run; calls that nobody sees find it as others do
@@ -100,7 +99,7 @@ def load_attribution(name: str, model: nn.Module, parameters: Mapping[str, Any])
     """An attribution by name and parameters, or what path.py:factory(model) returns."""
     if not is_code(name):
         return ATTRIBUTIONS.build(name, parameters, model)
-    attribution: Attribution = factory("attribution", name)(model)
+    attribution: Attribution = factory("attribution", name)(model.model if isinstance(model, BlackBox) else model)
     return attribution
 
 

@@ -211,7 +211,7 @@ def _plain_maps(store: Store, rows: Sequence[Row], images: torch.Tensor, objects
         raise AttricertError("the model is not the one that the run was made with")
     targets = torch.tensor([row.facts["target"] for row in rows])
     with undisturbed(setting.attribution, None):
-        parts = zip(torch.split(images, _BATCH), torch.split(targets, _BATCH), strict=True)
+        parts = zip(torch.split(setting.inputs(images), _BATCH), torch.split(targets, _BATCH), strict=True)
         maps = [attributions_of(setting.attribution, part, target) for part, target in parts]
     return torch.cat(maps).detach().double().cpu().numpy()
 

@@ -97,7 +97,7 @@ def _agree(then: Row, now: Row) -> Iterator[str]:
         if abs(mine - theirs) > _ERRORS * error:
             yield f"top_variance is {mine:.6g}, with other draws {theirs:.6g}"
     if one.cone is not None and two.cone is not None:
-        yield from _cones_agree(one.cone, two.cone, n)
+        yield from _cones_agree(one.cone, two.cone, n, one.terms.max_norm)
     if one.prediction is not None and two.prediction is not None:
         mine, theirs = float(one.prediction.p_lower[0]), float(two.prediction.p_lower[0])
         same = one.prediction.label[0] == two.prediction.label[0]
@@ -105,7 +105,7 @@ def _agree(then: Row, now: Row) -> Iterator[str]:
             yield f"p_lower is {mine:.6g}, with other draws {theirs:.6g}"
 
 
-def _cones_agree(one: Cone, two: Cone, n: float) -> Iterator[str]:
+def _cones_agree(one: Cone, two: Cone, n: float, max_norm: float) -> Iterator[str]:
     """Other pilots choose other regions, whose masses cannot be compared.
 
     But the distances of their means from h are of one order, and so is the variance where both stretch alike.
@@ -115,7 +115,7 @@ def _cones_agree(one: Cone, two: Cone, n: float) -> Iterator[str]:
         yield f"drift is {drift:.3g}, with other draws {again:.3g}"
     if one.stretch[0] == two.stretch[0]:
         mine, theirs = float(one.variance[0]), float(two.variance[0])
-        largest = 1.0 + float(two.stretch[0]) ** 2
+        largest = (1.0 + float(two.stretch[0]) ** 2) * max_norm**2
         if abs(mine - theirs) > _ERRORS * np.sqrt(2 * largest * theirs / n):
             yield f"variance inside is {mine:.6g}, with other draws {theirs:.6g}"
 

@@ -140,6 +140,8 @@ def units_of(form: Form, shape: int | tuple[int, ...]) -> InputUnits:
         shape: of one input, or how many values it has.
     """
     dimension = shape if isinstance(shape, int) else math.prod(shape)
+    if form.free:
+        return InputUnits("columns", form.free)
     if form.kind == "columns" and len(form.deviations) == dimension:
         return InputUnits("columns", shape, deviations=form.deviations)
     return InputUnits("image" if form.kind == "image" else "other", shape)

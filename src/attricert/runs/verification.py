@@ -357,7 +357,9 @@ def _image(items: Dataset, position: int, row: Mapping[str, Any]) -> Iterator[st
 
 
 def _same_form(one: Form, other: Form) -> bool:
-    """Equal but for the last digits of deviations."""
+    """Equal but for the last digits of deviations, and for what the attribution adds."""
+    if one.free:
+        other = replace(other, free=one.free, names=other.names or one.names)
     alike = replace(one, deviations=()) == replace(other, deviations=())
     return alike and _same(one.deviations, other.deviations, _SAME)
 

@@ -22,6 +22,7 @@ from attricert.errors import (
     ModelModeWarning,
     OutputWarning,
     RangeWarning,
+    ZeroMapsWarning,
 )
 from attricert.options import Options
 from attricert.runs.asked import Asked
@@ -35,7 +36,7 @@ from attricert.text import told
 
 __all__ = ["SAID", "InputCallback", "Job", "Note", "Progress", "Worker", "dry_run", "limited_threads"]
 
-SAID = (InPlaceWarning, OutputWarning, RangeWarning)
+SAID = (InPlaceWarning, OutputWarning, RangeWarning, ZeroMapsWarning)
 """What a dry run warns of."""
 
 _DRY_RUN = 100  # samples
@@ -186,7 +187,7 @@ def _certified(
     setting: LoadedConfig, unit: Unit, options: Options, like: Terms | None, on_draws: DrawsCallback | None
 ) -> Row:
     c = setting.config
-    images = unit.image[None].to(setting.device)
+    images = setting.inputs(unit.image[None])
     predicted = setting.predicted(images)
     target = setting.target(torch.tensor([unit.label]), predicted)
     keep = c.maps == "keep"

@@ -21,7 +21,9 @@ from attricert.attributions import (
     name_of,
     scores_of,
 )
-from attricert.errors import ArgumentError, CallError, InPlaceWarning, OutputWarning
+from attricert.errors import ArgumentError, CallError, InPlaceWarning, OutputWarning, ZeroMapsWarning
+from attricert.fixed import Fixed
+from attricert.sampling.free import Free
 from attricert.text import one_line, shortened
 
 __all__ = ["COPIES", "LOOKED_AT", "Preflight", "preflight"]
@@ -39,6 +41,10 @@ _FAR = 100.0  # times an input: there few logits lie in [0, 1]
 _ATTEMPTS, _MORE, _BATCH = 3, 6, 4
 _SATURATED = 1e-4  # float32 has some three digits left of 1 - p
 _WORDS = 200  # characters of what others say
+_WHY_ZERO = (
+    "gradients are, of models made of steps (trees, thresholds, rounding) and of saturated ones: take an attribution "
+    "that compares the model's values (SHAP, as attricert.tabular.Standardized has it, or occlusion)"
+)
 
 COPIES = 2 * (_ATTEMPTS + _MORE)
 """Noisy copies that a preflight needs."""
@@ -73,6 +79,7 @@ def preflight(
     copies: Float[Tensor, "n *features"],
     target: Tensor | None,
     batch_size: int | None = None,
+    fixed: Fixed | None = None,
 ) -> Preflight:
     """Look for what would make certificates false, in a few calls on noisy copies of one input.
 
@@ -82,6 +89,7 @@ def preflight(
         copies: `COPIES` of them.
         target: the class explained, or None.
         batch_size: copies that are computed at once, where that is fixed.
+        fixed: entries of an input that are held fixed, or None.
 
     Raises:
         ArgumentError: equal inputs have different maps or scores, or a row's depend on its neighbours.
@@ -91,12 +99,13 @@ def preflight(
         InPlaceWarning: says who changed what; copies make it harmless here.
         OutputWarning: a single score looks like a probability; the explained score is one that is saturated; or the
             target has several indices, of which the first is taken as the class.
+        ZeroMapsWarning: all maps are zero.
     """
-    size = _BATCH if batch_size is None else min(batch_size, _BATCH)
-    itself = _Function("attribution", attribution, partial(attributions_of, attribution), target, size)
+    size, free = _BATCH if batch_size is None else min(batch_size, _BATCH), Free.of(copies[0], fixed)
+    itself = _Function("attribution", attribution, partial(attributions_of, attribution), target, size, free)
     functions = []
     if classifier is not None:
-        functions.append(_Function("classifier", classifier, partial(scores_of, classifier), target, size))
+        functions.append(_Function("classifier", classifier, partial(scores_of, classifier), target, size, free))
     if is_random(attribution):
         # What it does to its inputs is all that can be told.
         itself(copies[:1], watch=True)
@@ -133,6 +142,7 @@ class _Function:
         call: it, as it is called here; and who is told of changes in place.
         target: for all inputs.
         size: inputs that it may be given at once.
+        free: the entries that may be changed.
     """
 
     role: str
@@ -140,6 +150,7 @@ class _Function:
     call: Callable[[Tensor, Tensor | None, Callable[[str], None] | None], Tensor]
     target: Tensor | None
     size: int
+    free: Free
 
     def __call__(self, inputs: Tensor, *, watch: bool = False) -> Tensor:
         target = None if self.target is None else self.target.expand(len(inputs), *self.target.shape).clone()
@@ -154,6 +165,9 @@ class _Function:
             mixed += [one for one in more if one > _ROWS * self.coarseness]
         if len(mixed) > 1:
             raise self._random(max(mixed), first=True) if self.size == 1 else self._mixed(max(mixed))
+        if self.role == "attribution" and not any(bool(seen.result.any()) for _, seen in apart):
+            text = f"{name_of(self.who)}: all maps of noisy copies of the first input are exactly zero; {_WHY_ZERO}"
+            warnings.warn(text, ZeroMapsWarning, stacklevel=8)
         return apart[0][1]
 
     def _look(self, copies: Tensor, i: int, *, first: bool = False) -> tuple[float, _Seen]:
@@ -164,7 +178,8 @@ class _Function:
             _Seen(self, row, alone).again(first=True)
         # Unlike its neighbours, in place and in size, but of the same kind.
         unlike, (one, two) = other.flip(tuple(range(1, other.ndim))), _COMPANY[i % len(_COMPANY)]
-        batch = torch.cat([one * unlike, row, two * unlike, row][: self.size] if self.size > 1 else [row])
+        others = [self.free.within(row, size * unlike) for size in (one, two)]
+        batch = torch.cat([others[0], row, others[1], row][: self.size] if self.size > 1 else [row])
         seen = _Seen(self, batch, self._batch(batch))
         if first and self.role == "classifier":
             self._look_at_scores(seen.result, row)
@@ -218,7 +233,9 @@ class _Function:
         warnings.warn(text, InPlaceWarning, stacklevel=9)
 
     def _look_at_scores(self, scores: Tensor, row: Tensor) -> None:
-        if _are_probabilities(scores) and all(_are_probabilities(self(far)) for far in (_FAR * row, -_FAR * row)):
+        if _are_probabilities(scores) and all(
+            _are_probabilities(self(self.free.within(row, far * row))) for far in (_FAR, -_FAR)
+        ):
             text = "its single score lies in [0, 1], like a probability, yet its sign decides; give the logit"
             warnings.warn(f"classifier {name_of(self.who)}: {text}", OutputWarning, stacklevel=7)
 

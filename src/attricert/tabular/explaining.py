@@ -1,0 +1,121 @@
+"""SHAP values of rows: by an explainer that is given, or by the one that goes with a model."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+
+from attricert import checks
+from attricert.errors import ArgumentError
+from attricert.tabular.columns import Numbers, TableColumns
+
+__all__ = ["Explaining", "class_probabilities", "explaining"]
+
+_RANDOM = ("KernelExplainer", "SamplingExplainer", "PermutationExplainer", "GradientExplainer")
+_AT_ONCE = ("TreeExplainer", "GPUTreeExplainer", "LinearExplainer")  # whose shap_values() takes many rows quickly
+_SILENT = "silent"
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Explaining:
+    """How rows are explained.
+
+    Args:
+        explainer: an explainer of shap.
+        of_numbers: whether it takes the numbers that stand for a row instead of the row.
+        columns: of the table.
+    """
+
+    explainer: Any
+    of_numbers: bool
+    columns: TableColumns
+
+    @property
+    def name(self) -> str:
+        """The explainer's class."""
+        return type(self.explainer).__name__
+
+    @property
+    def random(self) -> bool:
+        """Whether it draws random numbers."""
+        return bool({kind.__name__ for kind in type(self.explainer).__mro__}.intersection(_RANDOM))
+
+    def __call__(self, numbers: Numbers) -> tuple[Numbers, Numbers]:
+        """SHAP values, shape (n, columns) or (n, columns, outputs), and base values, shape (n,) or (n, outputs)."""
+        # Trees look at numbers alone: no data frame need be made of them, and taken apart again.
+        plain = self.of_numbers or ("Tree" in self.name and self.columns.numeric)
+        rows = numbers if plain else self.columns.table(numbers)
+        if self.name in _AT_ONCE:
+            settings = {"check_additivity": False} if "Tree" in self.name else {}
+            values, base = self.explainer.shap_values(rows, **settings), self.explainer.expected_value
+            if isinstance(values, list):  # an array an output, as earlier versions of shap have it
+                values = np.stack(values, axis=-1)
+        else:
+            settings = {_SILENT: True} if _SILENT in inspect.signature(type(self.explainer).__call__).parameters else {}
+            found = self.explainer(rows, **settings)
+            values, base = found.values, found.base_values
+        values = np.asarray(values, dtype=np.float64)
+        if values.ndim == 3 and values.shape[2] == 1:
+            values = values[:, :, 0]
+        if values.ndim not in (2, 3) or values.shape[:2] != numbers.shape:
+            rule = f"must give SHAP values of shape {numbers.shape}, with a further axis for several outputs"
+            raise ArgumentError("explainer", values.shape, rule)
+        bases = np.asarray(base, dtype=np.float64)
+        if values.ndim == 2 and bases.size in (1, len(values)):
+            bases = bases.reshape(-1)
+        return values, np.broadcast_to(bases, (len(values), *values.shape[2:]))
+
+
+def explaining(explainer: Any, columns: TableColumns, numbers: Numbers) -> Explaining:
+    """By an explainer, or by the one that goes with a model: TreeSHAP, linear SHAP, or one for any function.
+
+    Args:
+        explainer: an explainer of shap; a model with ``predict_proba`` or ``predict``; a function of rows.
+        columns: of the table.
+        numbers: of the reference table, shape (n, columns): the background of all but TreeSHAP.
+
+    Raises:
+        ArgumentError: it is none of these, or shap is not installed.
+    """
+    if hasattr(explainer, "shap_values") or "Explainer" in {kind.__name__ for kind in type(explainer).__mro__}:
+        return Explaining(explainer, False, columns)
+    predict = _prediction(explainer)
+    checks.extra("shap", "shap")
+    import shap
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what it tries on the way
+        if not inspect.isfunction(explainer) and shap.explainers.TreeExplainer.supports_model_with_masker(
+            explainer, None
+        ):
+            return Explaining(shap.TreeExplainer(explainer), False, columns)
+        background = shap.maskers.Independent(numbers)
+        if shap.explainers.LinearExplainer.supports_model_with_masker(explainer, background):
+            return Explaining(shap.LinearExplainer(explainer, background), True, columns)
+        return Explaining(shap.Explainer(lambda rows: predict(columns.table(rows)), background), True, columns)
+
+
+def class_probabilities(model: Any) -> Callable[[Any], Any] | None:
+    """Of rows: a classifier's ``predict_proba``, or a function's own scores; None for what has no classes."""
+    if hasattr(model, "shap_values"):
+        return None
+    probabilities = getattr(model, "predict_proba", None)
+    if probabilities is not None:
+        return probabilities  # type: ignore[no-any-return]
+    return model if callable(model) and not hasattr(model, "predict") else None
+
+
+def _prediction(model: Any) -> Callable[[Any], Any]:
+    for name in ("predict_proba", "predict"):
+        if callable(found := getattr(model, name, None)):
+            return found  # type: ignore[no-any-return]
+    if callable(model) and not isinstance(model, type):
+        return model  # type: ignore[no-any-return]
+    rule = "must be an explainer of shap, a model with predict_proba or predict, or a function of rows"
+    raise ArgumentError("explainer", type(model).__name__, rule)
