@@ -286,3 +286,28 @@ def test_attributions_and_data_frames_are_objects_too(place):
     )
     assert all(c.passed for c in runs.verify("run", model=model, data=frame, attribution=twice, sample=1))
     assert json.loads((place / "run" / "manifest.json").read_text())["data_form"]["dtype"] == "float32"
+
+
+def test_a_regression_has_no_class(place, capsys):
+    (place / "own.py").write_text(DATA.replace(", [0, 1, 0, 1], [", ", None, ["))
+    (place / "mine.py").write_text(
+        MINE + "def number():\n    return torch.nn.Sequential(table(), torch.nn.Linear(2, 1))\n"
+    )
+    asked = ["--model", "mine.py:number", "--data", "own.py:data", *NOISE]
+    code, _, said = outcome(capsys, "certify", *asked, "--target", "nothing")
+    assert (code, "must be predicted, label, none, or a class number" in said) == (2, True)
+    code, text, _ = outcome(capsys, "certify", *asked, "--target", "none", "--out", "run")
+    assert code == 0
+    assert "certain to stay: signs, ranks, top set" in text
+    store = runs.Store.open(place / "run")
+    assert {(row["prediction"], row["target"]) for row in runs.certificates(store, store.asked())} == {(-1, -1)}
+    certificate = runs.load(place / "run")
+    assert certificate.evidence.prediction is None
+    for command in ("verify", "report", "status"):
+        trust = [] if command == "status" else ["--trust-code"]
+        assert outcome(capsys, command, "run", *trust)[0] == 0
+    page = (place / "run" / "report.html").read_text()
+    assert "explained -1" not in page
+    assert "predicted -1" not in page
+    assert outcome(capsys, "attack", "--run", "run", "--trust-code", "--inputs", "1", "--budget", "0.01")[0] == 0
+    assert outcome(capsys, "plan", *asked[:4], "--target", "none", "--inputs", "2", "--n_pilot", "60") == (0,)

@@ -73,7 +73,7 @@ def _attacked(options: Options, run: runs.Store, rows: Sequence[Row], certificat
         certificate,
         setting.smoothed(),
         images,
-        torch.tensor([row.facts["target"] for row in rows], device=setting.device),
+        setting.stored_targets(rows),
         cosine=options.cosine,
         eps=options.eps,
         attack=Strong(budget=options.budget),

@@ -131,7 +131,7 @@ def show_rows(rows: Sequence[Mapping[str, Any]], description: str, title: str, u
         {
             "input": shortened(row["id"]),
             "label": "" if row["label"] < 0 else str(row["label"]),
-            "prediction": str(row["prediction"]),
+            "prediction": "" if row["prediction"] < 0 else str(row["prediction"]),
             **({"target": str(row["target"])} if any(r["target"] != r["prediction"] for r in rows) else {}),
             "norm >=": shown(row["norm"]),
             **{f"cos, eps={key[len(COSINE) :]}": _cosine(row[key]) for key in row if key.startswith(COSINE)},
@@ -143,9 +143,10 @@ def show_rows(rows: Sequence[Mapping[str, Any]], description: str, title: str, u
     show_table(table, title, description)
     marked = any(row.get("class_kept") is False for row in rows)
     if further := [{"input": shortened(row["id"]), **_further(row, marked)} for row in rows if _further(row, marked)]:
-        entries = any(", eps=" in name for name in further[0])
-        stay = "the smoothed prediction; signs, ranks, top set" if entries else "the smoothed prediction"
-        show_table(further, "prediction and entries" if entries else "prediction", f"certain to stay: {stay}")
+        entries, classes = any(", eps=" in name for name in further[0]), "class" in further[0]
+        parts = {"prediction": ("the smoothed prediction", classes), "entries": ("signs, ranks, top set", entries)}
+        title = " and ".join(name for name, (_, there) in parts.items() if there)
+        show_table(further, title, f"certain to stay: {'; '.join(words for words, there in parts.values() if there)}")
     means = {key: sum(row[key] for row in rows) / len(rows) for key in rows[0] if key.startswith(MAX_EPS)}
     told = (f"T={key[len(MAX_EPS) :]}: {_size(mean)} ({units.amount(mean)})" for key, mean in means.items())
     show(f"mean certified eps over {inputs(len(rows))}: {', '.join(told)}")

@@ -45,7 +45,7 @@ def brief(thousandths: int) -> str:
 
 def cell(column: str, value: Any) -> str:
     """Of a table."""
-    if value is None or (column in ("label", "target") and value == -1):
+    if value is None or (column in ("label", "prediction", "target") and value == -1):
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"

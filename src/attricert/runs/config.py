@@ -38,7 +38,7 @@ class Config:
         data: a data set slice such as mnist:test[0:100], a folder of images (or of folders, one a class), a .npy, .npz,
             .csv or .parquet file, or path.py:factory where factory() returns data; files and code may have a slice.
         attribution: or path.py:factory where factory(model) returns a callable (inputs, target) -> attributions.
-        target: class to explain: predicted, label, or a number.
+        target: class to explain: predicted, label, or a number; none for a model with one output, such as a regression.
         noise: the smoothing distribution; where none is named, the one that the given scale is of.
         bound: the structural bound of every sampled map.
         parameters: of attribution, noise and bound, by name; those left out have their defaults.

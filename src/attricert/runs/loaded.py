@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -16,11 +17,13 @@ from attricert.runs.black_box import BlackBox, as_module
 from attricert.runs.config import Config, parameters_of
 from attricert.runs.loading import fitted, input_dtype, load_array, load_attribution, load_device, load_model
 from attricert.runs.objects import NOTHING, Objects, is_object
+from attricert.runs.rows import Row
 from attricert.smoothed import SmoothedAttribution
 from attricert.tabular import Standardized
 
 __all__ = ["LoadedConfig"]
 
+_NO_CLASS = "none"
 _ACCELERATOR_BATCH = 256  # not chosen from what memory is free, so that all workers compute the same sums
 
 
@@ -69,12 +72,14 @@ class LoadedConfig:
         return self.attribution if isinstance(self.attribution, Standardized) else None
 
     @property
-    def classifier(self) -> Classifier:
-        """The model, as a function of `inputs`.
+    def classifier(self) -> Classifier | None:
+        """The model, as a function of `inputs`; None where its output is a number and no class.
 
         Raises:
             ArgumentError: the attribution is of standardized rows, and the model takes tensors.
         """
+        if self.config.target == _NO_CLASS:
+            return None
         if self.table is None:
             return self.model
         if not isinstance(self.model, BlackBox):
@@ -91,8 +96,10 @@ class LoadedConfig:
         return (values if self.table is None else self.table.standardized(values)).to(self.device)
 
     def predicted(self, images: Tensor) -> Tensor:
-        """The model's classes of inputs that are as they are explained, on the CPU."""
+        """The model's classes of inputs that are as they are explained, on the CPU; -1 where there are none."""
         classifier = self.classifier
+        if classifier is None:
+            return torch.full((len(images),), -1)
         parts = [scores_of(classifier, part.to(self.device)).argmax(dim=1) for part in torch.split(images, 256)]
         return torch.cat(parts).cpu()
 
@@ -109,9 +116,11 @@ class LoadedConfig:
             batch_size=_ACCELERATOR_BATCH if c.batch_size is None and not on_cpu else c.batch_size,
         )
 
-    def target(self, labels: Tensor, predicted: Tensor) -> Tensor:
-        """The classes to explain."""
+    def target(self, labels: Tensor, predicted: Tensor) -> Tensor | None:
+        """The classes to explain; None for a model's only output."""
         choice = self.config.target
+        if choice == _NO_CLASS:
+            return None
         if choice == "predicted":
             return predicted
         if choice == "label":
@@ -119,8 +128,13 @@ class LoadedConfig:
                 raise ArgumentError("target", choice, "this data has no labels; use predicted or a class number")
             return labels
         if not choice.isdecimal():
-            raise ArgumentError("target", choice, "must be predicted, label, or a class number")
+            raise ArgumentError("target", choice, "must be predicted, label, none, or a class number")
         return torch.full_like(predicted, int(choice))
+
+    def stored_targets(self, rows: Sequence[Row]) -> Tensor | None:
+        """What `target` gave when these rows were made."""
+        targets = torch.tensor([row.facts["target"] for row in rows], device=self.device)
+        return None if self.config.target == _NO_CLASS else targets
 
 
 def _given(objects: Objects, name: str, where: torch.device) -> nn.Module:

@@ -209,9 +209,9 @@ def _plain_maps(store: Store, rows: Sequence[Row], images: torch.Tensor, objects
     setting = LoadedConfig.load(config, "cpu", objects)
     if model_digest(setting.model) != store.manifest.weights_sha256:
         raise AttricertError("the model is not the one that the run was made with")
-    targets = torch.tensor([row.facts["target"] for row in rows])
+    targets, inputs = setting.stored_targets(rows), torch.split(setting.inputs(images), _BATCH)
     with undisturbed(setting.attribution, None):
-        parts = zip(torch.split(setting.inputs(images), _BATCH), torch.split(targets, _BATCH), strict=True)
+        parts = zip(inputs, [None] * len(inputs) if targets is None else torch.split(targets, _BATCH), strict=True)
         maps = [attributions_of(setting.attribution, part, target) for part, target in parts]
     return torch.cat(maps).detach().double().cpu().numpy()
 

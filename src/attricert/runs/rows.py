@@ -98,7 +98,6 @@ EXPLAINED = "explained.target"
 """The column that says again, as evidence, which class was explained; rows of earlier versions lack it."""
 
 _NEEDED = {name.partition(".")[0] for name, _ in _ABOUT} | {"sampling", "norm", "terms", "statement", "digest"}
-_CLASSES = ("label", "prediction", "target")
 _DIGEST, _KEY = re.compile("[0-9a-f]{64}"), re.compile("[0-9a-f]{32}")
 
 
@@ -223,10 +222,16 @@ def check_facts(facts: Mapping[str, Any], inputs: int, path: str) -> None:
     if status == FAILED:
         if more := sorted(name for name in set(facts) - needed - {"digest"} if facts[name] is not None):
             raise IntegrityError(f"{where}: has {', '.join(more)}, though it has failed")
-    elif not _KEY.fullmatch(facts["input"]) or min(facts[n] + (n == "label") for n in _CLASSES) < 0:
+    elif not _KEY.fullmatch(facts["input"]) or not _are_classes(facts):
         raise IntegrityError(f"{where}: must have the digest of an input, and classes")
     elif facts.get(EXPLAINED) not in (None, facts["target"]):
         raise IntegrityError(f"{where}: must explain its target, {facts['target']}, not {facts[EXPLAINED]}")
+
+
+def _are_classes(facts: Mapping[str, Any]) -> bool:
+    """A label may be unknown; prediction and target both are -1 where the model's output is a number and no class."""
+    prediction, target = facts["prediction"], facts["target"]
+    return bool(facts["label"] >= -1 and (min(prediction, target) >= 0 or prediction == target == -1))
 
 
 def _terms_text(facts: Mapping[str, Sequence[Any]]) -> str:

@@ -204,7 +204,8 @@ def _certified(
         on_draws=on_draws,
         like=like,
     )
-    return Row.certified(unit, int(predicted[0]), int(target[0]), certificate, keep=keep)
+    explained = -1 if target is None else int(target[0])
+    return Row.certified(unit, int(predicted[0]), explained, certificate, keep=keep)
 
 
 @contextlib.contextmanager
