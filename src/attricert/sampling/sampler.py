@@ -118,7 +118,7 @@ class Sampler:
         Yields chunks of a few batches each.
         """
         while start < stop:
-            size = self.batch.choose(lambda: self._probe(x, target, stream), x.device)
+            size = self.batch.choose(lambda: self.bytes_per_draw(x, target, stream), x.device)
             end = min(start + max(1, _BATCHES * size // self.calls_per_draw), stop)
             try:
                 draws = self._chunk(x, target, stream, start, end, size)
@@ -223,7 +223,8 @@ class Sampler:
                 found.append(attributions_of(self.attribution, noisy[i : i + 1], index))
         return torch.cat(found)
 
-    def _probe(self, x: Tensor, target: Tensor | None, stream: Stream) -> int:
+    def bytes_per_draw(self, x: Float[Tensor, "*features"], target: Tensor | None, stream: Stream) -> int:
+        """Memory that one draw takes, measured on a few; see `batching.bytes_per_draw`."""
         probe = Stream(stream.seed, stream.sample, "probe")
         noise = self._noise(x, probe, 0, _PROBE)
         entries = max(x.numel(), math.prod(x.shape if self.shape is None else self.shape))
