@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from attricert.bounding import BOUNDS, Bound, Clip, Normalize
     from attricert.certificates import Certificate, Claim, Evidence, Observed, PaperCertificate
     from attricert.confidence import CONFIDENCE_BOUNDS, LowerBound
+    from attricert.diagnosis import Diagnosis, Finding
     from attricert.errors import (
         ArgumentError,
         AttributionWarning,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from attricert.options import Options
     from attricert.planning import Plan, PlannedScale
     from attricert.preprocessing import Preprocessed, preprocessed
-    from attricert.smoothed import SmoothedAttribution, plan
+    from attricert.smoothed import SmoothedAttribution, doctor, plan
     from attricert.units import InputUnits, perturbation
 
 __all__ = [
@@ -61,7 +62,9 @@ __all__ = [
     "Certificate",
     "Claim",
     "Clip",
+    "Diagnosis",
     "Evidence",
+    "Finding",
     "Gaussian",
     "InputUnits",
     "InputXGradient",
@@ -91,6 +94,7 @@ __all__ = [
     "attacks",
     "certificates",
     "datasets",
+    "doctor",
     "metrics",
     "models",
     "perturbation",
@@ -118,6 +122,7 @@ __getattr__, __dir__ = lazily(
         "bounding": ("BOUNDS", "Bound", "Clip", "Normalize"),
         "certificates": ("Certificate", "Claim", "Evidence", "Observed", "PaperCertificate"),
         "confidence": ("CONFIDENCE_BOUNDS", "LowerBound"),
+        "diagnosis": ("Diagnosis", "Finding"),
         "errors": (
             "ArgumentError",
             "AttributionWarning",
@@ -135,7 +140,7 @@ __getattr__, __dir__ = lazily(
         "options": ("Options",),
         "planning": ("Plan", "PlannedScale"),
         "preprocessing": ("Preprocessed", "preprocessed"),
-        "smoothed": ("SmoothedAttribution", "plan"),
+        "smoothed": ("SmoothedAttribution", "doctor", "plan"),
         "units": ("InputUnits", "perturbation"),
     },
     ("attacks", "certificates", "datasets", "metrics", "models", "plots", "report", "runs"),

@@ -19,6 +19,7 @@ from attricert.attributions import Attribution, Classifier, Targets, is_nonnegat
 from attricert.bounding import Bound, Normalize
 from attricert.certificates import Certificate, Claim, Evidence, Ledger, Observed, Terms, least_scale
 from attricert.confidence import CONFIDENCE_BOUNDS
+from attricert.diagnosis import Diagnosis, Subject, default_noise, examine
 from attricert.errors import ArgumentError, AttributionWarning, MeaningWarning
 from attricert.fixed import Fixed
 from attricert.moments import no_moments
@@ -30,8 +31,9 @@ from attricert.progress import ProgressCallback, reporting
 from attricert.proving import Forecast, Goal, Prover, evidence, forecast, functional_bounds
 from attricert.sampling import COPIES, BatchSize, Preflight, Sampler, check_precision, preflight
 from attricert.streams import Stream, fresh_seed
+from attricert.units import InputUnits
 
-__all__ = ["SmoothedAttribution", "plan"]
+__all__ = ["SmoothedAttribution", "doctor", "plan"]
 
 _FEWEST = 100  # draws for a certificate; with fewer no bound says anything
 _SEARCH_STEPS, _SEARCH_RANGE = 12, 64.0
@@ -400,6 +402,43 @@ class SmoothedAttribution:
         with undisturbed(self.attribution, self.classifier):
             return scales_for_classes(self.noise, free.dimension, deviation, votes_at if voting else None)
 
+    def doctor(
+        self,
+        inputs: Tensor,
+        target: Targets | npt.ArrayLike = None,
+        *,
+        n_samples: int = 10_000,
+        units: InputUnits | None = None,
+        own_scale: bool = True,
+    ) -> Diagnosis:
+        """Look at what `certify` will meet, and tell it all: what would stop it, what is worth knowing, what it takes.
+
+        That takes seconds for small models. Nothing is proven, and nothing that the looks find is raised.
+
+        Args:
+            inputs: shape (batch, ...), float32 or float64, finite; a few that stand for all.
+            target: class index, or one an input; None for single-output models.
+            n_samples: noisy copies of each input that are reckoned with.
+            units: of the inputs; by default what they look like.
+            own_scale: False where this object's noise scale is to play no part: it is then such that each value has a
+                quarter of the inputs' standard deviation, and a finding says so.
+
+        Returns:
+            A finding for each look, with its status; ``problems`` are those that stand in the way.
+
+        Raises:
+            ArgumentError: inputs or target are none that can be looked at.
+        """
+        checks.count("n_samples", n_samples, 1)
+        batch = samples(inputs, target, None)
+        stacked = torch.stack([x for x, *_ in batch])
+        targets = [index for _, index, _ in batch if index is not None]
+        indices = torch.stack(targets) if targets else None
+        assumed = not checks.flag("own_scale", own_scale)
+        chosen = replace(self, noise=default_noise(self.noise, stacked)) if assumed else self
+        sampler = chosen._sampler(self._classifier(indices))
+        return examine(Subject(sampler, stacked, indices, self.batch_size, n_samples, units, assumed))
+
     def min_noise_scale(
         self,
         inputs: Tensor,
@@ -620,6 +659,49 @@ def plan(
         entries=entries,
         progress=progress,
     )
+
+
+def doctor(
+    attribution: Attribution | SmoothedAttribution,
+    inputs: Tensor,
+    target: Targets | npt.ArrayLike = None,
+    *,
+    noise: str | Noise | None = None,
+    bound: Bound | None = None,
+    classifier: Classifier | None = None,
+    batch_size: int | None = None,
+    fixed: npt.ArrayLike | Fixed | None = None,
+    n_samples: int = 10_000,
+    units: InputUnits | None = None,
+) -> Diagnosis:
+    """Look at what `certify` will meet, and tell all of it; see `SmoothedAttribution.doctor`.
+
+    Args:
+        attribution: g, as in `SmoothedAttribution`; or a `SmoothedAttribution`, which has the next five already.
+        inputs: as in `SmoothedAttribution.doctor`.
+        target: class index, or one an input; None for single-output models.
+        noise: the noise, or a word of `NOISES`, whose scale is then chosen; by default Gaussian. What is chosen is a
+            quarter of the inputs' standard deviation, and the findings say so.
+        bound: the structural l2 bound; `Normalize` by default.
+        classifier: as in `SmoothedAttribution`.
+        batch_size: noisy copies computed at once.
+        fixed: as in `SmoothedAttribution`.
+        n_samples: noisy copies of each input that are reckoned with.
+        units: of the inputs; by default what they look like.
+
+    Raises:
+        ArgumentError: inputs or target are none that can be looked at, or an argument breaks its rule.
+    """
+    if isinstance(attribution, SmoothedAttribution):
+        own = {"noise": noise, "bound": bound, "classifier": classifier, "batch_size": batch_size, "fixed": fixed}
+        if doubled := [name for name, value in own.items() if value is not None]:
+            raise ArgumentError(doubled[0], own[doubled[0]], "must be left out: the SmoothedAttribution has its own")
+        return attribution.doctor(inputs, target, n_samples=n_samples, units=units)
+    chosen = noise_of("gaussian" if noise is None else noise)
+    given = Normalize() if bound is None else bound
+    smoothed = SmoothedAttribution(attribution, chosen, given, classifier, batch_size=batch_size, fixed=fixed)
+    own_scale = isinstance(noise, Noise)
+    return smoothed.doctor(inputs, target, n_samples=n_samples, units=units, own_scale=own_scale)
 
 
 def _shaped(sampler: Sampler, sample: tuple[Tensor, Tensor | None, str]) -> tuple[Sampler, tuple[int, ...]]:

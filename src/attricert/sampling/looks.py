@@ -162,6 +162,10 @@ class LookedAt:
         # Logits may lie there by chance, but not those of far inputs.
         return min(score, 1 - score) < SATURATED and all(_in_unit(self(far)) for far in self._far(row))
 
+    def stays_in_unit(self, row: Float[Tensor, "1 *features"]) -> bool:
+        """Whether all scores lie in [0, 1], here and at far inputs, as those of probabilities do."""
+        return all(_in_unit(self(at)) for at in (row, *self._far(row)))
+
     def is_single_probability(self, scores: Tensor, row: Float[Tensor, "1 *features"]) -> bool:
         """Whether its single score is like a probability, here and at far inputs."""
         return _are_probabilities(scores) and all(_are_probabilities(self(far)) for far in self._far(row))

@@ -223,9 +223,11 @@ class Sampler:
                 found.append(attributions_of(self.attribution, noisy[i : i + 1], index))
         return torch.cat(found)
 
-    def bytes_per_draw(self, x: Float[Tensor, "*features"], target: Tensor | None, stream: Stream) -> int:
-        """Memory that one draw takes, measured on a few; see `batching.bytes_per_draw`."""
+    def bytes_per_draw(
+        self, x: Float[Tensor, "*features"], target: Tensor | None, stream: Stream, draws: int = _PROBE
+    ) -> int:
+        """Memory that one draw takes, measured on so many; see `batching.bytes_per_draw`."""
         probe = Stream(stream.seed, stream.sample, "probe")
-        noise = self._noise(x, probe, 0, _PROBE)
+        noise = self._noise(x, probe, 0, draws)
         entries = max(x.numel(), math.prod(x.shape if self.shape is None else self.shape))
         return bytes_per_draw(lambda: self._attributions(x, target, noise, probe, 0)[0], len(noise), entries)
