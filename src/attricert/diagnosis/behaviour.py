@@ -39,6 +39,14 @@ def output(subject: Subject) -> Finding:
         found, scores = logits_of(given), function(row)
     form = _form(given, found)
     said = [one_line(str(w.message)) for w in caught if issubclass(w.category, OutputWarning)]
+    if not bool(torch.isfinite(scores).all()):
+        return Finding(
+            "output",
+            "problem",
+            f"{form}: scores hold NaN or inf",
+            "no class is predicted there, and maps are seldom finite",
+            "look for log, sqrt or a division that meets noisy inputs, which may leave the range of the data",
+        )
     single = scores.shape[1] == 2 and torch.equal(scores[:, 0], -scores[:, 1])
     if single and function.is_single_probability(scores, row):
         return Finding(
@@ -177,7 +185,7 @@ def map_values(subject: Subject) -> Finding:
             "explain logits, or a smooth model; ac.wrap(f) takes methods that need values only, such as occlusion",
         )
     if share > 0:
-        meaning = "such maps count as zero (tiny ones as they are): certificates are smaller for them"
+        meaning = "what is zero or not finite counts as zero, and makes certificates smaller; what is tiny is rounding"
         return Finding("map values", "note", seen, meaning, "more noise, or another attribution, if they are many")
     if zeros > _MOST:
         meaning = "most entries never get a value: nothing will be certain of their signs and ranks"

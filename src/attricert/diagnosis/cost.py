@@ -23,13 +23,13 @@ def memory(subject: Subject) -> tuple[int, int]:
     return found, sampler.batch.choose(lambda: found, x.device)
 
 
-def memory_told(found: tuple[int, int], fixed: int | None) -> Finding:
+def memory_told(found: tuple[int, int], fixed: int | None, *, single: bool) -> Finding:
     """In words."""
     a_draw, size = found
     seen = f"{a_draw / _MEBIBYTE:.3g} MiB a draw; batches of {size}"
     if fixed is not None:
         return Finding("memory", "ok", seen, f"as batch_size is given: some {a_draw * size / _MEBIBYTE:,.0f} MiB")
-    if size == 1:
+    if size == 1 and not single:
         meaning = "a single draw fills the budget: each goes alone, which is slow"
         return Finding("memory", "note", seen, meaning, "memory_budget= in bytes, if there is more; or another device")
     return Finding("memory", "ok", seen, f"some {a_draw * size / _MEBIBYTE:,.0f} MiB at once")

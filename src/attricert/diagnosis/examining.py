@@ -84,7 +84,7 @@ def _called(subject: Subject, whole: Cost) -> tuple[list[Finding], Cost]:
     memory, said = _tried(lambda: cost.memory(subject))
     if memory is None:
         return [*findings, _failed("memory", said)], whole
-    findings.append(cost.memory_told(memory, subject.batch_size))
+    findings.append(cost.memory_told(memory, subject.batch_size, single=subject.single))
     seconds, said = _tried(lambda: cost.duration(subject))
     whole = Cost(*memory, seconds, subject.n_samples)
     return [*findings, _failed("time", said) if seconds is None else cost.duration_told(whole)], whole
