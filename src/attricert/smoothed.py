@@ -19,7 +19,7 @@ from attricert.attributions import Attribution, Classifier, Targets, is_nonnegat
 from attricert.bounding import Bound, Normalize
 from attricert.certificates import Certificate, Claim, Evidence, Ledger, Observed, Terms, least_scale
 from attricert.confidence import CONFIDENCE_BOUNDS
-from attricert.diagnosis import Diagnosis, Subject, default_noise, examine
+from attricert.diagnosis import Diagnosis, Patient, default_noise, examine
 from attricert.errors import ArgumentError, AttributionWarning, MeaningWarning
 from attricert.fixed import Fixed
 from attricert.moments import no_moments
@@ -437,7 +437,7 @@ class SmoothedAttribution:
         assumed = not checks.flag("own_scale", own_scale)
         chosen = replace(self, noise=default_noise(self.noise, stacked)) if assumed else self
         sampler = chosen._sampler(self._classifier(indices))
-        return examine(Subject(sampler, stacked, indices, self.batch_size, n_samples, units, assumed))
+        return examine(Patient(sampler, stacked, indices, self.batch_size, n_samples, units, assumed))
 
     def min_noise_scale(
         self,

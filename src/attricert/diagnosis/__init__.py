@@ -2,7 +2,7 @@
 
 from attricert.diagnosis.examining import default_noise, examine
 from attricert.diagnosis.finding import Cost, Diagnosis, Finding
-from attricert.diagnosis.subject import Subject
+from attricert.diagnosis.patient import Patient
 from attricert.diagnosis.surroundings import mode_told
 
-__all__ = ["Cost", "Diagnosis", "Finding", "Subject", "default_noise", "examine", "mode_told"]
+__all__ = ["Cost", "Diagnosis", "Finding", "Patient", "default_noise", "examine", "mode_told"]

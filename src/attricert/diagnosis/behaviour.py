@@ -11,7 +11,7 @@ from torch import Tensor
 
 from attricert.attributions import held_by_name, is_random, logits_of, name_of, output_of
 from attricert.diagnosis.finding import Finding
-from attricert.diagnosis.subject import Subject
+from attricert.diagnosis.patient import Patient
 from attricert.errors import OutputWarning
 from attricert.rounding import short
 from attricert.sampling import SATURATED, LookedAt
@@ -28,14 +28,14 @@ _NAMES = 100  # characters
 _MORE = {"attribution": "map", "classifier": "score"}
 
 
-def output(subject: Subject) -> Finding:
+def output(patient: Patient) -> Finding:
     """In what form scores come, and which of them are taken."""
-    if subject.classifier is None:
+    if patient.classifier is None:
         return Finding("output", "ok", "no classifier: nothing is certified of the prediction")
-    row, function = subject.copies[:1], subject.functions[-1]
+    row, function = patient.copies[:1], patient.functions[-1]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", OutputWarning)
-        given = output_of(subject.classifier, row)
+        given = output_of(patient.classifier, row)
         found, scores = logits_of(given), function(row)
     form = _form(given, found)
     said = [one_line(str(w.message)) for w in caught if issubclass(w.category, OutputWarning)]
@@ -75,11 +75,11 @@ def output(subject: Subject) -> Finding:
     return Finding("output", "ok", seen)
 
 
-def probabilities(subject: Subject) -> Finding:
+def probabilities(patient: Patient) -> Finding:
     """Whether the explained score is a probability next to 0 or 1."""
-    if subject.classifier is None or subject.target is None:
+    if patient.classifier is None or patient.target is None:
         return Finding("saturation", "ok", "no class is explained")
-    function, rows = subject.functions[-1], subject.copies[:_INPUTS]
+    function, rows = patient.functions[-1], patient.copies[:_INPUTS]
     count = sum(function.is_saturated(rows[i : i + 1]) for i in range(len(rows)))
     seen = (
         f"{count} of {len(rows)} noisy copies have a probability of the explained class within {SATURATED:g} of 0 or 1"
@@ -95,21 +95,21 @@ def probabilities(subject: Subject) -> Finding:
     )
 
 
-def map_shape(subject: Subject) -> Finding:
+def map_shape(patient: Patient) -> Finding:
     """Of one map, beside that of an input."""
-    found, given = subject.shaped.shape, tuple(subject.inputs.shape[1:])
+    found, given = patient.shaped.shape, tuple(patient.inputs.shape[1:])
     if found == given:
         return Finding("map shape", "ok", f"{found}, as the inputs")
     meaning = "no entry of the map is one of the input; pictures show maps by themselves"
     return Finding("map shape", "note", f"{found}; inputs {given}", meaning, "nothing, if that is what is meant")
 
 
-def in_place(subject: Subject) -> Finding:
+def in_place(patient: Patient) -> Finding:
     """Whether what is given is written to."""
     found = []
-    for function in subject.functions:
+    for function in patient.functions:
         changed: list[str] = []
-        function(subject.copies[:1], changed)
+        function(patient.copies[:1], changed)
         found += [f"the {function.role} {name_of(function.who)} writes to its {what}" for what in changed]
     if not found:
         return Finding("in place", "ok", "inputs are left as they are")
@@ -117,11 +117,11 @@ def in_place(subject: Subject) -> Finding:
     return Finding("in place", "note", "; ".join(found), meaning, "first operation out of place: relu(x), not relu_(x)")
 
 
-def repeats(subject: Subject) -> Finding:
+def repeats(patient: Patient) -> Finding:
     """Whether equal calls give the same."""
-    random = {role: apart for role, apart in subject.randomness.items() if apart}
+    random = {role: apart for role, apart in patient.randomness.items() if apart}
     if not random:
-        declared = "attribution" not in subject.randomness
+        declared = "attribution" not in patient.randomness
         return Finding("repeats", "ok", "declared random" if declared else "equal calls give the same")
     seen = "; ".join(
         f"{_MORE[role]}s of equal inputs differ by {apart:.2g} of their norm" for role, apart in random.items()
@@ -136,11 +136,11 @@ def repeats(subject: Subject) -> Finding:
     )
 
 
-def rows(subject: Subject) -> Finding:
+def rows(patient: Patient) -> Finding:
     """Whether a row's result depends on its neighbours."""
     found, untold = {}, []
-    for function in subject.functions:
-        apart = _mixing(subject, function)
+    for function in patient.functions:
+        apart = _mixing(patient, function)
         if apart is None:
             untold.append(function.role)
         elif apart:
@@ -160,11 +160,11 @@ def rows(subject: Subject) -> Finding:
     return Finding("rows", "ok", "each row depends on its own input")
 
 
-def map_values(subject: Subject) -> Finding:
+def map_values(patient: Patient) -> Finding:
     """Maps that are zero, next to it, or not finite; on a few noisy copies of a few inputs."""
-    maps = torch.cat(list(_maps(subject)))
+    maps = torch.cat(list(_maps(patient)))
     norms, n = torch.linalg.vector_norm(maps, dim=1), len(maps)
-    limit = _TINY * _largest_score(subject)
+    limit = _TINY * _largest_score(patient)
     counts = {
         "hold NaN or inf": int((~torch.isfinite(norms)).sum()),
         "are zero": int((norms == 0).sum()),
@@ -205,29 +205,29 @@ def _why(counts: dict[str, int]) -> str:
     return "maps are made of rounding errors: scores are saturated, or the model all but ignores the input"
 
 
-def _maps(subject: Subject) -> Iterator[Tensor]:
-    for i, x in enumerate(subject.inputs[:_INPUTS]):
-        target = None if subject.targets is None else subject.targets[i]
-        function = LookedAt.attribution(subject.attribution, target, subject.batch_size)
-        copies = subject.sampler.copies(x, Stream(0, str(i), "doctor"), _COPIES)
-        singly = subject.single or is_random(subject.attribution)
+def _maps(patient: Patient) -> Iterator[Tensor]:
+    for i, x in enumerate(patient.inputs[:_INPUTS]):
+        target = None if patient.targets is None else patient.targets[i]
+        function = LookedAt.attribution(patient.attribution, target, patient.batch_size)
+        copies = patient.sampler.copies(x, Stream(0, str(i), "doctor"), _COPIES)
+        singly = patient.single or is_random(patient.attribution)
         for part in torch.split(copies, 1 if singly else function.size):
             yield function(part).flatten(1).double()
 
 
-def _largest_score(subject: Subject) -> float:
-    if subject.classifier is None:
+def _largest_score(patient: Patient) -> float:
+    if patient.classifier is None:
         return 1.0
-    scores = subject.functions[-1](subject.copies[:1])
+    scores = patient.functions[-1](patient.copies[:1])
     return float(scores.abs().max().nan_to_num(1.0))
 
 
-def _mixing(subject: Subject, function: LookedAt) -> float | None:
-    if function.role not in subject.randomness:
+def _mixing(patient: Patient, function: LookedAt) -> float | None:
+    if function.role not in patient.randomness:
         return 0.0  # says that it is random, and is given one at a time
-    if subject.randomness[function.role]:
-        return function.mixing_if_random(subject.copies)
-    return function.mixing(subject.copies, function.beside(subject.copies, 0))
+    if patient.randomness[function.role]:
+        return function.mixing_if_random(patient.copies)
+    return function.mixing(patient.copies, function.beside(patient.copies, 0))
 
 
 def _form(given: Any, found: Tensor) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from attricert.diagnosis.finding import Cost, Finding
-from attricert.diagnosis.subject import Subject
+from attricert.diagnosis.patient import Patient
 
 __all__ = ["duration", "duration_told", "memory", "memory_told"]
 
@@ -16,10 +16,10 @@ _MEBIBYTE = 2**20
 _LONG = 600.0  # seconds an input
 
 
-def memory(subject: Subject) -> tuple[int, int]:
+def memory(patient: Patient) -> tuple[int, int]:
     """Bytes a draw, and the batch size that follows."""
-    sampler, x = subject.shaped, subject.inputs[0]
-    found = sampler.bytes_per_draw(x, subject.target, subject.stream, 1 if subject.single else _PROBE)
+    sampler, x = patient.shaped, patient.inputs[0]
+    found = sampler.bytes_per_draw(x, patient.target, patient.stream, 1 if patient.single else _PROBE)
     return found, sampler.batch.choose(lambda: found, x.device)
 
 
@@ -35,12 +35,12 @@ def memory_told(found: tuple[int, int], fixed: int | None, *, single: bool) -> F
     return Finding("memory", "ok", seen, f"some {a_draw * size / _MEBIBYTE:,.0f} MiB at once")
 
 
-def duration(subject: Subject) -> float:
+def duration(patient: Patient) -> float:
     """Seconds a draw, of as many as a second or two allow."""
-    _timed(subject, 0, 1)  # what is only done once
-    first = _timed(subject, 1, 1 + _WARM) / _WARM
+    _timed(patient, 0, 1)  # what is only done once
+    first = _timed(patient, 1, 1 + _WARM) / _WARM
     n = min(_MOST, int(_SECONDS / max(first, 1e-9)))
-    return first if n <= _WARM else _timed(subject, 1 + _WARM, 1 + _WARM + n) / n
+    return first if n <= _WARM else _timed(patient, 1 + _WARM, 1 + _WARM + n) / n
 
 
 def duration_told(cost: Cost) -> Finding:
@@ -53,8 +53,8 @@ def duration_told(cost: Cost) -> Finding:
     return Finding("time", "ok", seen, "what is proven from the draws adds some")
 
 
-def _timed(subject: Subject, start: int, stop: int) -> float:
+def _timed(patient: Patient, start: int, stop: int) -> float:
     begin = time.perf_counter()
-    for _ in subject.shaped.draws(subject.inputs[0], subject.target, subject.stream, start, stop):
+    for _ in patient.shaped.draws(patient.inputs[0], patient.target, patient.stream, start, stop):
         pass
     return time.perf_counter() - begin

@@ -13,7 +13,7 @@ from torch import Tensor
 from attricert.attributions import is_out_of_memory, undisturbed
 from attricert.diagnosis import behaviour, cost, given, surroundings
 from attricert.diagnosis.finding import Cost, Diagnosis, Finding
-from attricert.diagnosis.subject import Subject
+from attricert.diagnosis.patient import Patient
 from attricert.errors import AttributionWarning, AttricertError, ModelModeWarning, OutputWarning, RangeWarning
 from attricert.noise import Gaussian, Noise
 from attricert.sampling import LookedAt
@@ -54,55 +54,55 @@ def default_noise(family: Noise, inputs: Float[Tensor, "n *features"]) -> Noise:
     return family.with_scale(float(f"{scale:.2g}"))
 
 
-def examine(subject: Subject) -> Diagnosis:
+def examine(patient: Patient) -> Diagnosis:
     """Look at everything. What fails is a finding; what the looks warn of is told by them."""
     with warnings.catch_warnings():
         for category in (AttributionWarning, ModelModeWarning, OutputWarning, RangeWarning):
             warnings.simplefilter("ignore", category)
-        findings = [_found(name, look, subject) for name, look in _STILL.items()]
-        whole = Cost(None, None, None, subject.n_samples)
+        findings = [_found(name, look, patient) for name, look in _STILL.items()]
+        whole = Cost(None, None, None, patient.n_samples)
         try:
-            with undisturbed(subject.attribution, subject.classifier):
-                more, whole = _called(subject, whole)
+            with undisturbed(patient.attribution, patient.classifier):
+                more, whole = _called(patient, whole)
         except AttricertError as error:
             more = [_failed("calls", error)]
-    return Diagnosis(str(subject), (*findings, *more), whole)
+    return Diagnosis(str(patient), (*findings, *more), whole)
 
 
-def _called(subject: Subject, whole: Cost) -> tuple[list[Finding], Cost]:
+def _called(patient: Patient, whole: Cost) -> tuple[list[Finding], Cost]:
     """What needs calls, of those who can be called."""
-    tried = {f.role: _tried(partial(_once, f, subject))[1] for f in subject.functions}
+    tried = {f.role: _tried(partial(_once, f, patient))[1] for f in patient.functions}
     fails = {role: error for role, error in tried.items() if error is not None}
-    findings = [_calls(subject, fails)]
+    findings = [_calls(patient, fails)]
     if "classifier" not in fails:
-        findings += [_found(name, look, subject) for name, look in _OF_THE_CLASSIFIER.items()]
+        findings += [_found(name, look, patient) for name, look in _OF_THE_CLASSIFIER.items()]
     if "attribution" not in fails:
-        findings += [_found(name, look, subject) for name, look in _OF_THE_ATTRIBUTION.items()]
+        findings += [_found(name, look, patient) for name, look in _OF_THE_ATTRIBUTION.items()]
     if fails:
         return findings, whole
-    findings += [_found(name, look, subject) for name, look in _OF_BOTH.items()]
-    memory, said = _tried(lambda: cost.memory(subject))
+    findings += [_found(name, look, patient) for name, look in _OF_BOTH.items()]
+    memory, said = _tried(lambda: cost.memory(patient))
     if memory is None:
         return [*findings, _failed("memory", said)], whole
-    findings.append(cost.memory_told(memory, subject.batch_size, single=subject.single))
-    seconds, said = _tried(lambda: cost.duration(subject))
-    whole = Cost(*memory, seconds, subject.n_samples)
+    findings.append(cost.memory_told(memory, patient.batch_size, single=patient.single))
+    seconds, said = _tried(lambda: cost.duration(patient))
+    whole = Cost(*memory, seconds, patient.n_samples)
     return [*findings, _failed("time", said) if seconds is None else cost.duration_told(whole)], whole
 
 
-def _once(function: LookedAt, subject: Subject) -> Tensor:
-    return function(subject.copies[:1])
+def _once(function: LookedAt, patient: Patient) -> Tensor:
+    return function(patient.copies[:1])
 
 
-def _calls(subject: Subject, fails: dict[str, Exception]) -> Finding:
+def _calls(patient: Patient, fails: dict[str, Exception]) -> Finding:
     if not fails:
-        return Finding("calls", "ok", f"{' and '.join(f.role for f in subject.functions)} can be called")
+        return Finding("calls", "ok", f"{' and '.join(f.role for f in patient.functions)} can be called")
     # The model's own fault is told by both; it is plainer where nothing but the model is called.
     return _failed("calls", fails.get("classifier") or fails["attribution"])
 
 
-def _found(name: str, look: Callable[[Subject], Finding], subject: Subject) -> Finding:
-    finding, error = _tried(lambda: look(subject))
+def _found(name: str, look: Callable[[Patient], Finding], patient: Patient) -> Finding:
+    finding, error = _tried(lambda: look(patient))
     return _failed(name, error) if finding is None else finding
 
 

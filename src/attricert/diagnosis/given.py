@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from attricert.diagnosis.finding import Finding
-from attricert.diagnosis.subject import Subject
+from attricert.diagnosis.patient import Patient
 from attricert.preprocessing import declared_range, range_fault
 from attricert.rounding import short
 from attricert.sampling import check_precision
@@ -15,19 +15,19 @@ _BRIGHT = 2.0  # images in [0, 1] do not get there, nor by resampling
 _TENTH = 0.1
 
 
-def input_range(subject: Subject) -> Finding:
+def input_range(patient: Patient) -> Finding:
     """What the inputs' values are, and what eps is then."""
-    x = subject.inputs
-    declared = declared_range(*subject.owners)
+    x = patient.inputs
+    declared = declared_range(*patient.owners)
     seen = f"from {float(x.min()):.3g} to {float(x.max()):.3g}"
     seen += "" if declared is None else f"; declared: {declared[0]:g} to {declared[1]:g}"
-    if said := range_fault(x, *subject.owners):
+    if said := range_fault(x, *patient.owners):
         if declared is None:
             way = "ac.Preprocessed(model, mean=, std=), and images as they are"
             return Finding("input range", "note", seen, said, way)
         return Finding("input range", "problem", seen, said, "give images in the declared range, or declare theirs")
     levels = declared is None and x.ndim == 4 and _BRIGHT < float(x.max()) <= _LEVELS and float(x.min()) >= 0
-    units = subject.units_for((0.0, _LEVELS) if levels else declared or (0.0, 1.0))
+    units = patient.units_for((0.0, _LEVELS) if levels else declared or (0.0, 1.0))
     if levels:
         return Finding(
             "input range",
@@ -40,15 +40,15 @@ def input_range(subject: Subject) -> Finding:
     return Finding("input range", "ok", seen, units.note(float(f"{_TENTH * (high - low):.2g}")))
 
 
-def noise(subject: Subject) -> Finding:
+def noise(patient: Patient) -> Finding:
     """Whether it is neither lost to rounding nor out of proportion."""
-    free = subject.sampler.free(subject.inputs[0])
-    check_precision(free.take(subject.inputs[0])[None], subject.sampler.noise)
-    a_value = subject.sampler.noise.deviation(free.dimension)
-    spread = subject.deviation
+    free = patient.sampler.free(patient.inputs[0])
+    check_precision(free.take(patient.inputs[0])[None], patient.sampler.noise)
+    a_value = patient.sampler.noise.deviation(free.dimension)
+    spread = patient.deviation
     share = "" if spread == 0 else f", {short(a_value / spread, 'nearest', 2)} of the inputs' standard deviation"
-    seen = f"{subject.sampler.noise}: {short(a_value, 'nearest')} a value{share}"
-    if subject.assumed:
+    seen = f"{patient.sampler.noise}: {short(a_value, 'nearest')} a value{share}"
+    if patient.assumed:
         return Finding("noise", "ok", seen, "chosen here, as none was given; attricert plan tries several")
     if spread > 0 and a_value > 2 * spread:
         meaning = "more noise than input: the smoothed model may predict one class whatever the input"
@@ -56,10 +56,10 @@ def noise(subject: Subject) -> Finding:
     return Finding("noise", "ok", seen)
 
 
-def fixed(subject: Subject) -> Finding:
+def fixed(patient: Patient) -> Finding:
     """How many entries get no noise."""
-    held = subject.sampler.fixed
-    free = subject.sampler.free(subject.inputs[0]).dimension
+    held = patient.sampler.fixed
+    free = patient.sampler.free(patient.inputs[0]).dimension
     if held is None:
         return Finding("fixed entries", "ok", f"none of {free:,}")
     meaning = "they get no noise, and certificates hold for changes of the others alone"

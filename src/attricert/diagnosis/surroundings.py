@@ -10,17 +10,17 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from attricert.attributions import in_training, is_random
 from attricert.diagnosis.finding import Finding
-from attricert.diagnosis.subject import Subject
+from attricert.diagnosis.patient import Patient
 
 __all__ = ["batch_norm", "device", "dtype", "mode", "mode_told", "threads"]
 
 _SHOWN = 3
 
 
-def device(subject: Subject) -> Finding:
+def device(patient: Patient) -> Finding:
     """Where model and inputs are."""
-    here = subject.inputs.device
-    found = {str(weight.device) for model in subject.models for weight in _weights(model)}
+    here = patient.inputs.device
+    found = {str(weight.device) for model in patient.models for weight in _weights(model)}
     seen = f"inputs on {here}, weights on {' and '.join(sorted(found))}" if found else f"inputs on {here}, no weights"
     if any(torch.device(name).type != here.type for name in found):
         return Finding(
@@ -36,11 +36,11 @@ def device(subject: Subject) -> Finding:
     return Finding("device", "ok", seen)
 
 
-def threads(subject: Subject) -> Finding:
+def threads(patient: Patient) -> Finding:
     """Of the processors that there are, how many are used."""
     used, there = torch.get_num_threads(), _processors()
     seen = f"{used} of {there} processors"
-    if subject.inputs.device.type != "cpu" or used == there:
+    if patient.inputs.device.type != "cpu" or used == there:
         return Finding("threads", "ok", seen)
     if used > there:
         meaning, way = "more threads than processors stand in each other's way", f"torch.set_num_threads({there})"
@@ -50,10 +50,10 @@ def threads(subject: Subject) -> Finding:
     return Finding("threads", "note", seen, meaning, way)
 
 
-def dtype(subject: Subject) -> Finding:
+def dtype(patient: Patient) -> Finding:
     """Of inputs and weights."""
-    inputs = _word(subject.inputs.dtype)
-    found = sorted({_word(w.dtype) for m in subject.models for w in _weights(m) if w.is_floating_point()})
+    inputs = _word(patient.inputs.dtype)
+    found = sorted({_word(w.dtype) for m in patient.models for w in _weights(m) if w.is_floating_point()})
     seen = f"inputs {inputs}, weights {' and '.join(found) or 'none'}"
     if any("16" in word for word in found):
         meaning = "half precision: maps are coarse, and equal inputs may have maps that differ in their third digit"
@@ -68,13 +68,13 @@ def dtype(subject: Subject) -> Finding:
     return Finding("dtype", "ok", seen)
 
 
-def mode(subject: Subject) -> Finding:
+def mode(patient: Patient) -> Finding:
     """Which parts are in train mode."""
-    parts = [part for model in subject.models for part in in_training(model)]
+    parts = [part for model in patient.models for part in in_training(model)]
     if not parts:
         return Finding("mode", "ok", "eval mode")
     shown = ", ".join(parts[:_SHOWN]) + (f", ... ({len(parts)} in all)" if len(parts) > _SHOWN else "")
-    if is_random(subject.attribution):
+    if is_random(patient.attribution):
         meaning = "left so, as the attribution says that it is random, and may owe that to them"
         return Finding("mode", "note", f"train mode: {shown}", meaning, "model.eval(), if it does not")
     return mode_told(f"train mode: {shown}")
@@ -91,19 +91,19 @@ def mode_told(seen: str) -> Finding:
     )
 
 
-def batch_norm(subject: Subject) -> Finding:
+def batch_norm(patient: Patient) -> Finding:
     """Whether there are layers that know no statistics but those of a batch."""
     found = [
         f"{name or 'the whole'} ({type(part).__name__})"
-        for model in subject.models
+        for model in patient.models
         for name, part in model.named_modules()
         if isinstance(part, _BatchNorm) and part.running_mean is None
     ]
     if not found:
-        some = any(isinstance(part, _BatchNorm) for model in subject.models for part in model.modules())
+        some = any(isinstance(part, _BatchNorm) for model in patient.models for part in model.modules())
         return Finding("batch norm", "ok", "running statistics" if some else "none")
     seen = f"statistics of the batch, in eval mode too: {', '.join(found[:_SHOWN])}"
-    if subject.batch_size == 1:
+    if patient.batch_size == 1:
         return Finding("batch norm", "note", seen, "one input is its own batch, as batch_size=1 gives them singly")
     return Finding(
         "batch norm",

@@ -17,14 +17,14 @@ from attricert.sampling import COPIES, BatchSize, LookedAt, Sampler
 from attricert.streams import Stream
 from attricert.units import InputUnits
 
-__all__ = ["Subject"]
+__all__ = ["Patient"]
 
 _STREAM = Stream(0, "", "doctor")
 
 
 @final
 @dataclass(frozen=True)
-class Subject:
+class Patient:
     """An attribution, with all that it is to be certified with, and some inputs.
 
     Args:
