@@ -85,7 +85,7 @@ def test_all_troubles_are_told_at_once(capsys):
     assert code == 1
     assert {name for name, f in findings.items() if f["status"] == "problem"} == {"repeats", "rows"}
     assert findings["mode"]["status"] == "note"
-    assert "drop (Dropout)" in findings["mode"]["seen"]
+    assert findings["mode"]["seen"] == "Mine is in train mode (drop (Dropout))"
     assert main(own(line, mode=".train()")) == 1
     out = capsys.readouterr().out
     assert "PROBLEM rows" in out

@@ -205,6 +205,16 @@ def test_ranges():
     assert "look like normalized images" in found["input range"].meaning
 
 
+def test_rows_of_a_table_have_standard_deviations():
+    table = torch.randn(40, 5, generator=torch.Generator().manual_seed(4)) * torch.tensor([1.0, 10.0, 0.1, 5.0, 2.0])
+    found = doctor(seeded(lambda: nn.Sequential(nn.Linear(5, 3)).eval()), table, noise=ac.Gaussian(0.05))
+    assert amiss(found) == {}
+    assert "standard deviations in every column" in found["input range"].meaning
+    given = ac.InputUnits("other", (5,))
+    smoothed = ac.SmoothedAttribution(ac.wrap(lambda x, t: x), ac.Gaussian(0.05))
+    assert "0.0447 input units" in smoothed.doctor(table, units=given)["input range"].meaning  # 0.1 / sqrt(5)
+
+
 def test_noise_is_looked_at_or_chosen():
     chosen = ac.doctor(ac.Saliency(body()), X, 0, n_samples=100)
     expected = float(f"{0.25 * float(X.double().std(correction=0)):.2g}")

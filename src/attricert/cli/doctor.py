@@ -86,7 +86,7 @@ def _noted(modes: list[str]) -> Iterator[None]:
         yield
     for one in caught:
         if issubclass(one.category, ModelModeWarning):
-            modes.append(str(one.message))
+            modes.append(str(one.message).partition(";")[0])  # which parts; the finding says the rest
         else:
             warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
 
