@@ -1,5 +1,6 @@
 """A small zoo of sick models, each with what is to be found of it; and healthy ones."""
 
+import contextlib
 import dataclasses
 import warnings
 
@@ -72,78 +73,79 @@ def saturated(model, x):
 BATCH_NORM = nn.BatchNorm2d(4, track_running_stats=False)
 
 
-@pytest.mark.parametrize(
-    ("model", "inputs", "expected", "name", "words"),
-    {
-        "batch statistics": (
-            body(norm=BATCH_NORM),
-            X,
-            {"batch norm": "problem", "rows": "problem"},
-            "batch norm",
-            "1 (BatchNorm2d)",
-        ),
-        "mixed rows": (around(lambda m, x: m(x - x.mean(0))), X, {"rows": "problem"}, "rows", "beside other inputs"),
-        "functional dropout": (
-            around(lambda m, x: m(functional.dropout(x))),
-            X,
-            {"repeats": "problem"},
-            "repeats",
-            "maps of equal inputs differ by",
-        ),
-        "train mode": (body(nn.Dropout(0.5)).train(), X, {"mode": "note"}, "mode", "4 (Dropout)"),
-        "saturated softmax": (
-            around(saturated),
-            X,
-            {"output": "note", "saturation": "problem", "map values": "problem"},
-            "saturation",
-            "4 of 4 noisy copies",
-        ),
-        "probabilities": (body(nn.Softmax(dim=1)), X, {"output": "note"}, "output", "probabilities of 4 classes"),
-        "labels": (body(nn.Sigmoid()), X, {"output": "note"}, "output", "do not sum to 1 of 4 classes"),
-        "in place": (around(lambda m, x: m(x.mul_(2.0))), X, {"in place": "note"}, "in place", "writes to its inputs"),
-        "0..255": (
-            around(lambda m, x: m(x / 255)),
-            255 * X,
-            {"input range": "note"},
-            "input range",
-            "from 0.315 to 255",
-        ),
-        "steps": (around(steps), X, {"map values": "problem"}, "map values", "of 24 maps 24 are zero"),
-        "tuple": (around(lambda m, x: (m(x), x)), X, {"output": "note"}, "output", "tuple of 2, of which the first"),
-        "dict": (
-            around(lambda m, x: {"aux": x, "logits": m(x)}),
-            X,
-            {},
-            "output",
-            "dict of aux, logits, of which logits",
-        ),
-        "float64": (body().double(), X, {"dtype": "note"}, "dtype", "inputs float32, weights float64"),
-        "no gradient": (
-            around(lambda m, x: m(x.detach())),
-            X,
-            {"calls": "problem"},
-            "calls",
-            "no gradient reaches its input",
-        ),
-        "raising": (around(raising), X, {"calls": "problem"}, "calls", "ValueError: no such layer"),
-        "not finite": (
-            around(lambda m, x: (-1 - m(x).square()).sqrt()),
-            X,
-            {"output": "problem", "map values": "problem"},
-            "map values",
-            "of 24 maps 24 hold NaN or inf",
-        ),
-        "one at a time": (
-            around(lambda m, x: m(x.reshape(1, 3, 8, 8))),
-            X,
-            {"rows": "problem"},
-            "rows",
-            "give batch_size=1",
-        ),
-        "healthy": (body(norm=nn.BatchNorm2d(4)), X, {}, "batch norm", "running statistics"),
-        "log": (body(nn.LogSoftmax(dim=1)), X, {}, "output", "log-probabilities of 4 classes"),
-    }.values(),
-)
+ZOO = {
+    "batch statistics": (
+        body(norm=BATCH_NORM),
+        X,
+        {"batch norm": "problem", "rows": "problem"},
+        "batch norm",
+        "1 (BatchNorm2d)",
+    ),
+    "mixed rows": (around(lambda m, x: m(x - x.mean(0))), X, {"rows": "problem"}, "rows", "beside other inputs"),
+    "functional dropout": (
+        around(lambda m, x: m(functional.dropout(x))),
+        X,
+        {"repeats": "problem"},
+        "repeats",
+        "maps of equal inputs differ by",
+    ),
+    "train mode": (body(nn.Dropout(0.5)).train(), X, {"mode": "note"}, "mode", "4 (Dropout)"),
+    "saturated softmax": (
+        around(saturated),
+        X,
+        {"output": "note", "saturation": "problem", "map values": "problem"},
+        "saturation",
+        "4 of 4 noisy copies",
+    ),
+    "probabilities": (body(nn.Softmax(dim=1)), X, {"output": "note"}, "output", "probabilities of 4 classes"),
+    "labels": (body(nn.Sigmoid()), X, {"output": "note"}, "output", "do not sum to 1 of 4 classes"),
+    "in place": (around(lambda m, x: m(x.mul_(2.0))), X, {"in place": "note"}, "in place", "writes to its inputs"),
+    "0..255": (
+        around(lambda m, x: m(x / 255)),
+        255 * X,
+        {"input range": "note"},
+        "input range",
+        "from 0.315 to 255",
+    ),
+    "steps": (around(steps), X, {"map values": "problem"}, "map values", "of 24 maps 24 are zero"),
+    "tuple": (around(lambda m, x: (m(x), x)), X, {"output": "note"}, "output", "tuple of 2, of which the first"),
+    "dict": (
+        around(lambda m, x: {"aux": x, "logits": m(x)}),
+        X,
+        {},
+        "output",
+        "dict of aux, logits, of which logits",
+    ),
+    "float64": (body().double(), X, {"dtype": "note"}, "dtype", "inputs float32, weights float64"),
+    "no gradient": (
+        around(lambda m, x: m(x.detach())),
+        X,
+        {"calls": "problem"},
+        "calls",
+        "no gradient reaches its input",
+    ),
+    "raising": (around(raising), X, {"calls": "problem"}, "calls", "ValueError: no such layer"),
+    "not finite": (
+        around(lambda m, x: (-1 - m(x).square()).sqrt()),
+        X,
+        {"output": "problem", "map values": "problem"},
+        "map values",
+        "of 24 maps 24 hold NaN or inf",
+    ),
+    "one at a time": (
+        around(lambda m, x: m(x.reshape(1, 3, 8, 8))),
+        X,
+        {"rows": "problem"},
+        "rows",
+        "give batch_size=1",
+    ),
+    "healthy": (body(norm=nn.BatchNorm2d(4)), X, {}, "batch norm", "running statistics"),
+    "log": (body(nn.LogSoftmax(dim=1)), X, {}, "output", "log-probabilities of 4 classes"),
+}
+STOPS = {"calls", "repeats", "rows", "batch norm"}
+
+
+@pytest.mark.parametrize(("model", "inputs", "expected", "name", "words"), ZOO.values(), ids=ZOO)
 def test_each_has_its_finding_and_no_other(model, inputs, expected, name, words):
     noise = ac.Gaussian(25.0 if inputs is not X else 0.1)
     found = doctor(model, inputs, noise=noise)
@@ -151,6 +153,17 @@ def test_each_has_its_finding_and_no_other(model, inputs, expected, name, words)
     assert words in found[name].seen
     assert all(f.meaning and f.way_out for f in (*found.problems, *found.notes))
     assert [f.name for f in found.problems] == [n for n, status in expected.items() if status == "problem"]
+
+
+@pytest.mark.filterwarnings("ignore::attricert.errors.OutputWarning", "ignore::attricert.errors.AttributionWarning")
+@pytest.mark.filterwarnings("ignore::attricert.errors.ModelModeWarning", "ignore::attricert.errors.MeaningWarning")
+@pytest.mark.parametrize("name", ZOO)
+def test_certify_stops_where_a_finding_says_so_and_nowhere_else(name):
+    model, inputs, expected, *_ = ZOO[name]
+    smoothed = ac.SmoothedAttribution(ac.Saliency(model), ac.Gaussian(25.0 if inputs is not X else 0.1))
+    stops = any(status == "problem" and of in STOPS for of, status in expected.items())
+    with pytest.raises(ac.AttricertError) if stops else contextlib.nullcontext():
+        smoothed.certify(inputs[:1], 0, n_samples=100, seed=0, prove=[])
 
 
 def test_a_random_model_that_mixes_rows_in_train_mode_with_saturated_outputs_is_told_of_all_four():
