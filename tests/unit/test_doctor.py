@@ -207,6 +207,11 @@ def test_what_certify_refuses_has_a_problem_and_with_one_at_a_time_neither():
     assert amiss(ac.doctor(singly, X, 0)) == {"batch norm": "note"}
 
 
+def test_a_class_that_there_is_not_is_told():
+    found = doctor(body(), target=99)
+    assert "target=99: must be a class index from 0 to 3" in found["calls"].seen
+
+
 def test_ranges():
     declared = ac.Preprocessed(body(), (0.5,) * 3, (0.2,) * 3)
     assert amiss(doctor(declared)) == {}
@@ -256,6 +261,9 @@ def test_declared_randomness_is_in_order():
     found = ac.doctor(ac.wrap(lambda x, t: x + torch.randn_like(x), random=True), X, n_samples=100)
     assert amiss(found) == {}
     assert found["repeats"].seen == "declared random"
+    model = body(norm=BATCH_NORM)
+    singly = ac.wrap(lambda x, t: x * model(x).sum() + torch.randn_like(x), random=True)
+    assert amiss(ac.doctor(singly, X, n_samples=100)) == {"batch norm": "note"}
 
 
 def test_nothing_is_warned_of_and_all_is_left_as_it_was():

@@ -103,8 +103,9 @@ def batch_norm(patient: Patient) -> Finding:
         some = any(isinstance(part, _BatchNorm) for model in patient.models for part in model.modules())
         return Finding("batch norm", "ok", "running statistics" if some else "none")
     seen = f"statistics of the batch, in eval mode too: {', '.join(found[:_SHOWN])}"
-    if patient.batch_size == 1:
-        return Finding("batch norm", "note", seen, "one input is its own batch, as batch_size=1 gives them singly")
+    if patient.batch_size == 1 or (is_random(patient.attribution) and patient.classifier is None):
+        meaning = "one input is its own batch, as they are given singly (batch_size=1, or a map that is random)"
+        return Finding("batch norm", "note", seen, meaning, "running statistics are what the model was trained with")
     return Finding(
         "batch norm",
         "problem",

@@ -158,7 +158,10 @@ class LookedAt:
         scores = self(row)
         if self.target is None or not _in_unit(scores):
             return False
-        score = float(scores[0, self.target.reshape(-1)[0]])
+        explained = int(self.target.reshape(-1)[0])
+        if explained >= scores.shape[1]:  # it goes with the outputs of another
+            return False
+        score = float(scores[0, explained])
         # Logits may lie there by chance, but not those of far inputs.
         return min(score, 1 - score) < SATURATED and all(_in_unit(self(far)) for far in self._far(row))
 
