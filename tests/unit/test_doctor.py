@@ -281,19 +281,20 @@ def test_nothing_is_warned_of_and_all_is_left_as_it_was():
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-@pytest.mark.parametrize("width", [64, 4_000])
-def test_memory_a_draw_against_what_layers_keep(width):
-    """Of linear, relu, linear, autograd keeps inputs of layers, and weights; the rest is our own copies."""
+@pytest.mark.parametrize("width", [64, 1_000, 4_000])
+def test_memory_a_draw_against_what_layers_hold_at_their_peak(width):
+    """Of linear, relu, linear: the hidden layer, its gradient after and before the relu, the input and its gradient.
+
+    Weights are there once, whatever the number of draws. The estimate is within a factor of 2.
+    """
     d = 300
-    net = seeded(lambda: nn.Sequential(nn.Linear(d, width), nn.ReLU(), nn.Linear(width, 3)))
+    net = seeded(lambda: nn.Sequential(nn.Linear(d, width), nn.ReLU(), nn.Linear(width, 3)).eval())
     x = torch.rand(2, d, generator=torch.Generator().manual_seed(0))
     found = doctor(net, x).cost
-    kept = 4 * (d + width + 3)  # float32: the input, the hidden layer, the output
+    peak = 4 * (3 * width + 2 * d)  # float32
     own = 20 * 8 * d  # float64 copies of a map
-    weights = sum(4 * p.numel() for p in net.parameters())
-    assert own + kept <= found.bytes_a_draw <= own + 4 * kept + weights
-    # Half a GiB, in batches of up to 128, in steps of 16.
-    assert found.batch_size == min(128, 16 * (2**29 // found.bytes_a_draw // 16))
+    assert peak / 2 <= found.bytes_a_draw - own <= 2 * peak
+    assert found.batch_size == 128
 
 
 def test_memory_grows_with_what_is_kept():

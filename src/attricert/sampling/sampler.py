@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from attricert.attributions import (
     is_nonnegative,
     is_out_of_memory,
     is_random,
+    modules_of,
     scores_of,
     seeded,
     with_output,
@@ -230,4 +232,9 @@ class Sampler:
         probe = Stream(stream.seed, stream.sample, "probe")
         noise = self._noise(x, probe, 0, draws)
         entries = max(x.numel(), math.prod(x.shape if self.shape is None else self.shape))
-        return bytes_per_draw(lambda: self._attributions(x, target, noise, probe, 0)[0], len(noise), entries)
+        weights = (
+            weight
+            for module in modules_of(self.attribution, self.classifier)
+            for weight in itertools.chain(module.parameters(), module.buffers())
+        )
+        return bytes_per_draw(lambda: self._attributions(x, target, noise, probe, 0)[0], len(noise), entries, weights)
