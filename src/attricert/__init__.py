@@ -24,9 +24,11 @@ if TYPE_CHECKING:
         Saliency,
         wrap,
     )
+    from attricert.beforehand import doctor, plan
     from attricert.bounding import BOUNDS, Bound, Clip, Normalize
     from attricert.certificates import Certificate, Claim, Evidence, Observed, PaperCertificate
     from attricert.confidence import CONFIDENCE_BOUNDS, LowerBound
+    from attricert.diagnosis import Diagnosis, Finding
     from attricert.errors import (
         ArgumentError,
         AttributionWarning,
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
     from attricert.options import Options
     from attricert.planning import Plan, PlannedScale
     from attricert.preprocessing import Preprocessed, preprocessed
-    from attricert.smoothed import SmoothedAttribution, plan
+    from attricert.smoothed import SmoothedAttribution
     from attricert.units import InputUnits, perturbation
 
 __all__ = [
@@ -62,7 +64,9 @@ __all__ = [
     "Certificate",
     "Claim",
     "Clip",
+    "Diagnosis",
     "Evidence",
+    "Finding",
     "Gaussian",
     "InputUnits",
     "InputXGradient",
@@ -94,6 +98,7 @@ __all__ = [
     "attacks",
     "certificates",
     "datasets",
+    "doctor",
     "metrics",
     "models",
     "perturbation",
@@ -119,9 +124,11 @@ __getattr__, __dir__ = lazily(
             "Saliency",
             "wrap",
         ),
+        "beforehand": ("doctor", "plan"),
         "bounding": ("BOUNDS", "Bound", "Clip", "Normalize"),
         "certificates": ("Certificate", "Claim", "Evidence", "Observed", "PaperCertificate"),
         "confidence": ("CONFIDENCE_BOUNDS", "LowerBound"),
+        "diagnosis": ("Diagnosis", "Finding"),
         "errors": (
             "ArgumentError",
             "AttributionWarning",
@@ -140,7 +147,7 @@ __getattr__, __dir__ = lazily(
         "options": ("Options",),
         "planning": ("Plan", "PlannedScale"),
         "preprocessing": ("Preprocessed", "preprocessed"),
-        "smoothed": ("SmoothedAttribution", "plan"),
+        "smoothed": ("SmoothedAttribution",),
         "units": ("InputUnits", "perturbation"),
     },
     ("adapters", "attacks", "certificates", "datasets", "metrics", "models", "plots", "report", "runs", "tabular"),

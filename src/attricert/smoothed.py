@@ -19,19 +19,21 @@ from attricert.attributions import Attribution, Classifier, Targets, is_nonnegat
 from attricert.bounding import Bound, Normalize
 from attricert.certificates import Certificate, Claim, Evidence, Ledger, Observed, Terms, least_scale
 from attricert.confidence import CONFIDENCE_BOUNDS
+from attricert.diagnosis import Diagnosis, Patient, default_noise, examine
 from attricert.errors import ArgumentError, AttributionWarning, MeaningWarning
 from attricert.fixed import Fixed
 from attricert.moments import no_moments
 from attricert.noise import NOISES, Noise
 from attricert.options import Options
-from attricert.planning import FEWEST, Plan, noise_of, plan_scales, scales_for_classes, scales_to_try
+from attricert.planning import FEWEST, Plan, plan_scales, scales_for_classes, scales_to_try
 from attricert.preprocessing import warn_of_range
 from attricert.progress import ProgressCallback, reporting
 from attricert.proving import Forecast, Goal, Prover, evidence, forecast, functional_bounds
 from attricert.sampling import COPIES, BatchSize, Preflight, Sampler, check_precision, preflight
 from attricert.streams import Stream, fresh_seed
+from attricert.units import InputUnits
 
-__all__ = ["SmoothedAttribution", "plan"]
+__all__ = ["SmoothedAttribution"]
 
 _FEWEST = 100  # draws for a certificate; with fewer no bound says anything
 _SEARCH_STEPS, _SEARCH_RANGE = 12, 64.0
@@ -402,6 +404,43 @@ class SmoothedAttribution:
         with undisturbed(self.attribution, self.classifier):
             return scales_for_classes(self.noise, free.dimension, deviation, votes_at if voting else None)
 
+    def doctor(
+        self,
+        inputs: Tensor,
+        target: Targets | npt.ArrayLike = None,
+        *,
+        n_samples: int = 10_000,
+        units: InputUnits | None = None,
+        own_scale: bool = True,
+    ) -> Diagnosis:
+        """Look at what `certify` will meet, and tell it all: what would stop it, what is worth knowing, what it takes.
+
+        That takes seconds for small models. Nothing is proven, and nothing that the looks find is raised.
+
+        Args:
+            inputs: shape (batch, ...), float32 or float64, finite; a few that stand for all.
+            target: class index, or one an input; None for single-output models.
+            n_samples: noisy copies of each input that are reckoned with.
+            units: of the inputs; by default what they look like.
+            own_scale: False where this object's noise scale is to play no part: it is then such that each value has a
+                quarter of the inputs' standard deviation, and a finding says so.
+
+        Returns:
+            A finding for each look, with its status; ``problems`` are those that stand in the way.
+
+        Raises:
+            ArgumentError: inputs or target are none that can be looked at.
+        """
+        checks.count("n_samples", n_samples, 1)
+        batch = samples(inputs, target, None)
+        stacked = torch.stack([x for x, *_ in batch])
+        targets = [index for _, index, _ in batch if index is not None]
+        indices = torch.stack(targets) if targets else None
+        assumed = not checks.flag("own_scale", own_scale)
+        chosen = replace(self, noise=default_noise(self.noise, stacked)) if assumed else self
+        sampler = chosen._sampler(self._classifier(indices))
+        return examine(Patient(sampler, stacked, indices, self.batch_size, n_samples, units, assumed))
+
     def min_noise_scale(
         self,
         inputs: Tensor,
@@ -566,63 +605,6 @@ class SmoothedAttribution:
             entries=math.prod(shape),
             fixed=sampler.fixed,
         )
-
-
-def plan(
-    attribution: Attribution,
-    inputs: Tensor,
-    target: Targets | npt.ArrayLike = None,
-    *,
-    claim: Claim | None = None,
-    cosine: float | None = None,
-    noise: str | Noise = "gaussian",
-    bound: Bound | None = None,
-    classifier: Classifier | None = None,
-    scales: Sequence[float] | None = None,
-    n_pilot: int = 400,
-    n_samples: int = 10_000,
-    alpha: float = 1e-3,
-    seed: int | None = None,
-    entries: bool = True,
-    progress: bool | ProgressCallback = False,
-) -> Plan:
-    """Estimate which noise scale to use, how many samples, and which bound on entries; nothing is proven.
-
-    Args:
-        attribution: g, as in `SmoothedAttribution`.
-        inputs: see `SmoothedAttribution.plan`, as for all but the next three after the cosine.
-        target: class index, or one an input; None for single-output models.
-        claim: what is to be proven; None for whatever can be had.
-        cosine: threshold T of which eps is told, 0.9 by default; not with a claim, which has its own.
-        noise: the family: a word of `NOISES`, or a noise whose scale plays no part.
-        bound: the structural l2 bound; `Normalize` by default.
-        classifier: as in `SmoothedAttribution`.
-        scales: sigmas (or radii) to try.
-        n_pilot: samples for each input and scale, >= 50.
-        n_samples: samples that may be spent on an input, >= 500.
-        alpha: as in `SmoothedAttribution.certify`.
-        seed: of the keyed streams; None takes a fresh secret one.
-        entries: plan for single entries, too.
-        progress: True for a bar, or a function told how many copies have just been done.
-
-    Returns:
-        What to expect of each scale; ``best`` is the one to use, or None, and ``shortfall`` why; ``max_entry`` the
-        bound on entries.
-    """
-    smoothed = SmoothedAttribution(attribution, noise_of(noise), Normalize() if bound is None else bound, classifier)
-    return smoothed.plan(
-        inputs,
-        target,
-        claim=claim,
-        cosine=cosine,
-        scales=scales,
-        n_pilot=n_pilot,
-        n_samples=n_samples,
-        alpha=alpha,
-        seed=seed,
-        entries=entries,
-        progress=progress,
-    )
 
 
 def _shaped(sampler: Sampler, sample: tuple[Tensor, Tensor | None, str]) -> tuple[Sampler, tuple[int, ...]]:

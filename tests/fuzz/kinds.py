@@ -192,6 +192,7 @@ ACTIONS = {
     "attribute": lambda s, x, t: s.attribute(x, t, n_samples=4, seed=0),
     "forecast": lambda s, x, t: s.forecast(x, t, n_samples=50, seed=0),
     "plan": lambda s, x, t: s.plan(x, t, claim=ac.Claim(eps=0.1, cosine=0.5), scales=[0.3], n_pilot=50, n_samples=500),
+    "doctor": lambda s, x, t: s.doctor(x, t, n_samples=100),
     "attack": lambda s, x, t: PGD.run(s, x, t, eps=0.1, data_range=None, keep_label=t is not None, **FEW),
     "attack, by values": lambda s, x, t: attacks.Strong(budget=1e-3).run(s, x, t, eps=0.1, data_range=None, **FEW),
     "attack, the map": lambda s, x, t: PGD.run(s.attribution, x, t, eps=0.1, keep_label=False, data_range=None, **FEW),

@@ -106,10 +106,10 @@ def refused(line):
         ("certify --sig 0.1", "--sig: no such flag; did you mean --sigma?"),
         ("certify --stop 0.1", "--stop: no such flag; did you mean --stop_eps or --stop_cosine?"),
         # those of another command
-        ("status run --sigma 0.1", "--sigma: no such flag; it is a flag of attricert certify, not of status"),
+        ("status run --sigma 0.1", "it is a flag of certify, plan, doctor, not of status"),
         ("certify --n-pilot 5", "--n-pilot: no such flag; it is a flag of attricert plan, not of certify"),
         ("status run --cosine 0.5", "it is a flag of certify, certificates, report, attack, plan, not of status"),
-        ("--sigma 0.1 certify", "it is a flag of attricert certify, and stands after the command"),
+        ("--sigma 0.1 certify", "it is a flag of certify, plan, doctor, and stands after the command"),
         ("--versoin", "--versoin: no such flag; did you mean --version?"),
         # what old config files may say is no advice
         ("certify --skip_labl", "--skip_labl: no such flag"),
@@ -126,7 +126,7 @@ def test_words_that_mean_nothing_are_answered_with_what_may_be_meant(line, messa
         ("certificates run --eps abc", "--eps: 'abc' is no number"),
         ("certificates run --eps 0.1,abc", "--eps: 'abc' is no number"),
         ("certificates run --top_k 1.5", "--top_k: '1.5' is no whole number"),
-        ("plan --model x", "the following arguments are required: --data, --eps, --cosine"),
+        ("plan --model x", "the following arguments are required: --data"),
         ("certify --sigma abc", "--sigma: 'abc' is no number"),
         ("certify --batch_size None,", "--batch_size: 'None,' is no whole number"),
         ("status", "the following arguments are required: RUN"),

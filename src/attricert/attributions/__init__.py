@@ -21,12 +21,13 @@ if TYPE_CHECKING:
         differentiable,
         is_out_of_memory,
         name_of,
+        output_of,
         scores_of,
         undisturbed,
         with_output,
     )
-    from attricert.attributions.modules import modules_of
-    from attricert.attributions.outputs import Targets, classes_of
+    from attricert.attributions.modules import in_training, modules_of
+    from attricert.attributions.outputs import Targets, classes_of, held_by_name, logits_of
     from attricert.attributions.preserving import seeded
     from attricert.attributions.selecting import OneLabel, Output
     from attricert.attributions.wrapped import Wrapped, wrap
@@ -46,12 +47,16 @@ __all__ = [
     "attributions_of",
     "classes_of",
     "differentiable",
+    "held_by_name",
+    "in_training",
     "integrate",
     "is_nonnegative",
     "is_out_of_memory",
     "is_random",
+    "logits_of",
     "modules_of",
     "name_of",
+    "output_of",
     "scores_of",
     "seeded",
     "undisturbed",
@@ -76,14 +81,17 @@ __getattr__, __dir__ = lazily(
             "differentiable",
             "is_out_of_memory",
             "name_of",
+            "output_of",
             "scores_of",
             "undisturbed",
             "with_output",
         ),
-        "modules": ("modules_of",),
+        "modules": ("in_training", "modules_of"),
         "outputs": (
             "Targets",
             "classes_of",
+            "held_by_name",
+            "logits_of",
         ),
         "preserving": ("seeded",),
         "selecting": ("OneLabel", "Output"),

@@ -1,4 +1,4 @@
-"""The seam to other people's code: attributions and classifiers are called through these four functions only.
+"""The seam to other people's code: attributions and classifiers are called through these five functions only.
 
 They hand over copies, and whatever goes wrong in there becomes one error that says where; the original is its cause.
 """
@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attricert.attributions.base import Attribution, Classifier, is_random, warn_of_training
-from attricert.attributions.forward import forward, twice_differentiable
+from attricert.attributions.forward import given_by, twice_differentiable
 from attricert.attributions.modules import evaluating, modules_of
 from attricert.attributions.outputs import Targets, class_scores, logits_of
 from attricert.attributions.preserving import preserved
@@ -26,6 +26,7 @@ __all__ = [
     "differentiable",
     "is_out_of_memory",
     "name_of",
+    "output_of",
     "scores_of",
     "undisturbed",
     "with_output",
@@ -97,11 +98,21 @@ def scores_of(
     """
     given = inputs.clone()
     with _told_of("classifier", classifier, inputs), torch.no_grad():
-        output = forward(classifier, given) if isinstance(classifier, nn.Module) else logits_of(classifier(given))
+        output = logits_of(_given_by(classifier, given))
     scores = class_scores(output, len(inputs), target)
     if on_change is not None:
         _tell(on_change, (("inputs", inputs, given),))
     return scores
+
+
+def output_of(classifier: Classifier, inputs: Float[Tensor, "n *features"]) -> Any:
+    """What a classifier gives of a copy of the inputs, in whatever form.
+
+    Raises:
+        CallError: it raised an error.
+    """
+    with _told_of("classifier", classifier, inputs), torch.no_grad():
+        return _given_by(classifier, inputs.clone())
 
 
 def with_output(
@@ -205,6 +216,10 @@ def _tell(on_change: OnChange, pairs: Sequence[tuple[str, object, object]]) -> N
     for what, before, after in pairs:
         if isinstance(before, Tensor) and isinstance(after, Tensor) and not torch.equal(before, after):
             on_change(what)
+
+
+def _given_by(classifier: Classifier, inputs: Tensor) -> Any:
+    return given_by(classifier, inputs) if isinstance(classifier, nn.Module) else classifier(inputs)
 
 
 def _copied(target: Targets) -> Targets:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -14,13 +15,18 @@ from attricert.attributions.modules import evaluating
 from attricert.attributions.outputs import Targets, logits_of, target_output
 from attricert.errors import ArgumentError
 
-__all__ = ["differentiable_gradient", "forward", "input_gradient", "twice_differentiable"]
+__all__ = ["differentiable_gradient", "forward", "given_by", "input_gradient", "twice_differentiable"]
 
 
 def forward(model: nn.Module, inputs: Float[Tensor, "n *features"]) -> Tensor:
     """A model's logits, in eval mode; inputs are cast where all of its parameters have another floating dtype."""
+    return logits_of(given_by(model, inputs))
+
+
+def given_by(model: nn.Module, inputs: Float[Tensor, "n *features"]) -> Any:
+    """The same as the model gives it, whatever that is."""
     with evaluating(model):
-        return logits_of(model(_as_parameters(model, inputs)))
+        return model(_as_parameters(model, inputs))
 
 
 def _as_parameters(model: nn.Module, inputs: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ COMMANDS = (
     "verify",
     "attack",
     "plan",
+    "doctor",
     "data",
     "models",
     "train",

@@ -5,7 +5,7 @@
 """
 
 from attricert.preprocessing.model import Preprocessed, normalization
-from attricert.preprocessing.ranges import warn_of_range
+from attricert.preprocessing.ranges import declared_range, range_fault, warn_of_range
 from attricert.preprocessing.reading import preprocessed
 
-__all__ = ["Preprocessed", "normalization", "preprocessed", "warn_of_range"]
+__all__ = ["Preprocessed", "declared_range", "normalization", "preprocessed", "range_fault", "warn_of_range"]

@@ -11,7 +11,7 @@ from attricert.attributions import modules_of
 from attricert.errors import RangeWarning
 from attricert.preprocessing.model import Preprocessed, first_stages
 
-__all__ = ["warn_of_range"]
+__all__ = ["declared_range", "range_fault", "warn_of_range"]
 
 _SLACK = 1e-3  # of the range: what resampling and float32 do
 _LEVELS = 255.0
@@ -31,13 +31,18 @@ def warn_of_range(inputs: Tensor, *owners: object) -> None:
         RangeWarning: they leave the range that a `Preprocessed` model declares, or fill next to nothing of it; or,
             where none is declared, they look like images that were normalized.
     """
-    found = _declared(*owners)
-    text = _normalized(inputs) if found is None else _outside(inputs, *found)
-    if text:
+    if text := range_fault(inputs, *owners):
         warnings.warn(text, RangeWarning, stacklevel=5)
 
 
-def _declared(*owners: object) -> tuple[float, float] | None:
+def range_fault(inputs: Tensor, *owners: object) -> str:
+    """What `warn_of_range` says of these inputs; empty where they are what they seem to be."""
+    found = declared_range(*owners)
+    return _normalized(inputs) if found is None else _outside(inputs, *found)
+
+
+def declared_range(*owners: object) -> tuple[float, float] | None:
+    """Smallest and largest value of the images that a `Preprocessed` model takes; None where there is none."""
     stages = (stage for module in modules_of(*owners) for stage in first_stages(module))
     return next((stage.data_range for stage in stages if isinstance(stage, Preprocessed)), None)
 

@@ -14,15 +14,17 @@ from attricert.text import printable
 
 if TYPE_CHECKING:
     from attricert.attacks import AttackResult, Sandwich
+    from attricert.diagnosis import Diagnosis
     from attricert.planning import Plan
     from attricert.proving import Forecast
 else:  # which need torch
-    AttackResult = Forecast = Plan = Sandwich = Any
+    AttackResult = Diagnosis = Forecast = Plan = Sandwich = Any
 
 __all__ = [
     "THRESHOLD",
     "attack_result",
     "certificate",
+    "diagnosis",
     "forecast",
     "goal",
     "inputs",
@@ -76,6 +78,15 @@ def plan(what: Plan) -> str:
     return printable(
         f"Plan({wanted}, {type(what.noise).__name__}, {inputs(what.inputs)}, {len(what.scales)} scales; {found})"
     )
+
+
+def diagnosis(what: Diagnosis) -> str:
+    """Of what, and the findings that are not in order, by name."""
+    told = [(kind, [f.name for f in found]) for kind, found in (("problem", what.problems), ("note", what.notes))]
+    said = [
+        f"{len(names)} {kind}{'' if len(names) == 1 else 's'} ({', '.join(names)})" for kind, names in told if names
+    ]
+    return printable(f"Diagnosis({what.subject}; {', '.join(said) or 'nothing amiss'})")
 
 
 def attack_result(what: AttackResult) -> str:

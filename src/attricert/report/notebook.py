@@ -21,12 +21,13 @@ from attricert.text import printable
 
 if TYPE_CHECKING:
     from attricert.attacks import Sandwich
+    from attricert.diagnosis import Diagnosis
     from attricert.planning import Plan, PlannedScale
     from attricert.proving import Forecast
 else:  # which need torch
-    Forecast = Plan = PlannedScale = Sandwich = Any
+    Diagnosis = Forecast = Plan = PlannedScale = Sandwich = Any
 
-__all__ = ["certificate", "forecast", "page", "plan", "sandwich"]
+__all__ = ["certificate", "diagnosis", "forecast", "page", "plan", "sandwich"]
 
 _MOST = 100  # inputs shown
 _LEGEND = 6  # curves that have a colour each
@@ -166,6 +167,27 @@ def forecast(what: Forecast) -> str:
         f"{what.terms.about}; norm of the map about {short(what.norm)}{votes}",
         rows,
         notes=[f"Eps in input units. {_ROUNDED}"],
+    )
+
+
+def diagnosis(what: Diagnosis) -> str:
+    """A row a finding; problems in bold words, with the way out."""
+    rows = [
+        {
+            "look": finding.name,
+            "status": finding.status,
+            "seen": printable(finding.seen),
+            "meaning": printable(finding.meaning),
+            "way out": printable(finding.way_out),
+        }
+        for finding in what.findings
+    ]
+    return _card(
+        f"Diagnosis: {len(what.problems) or 'no'} problem{'' if len(what.problems) == 1 else 's'}",
+        what.subject,
+        rows,
+        warnings=[f"{finding.name}: {finding.meaning}; {finding.way_out}" for finding in what.problems],
+        notes=["Nothing is proven. Times and memory are of this machine."],
     )
 
 

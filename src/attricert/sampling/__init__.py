@@ -5,12 +5,14 @@ from attricert.sampling.columns import Columns
 from attricert.sampling.fourth import CenteredFourth
 from attricert.sampling.free import Free
 from attricert.sampling.lattice import check_precision
-from attricert.sampling.preflight import COPIES, Preflight, preflight
+from attricert.sampling.looks import COPIES, SATURATED, LookedAt
+from attricert.sampling.preflight import Preflight, preflight
 from attricert.sampling.sampler import Draws, Sampler
 from attricert.sampling.scatter import Exact, Gram, Scatter
 
 __all__ = [
     "COPIES",
+    "SATURATED",
     "BatchSize",
     "CenteredFourth",
     "Columns",
@@ -18,6 +20,7 @@ __all__ = [
     "Exact",
     "Free",
     "Gram",
+    "LookedAt",
     "Preflight",
     "Sampler",
     "Scatter",

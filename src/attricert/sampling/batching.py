@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import final
 
@@ -67,13 +67,22 @@ def _keep_freed_memory() -> None:
     torch.empty(31 * 2**20, dtype=torch.uint8)
 
 
-def bytes_per_draw(call: Callable[[], Tensor], draws: int, dimension: int) -> int:
-    """Memory that one draw takes: what autograd keeps for the backward pass, measured, and our own float64 copies."""
+def bytes_per_draw(call: Callable[[], Tensor], draws: int, dimension: int, weights: Iterable[Tensor] = ()) -> int:
+    """Memory that one draw takes: what autograd keeps for the backward pass, measured, and our own float64 copies.
+
+    Args:
+        call: computes so many draws.
+        draws: see there.
+        dimension: entries of an input or a map.
+        weights: are there once, however many draws there are.
+    """
     kept: dict[int, int] = {}
+    there = {weight.untyped_storage().data_ptr() for weight in weights if weight.layout == torch.strided}
 
     def note(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        kept[storage.data_ptr()] = storage.nbytes()
+        if storage.data_ptr() not in there:
+            kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
     own = _OWN_COPIES * 8 * dimension

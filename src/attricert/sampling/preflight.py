@@ -3,51 +3,27 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
 from typing import final
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attricert.attributions import (
-    Attribution,
-    Classifier,
-    attributions_of,
-    is_random,
-    modules_of,
-    name_of,
-    scores_of,
-)
-from attricert.errors import ArgumentError, CallError, InPlaceWarning, OutputWarning, ZeroMapsWarning
+from attricert.attributions import Attribution, Classifier, is_random, name_of
+from attricert.errors import ArgumentError, InPlaceWarning, OutputWarning, ZeroMapsWarning
 from attricert.fixed import Fixed
 from attricert.sampling.free import Free
-from attricert.text import one_line, shortened
+from attricert.sampling.looks import SATURATED, Beside, LookedAt
 
-__all__ = ["COPIES", "LOOKED_AT", "Preflight", "preflight"]
+__all__ = ["LOOKED_AT", "Preflight", "preflight"]
 
 LOOKED_AT = ("mode", "inputs", "repeat", "rows")
 """The mode of models, changes in place, equal calls, and an input alone and beside others."""
 
-# Relative. Sums in another order differ by far less, what is random or mixes rows by far more. A kink that is met may
-# differ by more too, but not at each of several noisy copies.
-_REPEAT, _REPEAT_ELSEWHERE, _ROWS, _HALF = 1e-5, 1e-3, 1e-2, 30.0
-_REPEATS = {"attribution": 3, "classifier": 1}  # what has few outcomes may give the same one several times
-_COMPANY = [(2.0, 0.5), (-1.0, 3.0), (0.0, 1.0)]  # sizes of neighbours
-_SINGLE = 4  # bytes
-_FAR = 100.0  # times an input: there few logits lie in [0, 1]
-_ATTEMPTS, _MORE, _BATCH = 3, 6, 4
-_SATURATED = 1e-4  # float32 has some three digits left of 1 - p
-_WORDS = 200  # characters of what others say
 _WHY_ZERO = (
     "gradients are, of models made of steps (trees, thresholds, rounding) and of saturated ones: take an attribution "
     "that compares the model's values (SHAP, as attricert.tabular.Standardized has it, or occlusion)"
 )
-
-COPIES = 2 * (_ATTEMPTS + _MORE)
-"""Noisy copies that a preflight needs."""
 
 
 @final
@@ -61,7 +37,7 @@ class Preflight:
     """
 
     looked_at: tuple[str, ...]
-    seen: tuple[_Seen, ...]
+    seen: tuple[tuple[LookedAt, Beside], ...]
 
     def again(self) -> None:
         """After the draws.
@@ -69,8 +45,9 @@ class Preflight:
         Raises:
             ArgumentError: the same inputs have other maps or scores now.
         """
-        for one in self.seen:
-            one.again()
+        for function, found in self.seen:
+            if apart := function.again(found.batch, found.result):
+                raise _random(function, apart, first=False)
 
 
 def preflight(
@@ -101,23 +78,23 @@ def preflight(
             target has several indices, of which the first is taken as the class.
         ZeroMapsWarning: all maps are zero.
     """
-    size, free = _BATCH if batch_size is None else min(batch_size, _BATCH), Free.of(copies[0], fixed)
-    itself = _Function("attribution", attribution, partial(attributions_of, attribution), target, size, free)
+    free = Free.of(copies[0], fixed)
+    itself = LookedAt.attribution(attribution, target, batch_size, free)
     functions = []
-    if classifier is not None:
-        functions.append(_Function("classifier", classifier, partial(scores_of, classifier), target, size, free))
-    if is_random(attribution):
-        # What it does to its inputs is all that can be told.
-        itself(copies[:1], watch=True)
-    else:
-        functions.insert(0, itself)
     # A classifier that is the attribution's own model is looked at through it, too.
     own = classifier is not None and classifier is getattr(attribution, "model", None)
-    attempts = {"attribution": _ATTEMPTS, "classifier": 1 if own else _ATTEMPTS}
-    seen = tuple(function.look(copies, attempts[function.role]) for function in functions)
+    if classifier is not None:
+        attempts = {"attempts": 1} if own else {}
+        functions.append(LookedAt.classifier(classifier, target, batch_size, free, **attempts))
+    if is_random(attribution):
+        # What it does to its inputs is all that can be told.
+        _first(itself, copies[:1])
+    else:
+        functions.insert(0, itself)
+    seen = tuple((function, _look(function, copies)) for function in functions)
     if own and functions[-1].is_saturated(copies[:1]):
         text = (
-            f"{name_of(classifier)} gives probabilities, and that of the explained class is within {_SATURATED:g} of 0 "
+            f"{name_of(classifier)} gives probabilities, and that of the explained class is within {SATURATED:g} of 0 "
             "or 1 at a noisy copy: its gradients all but vanish there, and maps are made of rounding errors; explain "
             "logits (a model without its softmax or sigmoid; ac.Output(model, select) where it gives both)"
         )
@@ -131,150 +108,49 @@ def preflight(
     return Preflight(LOOKED_AT[1:2] if is_random(attribution) else LOOKED_AT, seen)
 
 
-@final
-@dataclass(frozen=True)
-class _Function:
-    """An attribution or a classifier, as a function of inputs.
-
-    Args:
-        role: which of the two.
-        who: it.
-        call: it, as it is called here; and who is told of changes in place.
-        target: for all inputs.
-        size: inputs that it may be given at once.
-        free: the entries that may be changed.
-    """
-
-    role: str
-    who: Attribution | Classifier
-    call: Callable[[Tensor, Tensor | None, Callable[[str], None] | None], Tensor]
-    target: Tensor | None
-    size: int
-    free: Free
-
-    def __call__(self, inputs: Tensor, *, watch: bool = False) -> Tensor:
-        target = None if self.target is None else self.target.expand(len(inputs), *self.target.shape).clone()
-        return self.call(inputs, target, self._warn if watch else None)
-
-    def look(self, copies: Tensor, attempts: int) -> _Seen:
-        """Equal calls, and rows alone and beside others: alike at all copies but one, which may meet a kink."""
-        apart = [self._look(copies, i, first=i == 0) for i in range(attempts)]
-        mixed = [one for one, _ in apart if one > _ROWS * self.coarseness]
-        if mixed:
-            more = [self._look(copies, i)[0] for i in range(attempts, len(copies) // 2)]
-            mixed += [one for one in more if one > _ROWS * self.coarseness]
-        if len(mixed) > 1:
-            raise self._random(max(mixed), first=True) if self.size == 1 else self._mixed(max(mixed))
-        if self.role == "attribution" and not any(bool(seen.result.any()) for _, seen in apart):
-            text = f"{name_of(self.who)}: all maps of noisy copies of the first input are exactly zero; {_WHY_ZERO}"
-            warnings.warn(text, ZeroMapsWarning, stacklevel=8)
-        return apart[0][1]
-
-    def _look(self, copies: Tensor, i: int, *, first: bool = False) -> tuple[float, _Seen]:
-        """By how much a row's result differs beside others; and a call to be made again."""
-        row, other = copies[2 * i : 2 * i + 1], copies[2 * i + 1 : 2 * i + 2]
-        alone = self(row, watch=first)
-        for _ in range(_REPEATS[self.role] if first else 0):
-            _Seen(self, row, alone).again(first=True)
-        # Unlike its neighbours, in place and in size, but of the same kind.
-        unlike, (one, two) = other.flip(tuple(range(1, other.ndim))), _COMPANY[i % len(_COMPANY)]
-        others = [self.free.within(row, size * unlike) for size in (one, two)]
-        batch = torch.cat([others[0], row, others[1], row][: self.size] if self.size > 1 else [row])
-        seen = _Seen(self, batch, self._batch(batch))
-        if first and self.role == "classifier":
-            self._look_at_scores(seen.result, row)
-        mine = [j for j in range(len(batch)) if torch.equal(batch[j], row[0])]
-        return max(_apart(alone[0], seen.result[j]) for j in mine), seen
-
-    def is_saturated(self, row: Tensor) -> bool:
-        """Whether the explained score of an input is a probability that is next to 0 or 1."""
-        scores = self(row)
-        if self.target is None or not _in_unit(scores):
-            return False
-        score = float(scores[0, self.target.reshape(-1)[0]])
-        # Logits may lie there by chance, but not those of far inputs.
-        return min(score, 1 - score) < _SATURATED and all(_in_unit(self(far)) for far in (_FAR * row, -_FAR * row))
-
-    def _mixed(self, apart: float) -> ArgumentError:
-        what = "map" if self.role == "attribution" else "score"
-        rule = (
-            f"gives an input another {what} beside other inputs than alone (by {apart:.2g} of its norm): the rows of a "
-            "batch are mixed, or treated by their place (batch norm on batch statistics? scaling over the batch? one "
-            "random stream for all?); with batch_size=1 it is given one at a time"
-        )
-        return ArgumentError(self.role, name_of(self.who), rule)
-
-    def _random(self, apart: float, *, first: bool) -> ArgumentError:
-        what = "maps" if self.role == "attribution" else "scores"
-        why = "it is random" if first else "it changed while it was sampled"
-        way = "attricert.wrap(f, random=True) certifies the mean over its randomness"
-        rule = (
-            f"gives different {what} of equal inputs (by {apart:.2g} of their norm): {why} (functional dropout? a "
-            f"method that samples? a state?); {way if what == 'maps' else 'a classifier must not be'}"
-        )
-        return ArgumentError(self.role, name_of(self.who), rule)
-
-    @cached_property
-    def coarseness(self) -> float:
-        """By how much more than single precision results may differ."""
-        parameters = (p for module in modules_of(self.who) for p in module.parameters())
-        return _HALF if any(p.is_floating_point() and p.element_size() < _SINGLE for p in parameters) else 1.0
-
-    def _batch(self, batch: Tensor) -> Tensor:
-        try:
-            return self(batch)
-        except CallError as error:
-            said = shortened(one_line(str(error.__cause__)), _WORDS)
-            rule = f"takes one input at a time, not {len(batch)}: give batch_size=1 ({said})"
-            raise ArgumentError(self.role, name_of(self.who), rule) from error
-
-    def _warn(self, what: str) -> None:
-        text = f"the {self.role} {name_of(self.who)} changes its {what} in place; it is given copies"
-        warnings.warn(text, InPlaceWarning, stacklevel=9)
-
-    def _look_at_scores(self, scores: Tensor, row: Tensor) -> None:
-        if _are_probabilities(scores) and all(
-            _are_probabilities(self(self.free.within(row, far * row))) for far in (_FAR, -_FAR)
-        ):
-            text = "its single score lies in [0, 1], like a probability, yet its sign decides; give the logit"
-            warnings.warn(f"classifier {name_of(self.who)}: {text}", OutputWarning, stacklevel=7)
+def _first(function: LookedAt, row: Tensor) -> Tensor:
+    changed: list[str] = []
+    alone = function(row, changed)
+    for what in changed:
+        text = f"the {function.role} {name_of(function.who)} changes its {what} in place; it is given copies"
+        warnings.warn(text, InPlaceWarning, stacklevel=7)
+    return alone
 
 
-@final
-@dataclass(frozen=True)
-class _Seen:
-    """A call, and what it gave."""
-
-    function: _Function
-    batch: Tensor
-    result: Tensor
-
-    def again(self, *, first: bool = False) -> None:
-        """Call once more; ``first``: there were no draws yet."""
-        now, function = self.function(self.batch), self.function
-        apart = max(_apart(one, other) for one, other in zip(self.result, now, strict=True))
-        limit = _REPEAT if self.batch.device.type == "cpu" else _REPEAT_ELSEWHERE
-        if apart > limit * function.coarseness:
-            raise function._random(apart, first=first)
-
-
-def _are_probabilities(scores: Tensor) -> bool:
-    """Whether single scores, of which the other class has the negatives, lie in [0, 1]."""
-    single = scores.shape[1] == 2 and torch.equal(scores[:, 0], -scores[:, 1])
-    return single and _in_unit(scores[:, 1])
+def _look(function: LookedAt, copies: Tensor) -> Beside:
+    """Equal calls, and rows alone and beside others: alike at all copies but one, which may meet a kink."""
+    row = copies[:1]
+    alone = _first(function, row)
+    if apart := function.repeated(row, alone):
+        raise _random(function, apart, first=True)
+    found = function.beside(copies, 0, alone)
+    if function.role == "classifier" and function.is_single_probability(found.result, row):
+        text = "its single score lies in [0, 1], like a probability, yet its sign decides; give the logit"
+        warnings.warn(f"classifier {name_of(function.who)}: {text}", OutputWarning, stacklevel=6)
+    if apart := function.mixing(copies, found):
+        raise _random(function, apart, first=True) if function.size == 1 else _mixed(function, apart)
+    if function.role == "attribution" and function.is_zero(copies, found):
+        text = f"{name_of(function.who)}: all maps of noisy copies of the first input are exactly zero; {_WHY_ZERO}"
+        warnings.warn(text, ZeroMapsWarning, stacklevel=6)
+    return found
 
 
-def _in_unit(scores: Tensor) -> bool:
-    return bool(((scores >= 0) & (scores <= 1)).all())
+def _mixed(function: LookedAt, apart: float) -> ArgumentError:
+    what = "map" if function.role == "attribution" else "score"
+    rule = (
+        f"gives an input another {what} beside other inputs than alone (by {apart:.2g} of its norm): the rows of a "
+        "batch are mixed, or treated by their place (batch norm on batch statistics? scaling over the batch? one "
+        "random stream for all?); with batch_size=1 it is given one at a time"
+    )
+    return ArgumentError(function.role, name_of(function.who), rule)
 
 
-def _apart(one: Tensor, other: Tensor) -> float:
-    """The norm of the difference relative to the larger norm; entries that are not finite must be alike."""
-    one, other = one.flatten().double(), other.flatten().double()
-    if torch.equal(one, other):
-        return 0.0
-    finite = torch.isfinite(one) & torch.isfinite(other)
-    if not torch.equal(one[~finite].nan_to_num(0.5), other[~finite].nan_to_num(0.5)):
-        return torch.inf
-    size = max(float(one[finite].norm()), float(other[finite].norm()))
-    return float((one - other)[finite].norm()) / size if size > 0 else 0.0
+def _random(function: LookedAt, apart: float, *, first: bool) -> ArgumentError:
+    what = "maps" if function.role == "attribution" else "scores"
+    why = "it is random" if first else "it changed while it was sampled"
+    way = "attricert.wrap(f, random=True) certifies the mean over its randomness"
+    rule = (
+        f"gives different {what} of equal inputs (by {apart:.2g} of their norm): {why} (functional dropout? a "
+        f"method that samples? a state?); {way if what == 'maps' else 'a classifier must not be'}"
+    )
+    return ArgumentError(function.role, name_of(function.who), rule)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from attricert.attributions import (
     is_nonnegative,
     is_out_of_memory,
     is_random,
+    modules_of,
     scores_of,
     seeded,
     with_output,
@@ -118,7 +120,7 @@ class Sampler:
         Yields chunks of a few batches each.
         """
         while start < stop:
-            size = self.batch.choose(lambda: self._probe(x, target, stream), x.device)
+            size = self.batch.choose(lambda: self.bytes_per_draw(x, target, stream), x.device)
             end = min(start + max(1, _BATCHES * size // self.calls_per_draw), stop)
             try:
                 draws = self._chunk(x, target, stream, start, end, size)
@@ -223,8 +225,16 @@ class Sampler:
                 found.append(attributions_of(self.attribution, noisy[i : i + 1], index))
         return torch.cat(found)
 
-    def _probe(self, x: Tensor, target: Tensor | None, stream: Stream) -> int:
+    def bytes_per_draw(
+        self, x: Float[Tensor, "*features"], target: Tensor | None, stream: Stream, draws: int = _PROBE
+    ) -> int:
+        """Memory that one draw takes, measured on so many; see `batching.bytes_per_draw`."""
         probe = Stream(stream.seed, stream.sample, "probe")
-        noise = self._noise(x, probe, 0, _PROBE)
+        noise = self._noise(x, probe, 0, draws)
         entries = max(x.numel(), math.prod(x.shape if self.shape is None else self.shape))
-        return bytes_per_draw(lambda: self._attributions(x, target, noise, probe, 0)[0], len(noise), entries)
+        weights = (
+            weight
+            for module in modules_of(self.attribution, self.classifier)
+            for weight in itertools.chain(module.parameters(), module.buffers())
+        )
+        return bytes_per_draw(lambda: self._attributions(x, target, noise, probe, 0)[0], len(noise), entries, weights)

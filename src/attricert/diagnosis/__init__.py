@@ -1,0 +1,8 @@
+"""What `certify` will meet: looks at model, attribution and inputs that refuse nothing, and tell all that they see."""
+
+from attricert.diagnosis.examining import default_noise, examine
+from attricert.diagnosis.finding import Cost, Diagnosis, Finding
+from attricert.diagnosis.patient import Patient
+from attricert.diagnosis.surroundings import mode_told
+
+__all__ = ["Cost", "Diagnosis", "Finding", "Patient", "default_noise", "examine", "mode_told"]
