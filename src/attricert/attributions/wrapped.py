@@ -67,6 +67,8 @@ class Wrapped:
         if isinstance(result, Tensor):
             return result.dequantize() if result.is_quantized else result
         try:
+            if isinstance(result, tuple) and any(isinstance(part, Tensor) for part in result):
+                raise ValueError("several results")
             array = np.asarray(result)
             if array.dtype.kind not in "biufc":
                 raise ValueError(array.dtype)

@@ -100,7 +100,7 @@ def map_shape(patient: Patient) -> Finding:
     found, given = patient.shaped.shape, tuple(patient.inputs.shape[1:])
     if found == given:
         return Finding("map shape", "ok", f"{found}, as the inputs")
-    meaning = "no entry of the map is one of the input; pictures show maps by themselves"
+    meaning = "no entry of the map is one of the input; pictures show it over the input where it is coarser"
     return Finding("map shape", "note", f"{found}; inputs {given}", meaning, "nothing, if that is what is meant")
 
 

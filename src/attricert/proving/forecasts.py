@@ -135,8 +135,11 @@ class Forecast:
         """
         if self.rows is None:
             raise ArgumentError("entries", False, "draws must be kept for this; use entries=True in forecast()")
-        bound = self.terms.max_entry  # which float32 may have rounded away from zero
-        return self.rows.double().clamp(-bound, bound)
+        bound = self.terms.max_entry
+        rows = self.rows.double().clamp(-bound, bound)
+        norms = rows.norm(dim=1, keepdim=True)  # which float32 may have rounded up, as it may the entries
+        shrunk: Tensor = rows * (self.terms.max_norm / norms.clamp_min(self.terms.max_norm))
+        return shrunk
 
     def _with_entries(self, n_samples: int) -> Certificate:
         evidence = self._certificate(n_samples).evidence
@@ -146,8 +149,8 @@ class Forecast:
         less = (mean**2 - rows.var(0) / len(rows)).clamp_min(0.0).sqrt() * mean.sign()
         pilot = Pilot(behind, less, behind, less, no_moments(less[:1], variances=True), rows - mean, self.around, None)
         least = 0.0 if t.nonnegative else -t.max_entry
-        drawn = (np.full(t.dimension, least), np.full(t.dimension, t.max_entry))
-        proof = EntriesProof.start(pilot, n, t.entry_share, t.slip, drawn, (t.dimension,))
+        drawn = (np.full(t.map_entries, least), np.full(t.map_entries, t.max_entry))
+        proof = EntriesProof.start(pilot, n, t.entry_share, t.slip, drawn, (t.map_entries,))
         found = replace(proof.update(Draws(rows - mean + less, 1, 0, 0)), draws=n).pieces()
         pieces: dict[str, Any] = {name: type(piece).stack([piece]) for name, piece in found.items()}
         return Certificate(replace(evidence, **pieces))
