@@ -53,7 +53,7 @@ def test_a_run_by_name(capsys, tmp_path):
 
 
 def test_data_of_another_size_are_refused():
-    with pytest.raises(ac.ArgumentError, match=rf"images are \(3, 32, 32\).*; {MODEL} takes \(3, 224, 224\)"):
+    with pytest.raises(ac.ArgumentError, match=rf"inputs have shape \(3, 32, 32\); {MODEL} takes \(3, 224, 224\)"):
         load_data("cifar10:test[0:1]", MODEL)
 
 

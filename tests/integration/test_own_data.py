@@ -67,8 +67,8 @@ def test_a_table_from_the_file_to_the_report(place, capsys):
     assert code == 0, err
     assert "data: 3 columns as they are: 5; given to the model in float32: 5" in err
     deviations = X.std(axis=0)
-    shift = 0.1 / np.sqrt(3) * np.sqrt(np.mean(deviations**-2.0))
-    told = re.search(r"eps 0.1 = ([\d.]+) standard deviations in every column", out)
+    shift = 0.25 / np.sqrt(3) * np.sqrt(np.mean(deviations**-2.0))
+    told = re.search(r"eps 0.25 = ([\d.]+) standard deviations in every column", out)
     assert float(told[1]) == pytest.approx(shift, rel=1e-2)
     store = runs.Store.open(place / "run")
     form = store.manifest.data_form

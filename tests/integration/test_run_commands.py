@@ -105,7 +105,9 @@ def test_certificates_need_no_model(run, capsys, monkeypatch):
     certificate = runs.load("run")
     assert [row["cosine_eps_0.02"] for row in rows] == certificate.cosine(0.02).tolist()
     assert "signs_eps_0.01" not in rows[0]
-    more = printed(capsys, "certificates", "run", "--entries", "--top_k", "50", "--out", "c.parquet", "--json")["rows"]
+    more = printed(
+        capsys, "certificates", "run", "--eps", "0.02", "--entries", "--top_k", "50", "--out", "c.parquet", "--json"
+    )["rows"]
     assert [row["top_50_overlap_eps_0.02"] for row in more] == certificate.top_k_overlap(0.02, 50).tolist()
     assert pq.read_table("c.parquet").to_pylist() == more
     assert main(["certificates", "run", "--out", "c.parquet"]) == 2

@@ -150,6 +150,7 @@ def test_without_entries_or_maps_it_says_so(gray):
     drawn(figure)
 
 
+@pytest.mark.filterwarnings("ignore::attricert.errors.ZeroMapsWarning")
 def test_nothing_is_certain_of_a_zero_map():
     nothing = ac.wrap(lambda x, target: 0 * x)
     cert = ac.SmoothedAttribution(nothing, ac.Gaussian(0.1)).certify(torch.ones(1, 1, 4, 4), n_samples=200, seed=0)
@@ -225,6 +226,7 @@ def test_steps_are_shares_of_inputs():
     drawn(plots.compare([*certs.values(), certs["a"]], ["$a$", "_b", "\u4e2d"]))
 
 
+@pytest.mark.filterwarnings("ignore::attricert.errors.ZeroMapsWarning")
 def test_inputs_that_abstain_are_in_no_share(gray):
     nothing = ac.wrap(lambda x, target: 0 * x)
     none = ac.SmoothedAttribution(nothing, ac.Gaussian(0.1)).certify(torch.ones(2, 3), n_samples=200, seed=0)

@@ -183,7 +183,7 @@ def test_held_out_images_are_not_trained_on(digits):
     poisoned[60:] = torch.nan
     model = train(
         dataclasses.replace(SHORT, held_out=40),
-        dataclasses.replace(digits, images=poisoned),
+        dataclasses.replace(digits, inputs=poisoned),
     )
     assert torch.isfinite(weights(model)).all()
 

@@ -18,7 +18,7 @@ from attricert.datasets.labelled import Dataset, Labelled
 from attricert.datasets.mnist import SAMPLE_SIZE, load_mnist, load_sample
 from attricert.datasets.photographs import load_photographs
 from attricert.datasets.reading import Reading
-from attricert.datasets.spec import exists, sliced
+from attricert.datasets.spec import FILES, exists, sliced
 from attricert.datasets.tables import read_table
 from attricert.errors import ArgumentError
 
@@ -47,7 +47,7 @@ _KNOWN = {
     "photographs": _Known(load_photographs, ("test",)),
 }
 _SPEC = re.compile(r"(?P<name>[\w-]+):(?P<split>\w+)(?:\[(?P<start>\d{0,18}):(?P<stop>\d{0,18})\])?")
-_TABLES, _ARRAYS = (".csv", ".parquet"), (".npy", ".npz")
+_TABLES = (".csv", ".parquet")
 
 
 def names() -> tuple[str, ...]:
@@ -124,7 +124,7 @@ def _in_memory(spec: str, reading: Reading) -> Labelled | None:
     """Data that are not read one by one; None for a folder."""
     path = Path(sliced(spec)[0])
     suffix = path.suffix.lower()
-    if suffix in (*_TABLES, *_ARRAYS) and not path.is_dir():
+    if suffix in FILES and not path.is_dir():
         if suffix in _TABLES:
             return cut(read_table(path, reading, spec), spec)
         reading.only(data=f"a {suffix} file")

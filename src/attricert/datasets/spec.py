@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-__all__ = ["beyond", "exists", "sliced"]
+__all__ = ["FILES", "beyond", "exists", "sliced"]
+
+FILES = (".csv", ".parquet", ".npy", ".npz")
+"""Suffixes of tables and arrays."""
 
 _SLICE = re.compile(r"(?P<whole>.+)\[(?P<start>\d{0,18}):(?P<stop>\d{0,18})\]", re.DOTALL)
 
@@ -27,7 +30,7 @@ def beyond(spec: str, count: int) -> str | None:
         count: how many to leave out.
     """
     whole, start, stop = sliced(spec)
-    if Path(whole).is_dir():
+    if ":" not in whole and Path(whole).suffix.lower() not in FILES:
         return None
     first = (start or 0) + count
     return None if stop is not None and first >= stop else f"{whole}[{first}:{'' if stop is None else stop}]"
