@@ -234,7 +234,7 @@ def test_what_a_plan_takes_of_certify_counts(capsys):
         (["--radius", "0.1", "--method", "printed"], "cannot be planned for"),
         (["--picture", "plan.gif"], "must end in .png, .pdf, .svg"),
         (["--inputs", "0"], "inputs=0: must be an integer >= 1"),
-        (["--target", "cat"], "must be predicted, label, or a class number"),
+        (["--target", "cat"], "must be predicted, label, none, or a class number"),
     ],
 )
 def test_what_makes_no_sense_gets_one_line(capsys, wrong, message):

@@ -152,7 +152,7 @@ def test_outcomes_are_shown(capsys):
         (["--observed_samples", "300"], "observed_samples=300: goes with guarantee=observed"),
         (["--prove", "forth"], "did you mean 'fourth'"),
         (["--target", "12"], "target=12: must be a class index from 0 to 9"),
-        (["--target", "dog"], "must be predicted, label, or a class number"),
+        (["--target", "dog"], "must be predicted, label, none, or a class number"),
         (["--bound", "clip"], "bound='clip': goes with --max_norm"),
         (["--max_norm", "2"], "bound='normalize': goes without --max_norm"),
         (["--attribution", "saliency", "--n_steps", "5"], "attribution='saliency': goes without --n_steps"),
