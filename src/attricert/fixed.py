@@ -39,7 +39,8 @@ class Fixed:
             checks.count("fixed.ranges", start, last + 1, _LARGEST)
             last = checks.count("fixed.ranges", stop, start + 1, size)
         if not 0 < self.count < size:
-            raise ArgumentError("fixed", f"{self.count} of {size} entries", "must be some of them, not all")
+            rule = f"must be some of them, not all, in a mask of one input's shape; this one has {self.shape}"
+            raise ArgumentError("fixed", f"{self.count} of {size} entries", rule)
 
     @classmethod
     def of(cls, mask: npt.ArrayLike) -> Fixed | None:

@@ -71,6 +71,7 @@ class InputUnits:
         shape: of one input, images as (channels, height, width) or (height, width); or how many values it has.
         data_range: smallest and largest value of an image.
         deviations: of columns, one standard deviation each, in input units; None where inputs are standardized already.
+        held: how many of the values are held fixed: they count for nothing.
 
     Raises:
         ArgumentError: a bad value, or one that does not go with the kind.
@@ -80,10 +81,12 @@ class InputUnits:
     shape: int | tuple[int, ...]
     data_range: tuple[float, float] = (0.0, 1.0)
     deviations: tuple[float, ...] | None = None
+    held: int = 0
 
     def __post_init__(self) -> None:
         checks.known("kind", checks.text("kind", self.kind), ("image", "columns", "other"))
         shape = _sizes(self.shape)
+        checks.count("held", self.held, 0, math.prod(shape) - 1)
         checks.keep(self, shape=shape, data_range=checks.data_range("data_range", self.data_range))
         if self.deviations is not None:
             found = checks.nonnegative_values("deviations", self.deviations)
@@ -95,8 +98,8 @@ class InputUnits:
 
     @property
     def dimension(self) -> int:
-        """d, values of one input."""
-        return math.prod(_sizes(self.shape))
+        """d, values of one input that may change."""
+        return math.prod(_sizes(self.shape)) - self.held
 
     def rms(self, eps: float) -> float:
         """The root mean square over the input's values, in input units: eps / sqrt(d).
@@ -156,7 +159,8 @@ class InputUnits:
         place = {"columns": "column", "other": "value"}.get(
             self.kind, "pixel" if self._channels == 1 else "pixel value"
         )
-        return f"{self.amount(eps)} in every {place} (root mean square)"
+        free = " that may change" if self.held else ""
+        return f"{self.amount(eps)} in every {place}{free} (root mean square)"
 
     def note(self, eps: float) -> str:
         """`words`, and beside it what rounding to 8 bits does by itself, for images.

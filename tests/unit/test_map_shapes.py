@@ -224,3 +224,31 @@ def test_pages_and_pictures_of_coarse_maps():
     blended = ac.plots.attribution(certificate.maps[0], images[0], "blended_heat_map")
     drawn = blended.axes[0].images[-1].get_array()
     assert np.allclose(drawn, np.kron(certificate.maps[0, 0], np.ones((6, 6))))
+
+
+def test_what_is_held_fixed_counts_for_nothing_in_a_page():
+    images = torch.rand(2, 3, 12, 12, generator=torch.Generator().manual_seed(0))
+    border = np.ones((3, 12, 12), dtype=bool)
+    border[:, 2:-2, 2:-2] = False
+    sm = ac.SmoothedAttribution(ac.wrap(lambda z, t: z - 0.5), noise=ac.Gaussian(0.1), fixed=border)
+    certificate = sm.certify(images, n_samples=300, seed=0)
+    free = 3 * 8 * 8
+    units = ac.InputUnits("image", (3, 12, 12), held=border.sum())
+    assert units.dimension == free == certificate.terms.dimension
+    assert units.levels(0.1) == pytest.approx(0.1 * 255 / free**0.5)
+    page = ac.report.page(certificate, images, eps=[0.1])
+    assert units.spread(0.1) in page
+    assert "in every pixel value that may change" in page
+    plain = ac.SmoothedAttribution(ac.wrap(lambda z, t: z - 0.5), noise=ac.Gaussian(0.1))
+    shown = "random change of the size chosen above"
+    assert shown in ac.report.page(plain.certify(images, n_samples=300, seed=0), images, eps=[0.1])
+    assert shown not in page  # it would change the border
+
+
+def test_maps_whose_shape_goes_by_the_batch_are_refused_before_the_draws():
+    g = ac.wrap(lambda z, t: z.flatten(1)[:, : len(z) + 1])
+    sm = ac.SmoothedAttribution(g, noise=NOISE)
+    for ask in (lambda: sm.certify(X, n_samples=200, seed=0), lambda: sm.forecast(X, n_samples=60, seed=0)):
+        with pytest.raises(ac.ArgumentError, match=r"attribution=\(5,\): must return maps of one shape, whatever the"):
+            ask()
+    assert any("one shape" in finding.seen + finding.meaning for finding in sm.doctor(X).problems)

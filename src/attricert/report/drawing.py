@@ -109,7 +109,7 @@ def _shades(cells: Array) -> npt.NDArray[np.int8]:
 
 def _sample(m: Measures, block: Block) -> dict[str, Any]:
     """Noise for the first input, and how much of it at each size."""
-    if not m.of_images:
+    if not m.shows_change:
         return {"channels": 0, "rms": [], "noiseRms": _NOISE, "noise": None}
     images = m.findings.images
     channels = 3 if images is not None and images.ndim == 4 and images.shape[1] == 3 else 1

@@ -85,14 +85,19 @@ class Measures:
         known = self.findings.picture is not None or self.findings.shape == self.findings.input_shape
         return known and self.of_pictures and not self.layout.slices and not self.cut
 
+    @property
+    def shows_change(self) -> bool:
+        """Whether a change of the first input is shown: of all its values, so not where some are held fixed."""
+        return self.of_images and self.findings.certificate.terms.fixed is None
+
     @cached_property
     def units(self) -> InputUnits:
         """In which eps is told."""
         if self.findings.units is not None:
             return self.findings.units
-        if self.of_images:
-            return InputUnits("image", self.findings.input_shape, self.findings.data_range)
-        return InputUnits("other", self.findings.input_shape)
+        f, fixed = self.findings, self.findings.certificate.terms.fixed
+        held = 0 if fixed is None or f.images is None else fixed.count
+        return InputUnits("image" if self.of_images else "other", f.input_shape, f.data_range, held=held)
 
     @property
     def panels(self) -> list[str]:

@@ -106,7 +106,7 @@ def _words(m: Measures) -> dict[str, Any]:
         "sets": whole_set.at_each_size(m),
         "total": f.inputs,
         "inputs": inputs(f.inputs),
-        "sample": m.of_images,
+        "sample": m.shows_change,
         "limits": [*statement.limits_of(_observed(terms), terms.fixed, random=terms.random), *_LIMITS],
         "curve": whole_set.curve(m),
         "set_words": list(whole_set.words(m)),

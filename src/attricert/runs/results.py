@@ -181,11 +181,20 @@ def results_as_parquet(store: Store, rows: Sequence[Mapping[str, Any]]) -> bytes
 def write_results(store: Store, rows: Sequence[Mapping[str, Any]]) -> None:
     """``results.parquet``; and in words how many inputs are certified."""
     write_atomically(store.folder / RESULTS, results_as_parquet(store, rows))
-    certified = sum(row["status"] == CERTIFIED for row in rows)
-    whole = len(rows) == store.manifest.inputs
-    found = terms(store)
-    units = None if found is None else input_units(store, found)
-    store.state_claim((certified, len(rows) - certified) if whole else None, units, found)
+    state(store, [row["status"] for row in rows])
+
+
+def state(store: Store, statuses: Sequence[str] | None = None) -> None:
+    """``claim.txt``: in words what is claimed, and of how many inputs, once all are there.
+
+    Args:
+        store: the run.
+        statuses: one a row, if they are known.
+    """
+    known = [row.facts["status"] for row in stream(store)] if statuses is None else statuses
+    certified, found = sum(status == CERTIFIED for status in known), terms(store)
+    counts = (certified, len(known) - certified) if len(known) == store.manifest.inputs else None
+    store.state_claim(counts, None if found is None else input_units(store, found), found)
 
 
 def merge(store: Store, sources: Sequence[str | Path]) -> None:

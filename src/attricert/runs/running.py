@@ -24,7 +24,7 @@ from attricert.runs.loaded import LoadedConfig
 from attricert.runs.loading import load_items
 from attricert.runs.manifest import Manifest, told_reading
 from attricert.runs.objects import Objects
-from attricert.runs.results import positions, terms
+from attricert.runs.results import positions, state, terms
 from attricert.runs.rows import FAILED, Row, Unit
 from attricert.runs.store import Store
 from attricert.runs.trust import refuse_other_code
@@ -192,7 +192,9 @@ def certify(
         m = store.manifest
         cosine, here = max(asked.cosine, default=0.9), dataclasses.replace(objects, data=None)
         job = Job(m.config, m.weights_sha256, m.code_sha256, cosine, terms(store), here)
-        return _finish(store, items, tuple(first.image.shape), reading, executor, shard, job, on_progress)
+        done = _finish(store, items, tuple(first.image.shape), reading, executor, shard, job, on_progress)
+        state(done)
+        return done
 
 
 def _named(config: Config | Mapping[str, Any], objects: Objects, names: Mapping[str, str]) -> Config:

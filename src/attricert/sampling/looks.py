@@ -101,7 +101,7 @@ class LookedAt:
 
     def again(self, batch: Float[Tensor, "n *features"], result: Tensor) -> float:
         """By how much a call like that gives something else now, of the norm; 0 where rounding explains it."""
-        now = self(batch)
+        now = self._alike(self(batch), result)
         apart = max(_apart(one, other) for one, other in zip(result, now, strict=True))
         limit = _REPEAT if batch.device.type == "cpu" else _REPEAT_ELSEWHERE
         return apart if apart > limit * self.coarseness else 0.0
@@ -126,7 +126,7 @@ class LookedAt:
         unlike, (one, two) = other.flip(tuple(range(1, other.ndim))), _COMPANY[i % len(_COMPANY)]
         others = [self.free.within(row, size * unlike) for size in (one, two)]
         batch = torch.cat([others[0], row, others[1], row][: self.size] if self.size > 1 else [row])
-        result = self._batch(batch)
+        result = self._alike(self._batch(batch), alone)
         mine = [j for j in range(len(batch)) if torch.equal(batch[j], row[0])]
         return Beside(batch, result, max(_apart(alone[0], result[j]) for j in mine))
 
@@ -189,6 +189,13 @@ class LookedAt:
         """By how much more than single precision results may differ."""
         parameters = (p for module in modules_of(self.who) for p in module.parameters())
         return _HALF if any(p.is_floating_point() and p.element_size() < _SINGLE for p in parameters) else 1.0
+
+    def _alike(self, found: Tensor, before: Tensor) -> Tensor:
+        """What it gave now, of the shape that it gave before."""
+        if found.shape[1:] != before.shape[1:]:
+            rule = f"must return maps of one shape, whatever the batch, here {tuple(before.shape[1:])} an input"
+            raise ArgumentError(self.role, tuple(found.shape[1:]), rule)
+        return found
 
     def _aparts(self, copies: Tensor, start: int, stop: int) -> list[float]:
         return [self.beside(copies, i).apart for i in range(start, stop)]
