@@ -37,6 +37,7 @@ def data():
 """
 X = np.random.default_rng(1).normal(size=(6, 3)) * [1.0, 10.0, 0.1]
 NOISE = ["--noise", "gaussian", "--sigma", "0.5", "--n_samples", "200", "--seed", "1"]
+NOISE += ["--prove", "top_variance,entries"]  # what takes no time to show
 
 
 @pytest.fixture
@@ -84,16 +85,13 @@ def test_a_table_from_the_file_to_the_report(place, capsys):
     code, out, _ = outcome(capsys, "status", "run")
     assert code == 0
     assert "5 certified" in out
-    code, out, err = outcome(capsys, "verify", "run", "--sample", "2", "--trust-code")
+    code, out, err = outcome(capsys, "verify", "run", "--sample", "1", "--trust-code")
     assert code == 0, out
     assert "MISMATCH" not in out + err
-    assert outcome(capsys, "report", "run", "--trust-code")[0] == 0
+    assert outcome(capsys, "report", "run", "--trust-code", "--inputs", "1", "--eps", "0.1")[0] == 0
     page = (place / "run" / "report.html").read_text()
     for text in ("standard deviations", '"age"', '"dose"', '"rate"', "0 sick, 1 well"):
         assert text in page
-    attack = ["attack", "--run", "run", "--trust-code", "--inputs", "1", "--budget", "0.01", "--steps", "1"]
-    code, out, err = outcome(capsys, *attack)
-    assert code == 0, err
     text = (place / "table.csv").read_text()
     (place / "table.csv").write_text(text.replace("p3,", "p3,1"))
     code, out, _ = outcome(capsys, "verify", "run", "--sample", "0")
@@ -117,9 +115,9 @@ def test_series_from_the_file_to_the_report(place, capsys):
     assert [row.facts["id"] for row in rows] == [f"series.npz:{i}" for i in range(5)]
     assert runs.load("run").maps.shape == (5, 2, 9)
     assert outcome(capsys, "certificates", "run", "--eps", "0.01")[0] == 0
-    code, out, err = outcome(capsys, "verify", "run", "--sample", "2", "--trust-code")
+    code, out, err = outcome(capsys, "verify", "run", "--sample", "1", "--trust-code")
     assert code == 0, out
-    assert outcome(capsys, "report", "run", "--trust-code")[0] == 0
+    assert outcome(capsys, "report", "run", "--trust-code", "--inputs", "1", "--eps", "0.1")[0] == 0
     page = (place / "run" / "report.html").read_text()
     assert '"ecg"' in page
     assert '"ppg"' in page
@@ -188,7 +186,7 @@ def net():
     return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Dropout(0.5), nn.Linear(4, 2)).eval()
 
 
-SETTINGS = {"noise": "gaussian", "sigma": 0.5, "n_samples": 200, "seed": 1}
+SETTINGS = {"noise": "gaussian", "sigma": 0.5, "n_samples": 200, "seed": 1, "prove": ["top_variance", "entries"]}
 
 
 def test_objects_are_certified_gone_on_with_and_verified(place, capsys):
