@@ -453,3 +453,11 @@ def test_transformers_that_cannot_be_read_are_refused(transformers, name, settin
     like = getattr(transformers, f"{name}ImageProcessorPil")(**settings)
     with pytest.raises(ac.ArgumentError, match=f"{message}.*give mean, std, size and crop by hand"):
         ac.preprocessed(nn.Identity(), like=like)
+
+
+def test_a_mean_of_levels_is_told():
+    with pytest.warns(RangeWarning, match=r"mean=\(123.7, 116.3, 103.5\) lies outside of \[0, 1\].*divided by 255"):
+        ac.Preprocessed(nn.Flatten(), mean=(123.7, 116.3, 103.5), std=(58.4, 57.1, 57.4))
+    assert (
+        ac.Preprocessed(nn.Flatten(), mean=(0.0, 1.0, 0.5), std=(1.0, 1.0, 1.0), data_range=(0, 255)).mean is not None
+    )

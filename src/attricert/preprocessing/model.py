@@ -46,7 +46,8 @@ class Preprocessed(nn.Module):
         ArgumentError: a bad value, or a model that is itself ``Preprocessed``.
 
     Warns:
-        RangeWarning: the model seems to begin with a normalization of its own.
+        RangeWarning: the model seems to begin with a normalization of its own; or a mean lies outside of [0, 1], as
+            that of levels does.
     """
 
     mean: Tensor | None
@@ -68,6 +69,8 @@ class Preprocessed(nn.Module):
         found = normalization(mean, std)
         self._settle(size, crop, data_range, interpolation, crop_rounding)
         _warn_of_another(as_module(model), normalizes=found is not None)
+        if found is not None:
+            _warn_of_means(found[0])
         for name, values in zip(("mean", "std"), found or (None, None), strict=True):
             self.register_buffer(name, None if values is None else torch.tensor(values)[:, None, None])
         self.model = model
@@ -169,6 +172,15 @@ def _warn_of_another(model: nn.Module, *, normalizes: bool) -> None:
             )
             warnings.warn(text, RangeWarning, stacklevel=3)
             return
+
+
+def _warn_of_means(means: tuple[float, ...]) -> None:
+    if not all(0 <= mean <= 1 for mean in means):
+        text = (
+            f"mean={means} lies outside of [0, 1]: mean and std are for images in [0, 1], to which data_range is taken "
+            "first; those of levels are divided by 255"
+        )
+        warnings.warn(text, RangeWarning, stacklevel=3)
 
 
 def _numbers(name: str, value: object) -> tuple[float, ...]:
