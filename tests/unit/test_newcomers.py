@@ -1,0 +1,52 @@
+"""What goes wrong on a first day: each is told once, in words that point to what has to change."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from attricert import runs
+from attricert.datasets import Labelled
+from attricert.runs.resampling import sampled_again
+
+RNG = np.random.default_rng(0)
+MODEL = """
+import torch
+def model():
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten(), torch.nn.Linear(3 * 4, 3)).eval()
+"""
+
+
+@pytest.fixture
+def gray_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(MODEL)
+    (tmp_path / "g").mkdir()
+    for name, shape in (("a", (9, 9)), ("b0", (9, 9, 3)), ("b1", (7, 9, 3))):
+        Image.fromarray(RNG.integers(0, 256, shape, dtype=np.uint8)).save(tmp_path / "g" / f"{name}.png")
+    return {"model": "mine.py:model", "data": "g", "sigma": 0.1, "n_samples": 100, "seed": 0}
+
+
+def test_inputs_of_another_shape_fail_again_when_they_are_sampled_again(gray_first):
+    runs.certify(gray_first, "run")
+    checks = runs.verify("run", sample=3, trust_code=True, seed=0)
+    assert {check.what: check.problems for check in checks if not check.passed} == {}
+
+
+def test_a_channel_too_many_is_not_put_down_to_the_size(gray_first):
+    run = runs.certify(gray_first, "run")
+    gray, square, wide = (row.facts["reason"] for part in run.parts() for row in part.rows())
+    assert "mat1 and mat2" in gray
+    channels = "it has 3 channels, the first 1 channel: give images of one kind (gray or RGB)"
+    assert square == f"its shape is (3, 9, 9), that of the first input (1, 9, 9); {channels}"
+    assert wide.endswith(f"; {channels}; --size gives images one size")
+
+
+def test_a_claim_for_an_input_of_another_shape_is_a_mismatch(gray_first, tmp_path):
+    (tmp_path / "g" / "a.png").rename(tmp_path / "g" / "c.png")
+    run = runs.certify(gray_first, "run")
+    claimed = next(row for part in run.parts() for row in part.rows() if row.facts["status"] == "certified")
+    items = Labelled(torch.zeros(1, 3, 9, 9), torch.tensor([-1]), ("b0.png",))
+    (said,) = sampled_again(claimed, items, (3, 8, 8), None, same=True)
+    assert said.startswith("cannot be read (its shape is (3, 9, 9), that of the first input (3, 8, 8)")
