@@ -5,7 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
+import attricert as ac
 from attricert import runs
+from attricert.attributions.outputs import logits_of
 from attricert.datasets import Labelled
 from attricert.runs.resampling import sampled_again
 
@@ -50,3 +52,10 @@ def test_a_claim_for_an_input_of_another_shape_is_a_mismatch(gray_first, tmp_pat
     items = Labelled(torch.zeros(1, 3, 9, 9), torch.tensor([-1]), ("b0.png",))
     (said,) = sampled_again(claimed, items, (3, 8, 8), None, same=True)
     assert said.startswith("cannot be read (its shape is (3, 9, 9), that of the first input (3, 8, 8)")
+
+
+@pytest.mark.parametrize("missing", ["model", "data"])
+def test_a_run_without_model_or_data_says_which(missing, tmp_path):
+    given = {"model": torch.nn.Linear(3, 2).eval(), "data": np.zeros((2, 3)), missing: None}
+    with pytest.raises(ac.ArgumentError, match=f"^{missing}=None: must be given"):
+        runs.certify({"sigma": 0.1, "n_samples": 100}, tmp_path / "run", **given)
