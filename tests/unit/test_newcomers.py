@@ -59,3 +59,19 @@ def test_a_run_without_model_or_data_says_which(missing, tmp_path):
     given = {"model": torch.nn.Linear(3, 2).eval(), "data": np.zeros((2, 3)), missing: None}
     with pytest.raises(ac.ArgumentError, match=f"^{missing}=None: must be given"):
         runs.certify({"sigma": 0.1, "n_samples": 100}, tmp_path / "run", **given)
+
+
+class Captumlike:
+    """As Captum's are: made of a model."""
+
+    def __init__(self, model):
+        self.forward_func = model
+
+    def attribute(self, inputs, target=None):
+        return inputs
+
+
+def test_the_class_of_an_attribution_is_no_attribution():
+    with pytest.raises(ac.ArgumentError, match=r"is a class; make an object: Captumlike\(model\)"):
+        ac.wrap(Captumlike)
+    ac.wrap(Captumlike(torch.nn.Linear(3, 2).eval()))
