@@ -75,3 +75,9 @@ def test_the_class_of_an_attribution_is_no_attribution():
     with pytest.raises(ac.ArgumentError, match=r"is a class; make an object: Captumlike\(model\)"):
         ac.wrap(Captumlike)
     ac.wrap(Captumlike(torch.nn.Linear(3, 2).eval()))
+
+
+def test_mixed_rows_say_where_one_at_a_time_is_set():
+    smoothed = ac.SmoothedAttribution(ac.wrap(lambda x, t: x - x.mean(dim=0)), ac.Gaussian(0.3))
+    with pytest.raises(ac.ArgumentError, match=r"SmoothedAttribution\(..., batch_size=1\), or --batch_size 1,"):
+        smoothed.certify(torch.ones(1, 4), target=0, n_samples=100, seed=0)
