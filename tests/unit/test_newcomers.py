@@ -81,3 +81,11 @@ def test_mixed_rows_say_where_one_at_a_time_is_set():
     smoothed = ac.SmoothedAttribution(ac.wrap(lambda x, t: x - x.mean(dim=0)), ac.Gaussian(0.3))
     with pytest.raises(ac.ArgumentError, match=r"SmoothedAttribution\(..., batch_size=1\), or --batch_size 1,"):
         smoothed.certify(torch.ones(1, 4), target=0, n_samples=100, seed=0)
+
+
+def test_outputs_in_doubt_are_told_all_names_that_would_do():
+    with pytest.raises(ac.ArgumentError) as error:
+        logits_of({"fine": torch.zeros(1, 2), "coarse": torch.zeros(1, 2)})
+    assert "logits, out, output, outputs or scores; ac.Output(model, key) names another" in str(error.value)
+    for name in ("logits", "out", "output", "outputs", "scores"):
+        assert logits_of({"fine": torch.zeros(1, 2), name: torch.ones(1, 2)}).sum() == 2
