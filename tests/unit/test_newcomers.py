@@ -8,7 +8,8 @@ from PIL import Image
 import attricert as ac
 from attricert import runs
 from attricert.attributions.outputs import logits_of
-from attricert.datasets import Labelled
+from attricert.datasets import Labelled, Reading, parse
+from attricert.runs.loading import load_items
 from attricert.runs.resampling import sampled_again
 
 RNG = np.random.default_rng(0)
@@ -89,3 +90,45 @@ def test_outputs_in_doubt_are_told_all_names_that_would_do():
     assert "logits, out, output, outputs or scores; ac.Output(model, key) names another" in str(error.value)
     for name in ("logits", "out", "output", "outputs", "scores"):
         assert logits_of({"fine": torch.zeros(1, 2), name: torch.ones(1, 2)}).sum() == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("t.csv", "a,größe\n1,2\n".encode("latin-1"), "'t.csv': .*line 1 is not text in UTF-8"),
+        ("t.csv", "a,b\n1,2\n3,groß\n".encode("latin-1"), "'t.csv': .*line 3 is not text in UTF-8"),
+        ("t.csv", b"a;b\n1;2\n", "look separated by semicolons, and must be by commas"),
+        ("t.csv", b"a;b\n1,5;2,5\n", "look separated by semicolons, and must be by commas"),
+        ("t.csv", b"a\tb\n1\t2\n", "look separated by tabs, and must be by commas"),
+        ("t.tsv", b"a\tb\n1\t2\n", r"nor a file that is read \(.csv, .parquet, .npy, .npz\)"),
+        ("t.csv", b",a,b\n0,1,2\n", "first column has no name, .*index=False"),
+        ("t.csv", b",a,b\nx,1,2\n", "first column has no name, .*index=False"),
+        ("t.csv", b"Unnamed: 0,a,b\n0,1,2\n", "Unnamed: 0 is an index of pandas.*--id_column or --skip_columns"),
+    ],
+)
+def test_files_that_are_not_read_say_what_has_to_change(name, content, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ac.ArgumentError, match=said):
+        parse(name)
+
+
+@pytest.mark.parametrize(
+    ("content", "reading"),
+    [
+        (",a,b\n7,1,2\n", Reading(id_column="")),
+        ("Unnamed: 0,a,b\n7,1,2\n", Reading(skip_columns=("Unnamed: 0",))),
+        ("a,ß;\n1,2\n", None),
+    ],
+)
+def test_columns_that_have_a_use_are_read(content, reading, tmp_path):
+    (tmp_path / "t.csv").write_text(content, encoding="utf-8")
+    assert parse(tmp_path / "t.csv", reading=reading).inputs.tolist() == [[1.0, 2.0]]
+
+
+@pytest.mark.parametrize("data", ["t.csv[a]", "t.csv[0]", "t.csv[0-3]", "mnist:test[-3:]"])
+def test_what_is_no_slice_says_how_slices_are_written(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(ac.ArgumentError, match=r"a slice is written \[start:stop\], such as .*\[0:100\]"):
+        parse(data)
