@@ -132,3 +132,14 @@ def test_what_is_no_slice_says_how_slices_are_written(data, tmp_path, monkeypatc
     (tmp_path / "t.csv").write_text("a,b\n1,2\n")
     with pytest.raises(ac.ArgumentError, match=r"a slice is written \[start:stop\], such as .*\[0:100\]"):
         parse(data)
+
+
+@pytest.mark.parametrize("setting", ["model", "data", "attribution"])
+def test_a_file_of_code_needs_the_name_of_a_function(setting, gray_first):
+    with pytest.raises(ac.ArgumentError, match=f"^{setting}='mine.py': .* name a function in it, mine.py:function"):
+        runs.certify({**gray_first, setting: "mine.py"}, "run")
+
+
+def test_a_factory_of_data_with_what_is_no_slice(gray_first):
+    with pytest.raises(ac.ArgumentError, match=r"a slice is written \[start:stop\], such as mine.py:model\[0:100\]"):
+        load_items("mine.py:model[3]", "mine.py:model")
