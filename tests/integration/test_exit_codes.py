@@ -71,6 +71,14 @@ def test_every_input_failed(capsys):
     assert re.search("failed on 2: classifier Loud failed on inputs .*: ValueError: no\n", capsys.readouterr().out)
 
 
+@pytest.mark.parametrize("setting", ["model", "data", "attribution"])
+def test_a_factory_that_raises_is_bad_input(setting, capsys):
+    arguments = own()
+    Path("raising.py").write_text("def factory(*given):\n    raise RuntimeError('no')\n")
+    assert main([*arguments, f"--{setting}", "raising.py:factory", "--out", "run"]) == 2
+    assert f"{setting}='raising.py:factory': raising.py raised RuntimeError: no" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("line", ["sys.exit(0)", "os._exit(0)"])
 def test_a_model_that_leaves_does_not_take_the_command_along(capsys, line):
     """In process, and without an exit code of its own."""

@@ -316,7 +316,7 @@ def test_quantized_models_are_black_boxes():
         return out
 
     # Activations are scaled over the whole batch: its rows are mixed.
-    with pytest.raises(ac.ArgumentError, match="rows of a batch are mixed.*with batch_size=1"):
+    with pytest.raises(ac.ArgumentError, match="rows of a batch are mixed.*batch_size=1"):
         certify(ac.wrap(occlusion))
     assert (certify(ac.wrap(occlusion), batch_size=1).norm > 0).all()
 

@@ -25,6 +25,7 @@ from attricert.interrupts import deferred_interrupts
 from attricert.report.results import COLUMNS, columns_as_markdown
 from attricert.runs import parts, results, running, work
 from attricert.runs.executors import Executor
+from attricert.runs.inputs import units
 from attricert.runs.manifest import code_fingerprint
 from attricert.runs.results import gather
 from attricert.runs.rows import SCHEMA, Row, Unit, evidence_of
@@ -567,7 +568,7 @@ def test_an_input_with_two_different_rows_is_refused(whole, tmp_path):
 
 
 def test_units_of_a_run_are_what_the_data_holds(digits):
-    unit = next(running._units(digits, [3]))
+    unit = next(units(digits, [3]))
     assert isinstance(unit, Unit)
     assert torch.equal(unit.image, digits.images[3])
     assert (unit.position, unit.id, unit.label) == (3, "mnist:test:3", int(digits.labels[3]))

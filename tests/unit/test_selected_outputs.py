@@ -88,7 +88,7 @@ def test_the_classifier_is_the_same_model():
         (lambda o: (o, o), 2, "output=2: must be a place among 2"),
         (lambda o: (o, o), "logits", "output='logits': is a name; the model gives tuple"),
         (lambda o: {"first": None, "second": o}, "first", "output of the model='NoneType': must be a torch tensor"),
-        (lambda o: {"a": o, "b": o}, lambda o: o, "of a, b.*ac.Output.model, select. names another"),
+        (lambda o: {"a": o, "b": o}, lambda o: o, "of a, b.*ac.Output.model, key. names another"),
     ],
 )
 def test_what_came_instead_is_named(form, select, message):

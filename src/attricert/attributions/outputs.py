@@ -22,7 +22,8 @@ _NAMES = ("logits", "out", "output", "outputs", "scores")
 
 
 def logits_of(output: Any) -> Tensor:
-    """The tensor that a model's output is about: itself, or what is called logits or out, or the only or first one.
+    """The tensor that a model's output is about: itself, what is called logits, out, output, outputs or scores,
+    or the only or first one.
 
     Args:
         output: a tensor, a mapping, a named tuple, a dataclass or another object with named tensors, or a sequence.
@@ -46,10 +47,10 @@ def _held(output: Any) -> Tensor:
     tensors = [value for value in (named.values() if named else _listed(output)) if isinstance(value, Tensor)]
     if not tensors or (named and len(tensors) > 1):
         held = f" of {', '.join(map(str, named))}" if named else ""
-        names = " or ".join(_NAMES[:2])
+        names = f"{', '.join(_NAMES[:-1])} or {_NAMES[-1]}"
         rule = (
             f"must be a torch tensor (torch.as_tensor), or hold one that is called {names}; "
-            "ac.Output(model, select) names another"
+            "ac.Output(model, key) names another"
         )
         raise ArgumentError("output of the model", f"{type(output).__name__}{held}", rule)
     if len(tensors) > 1:

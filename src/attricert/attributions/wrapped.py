@@ -100,10 +100,14 @@ def wrap(
             ``sliding_window_shapes``: the same for all inputs, so tensors have a first dimension of 1.
 
     Raises:
-        ArgumentError: it is neither callable nor has a method ``attribute``, or does not take such an argument.
+        ArgumentError: it is a class, is neither callable nor has a method ``attribute``, or does not take such an
+            argument.
     """
+    if isinstance(attribution, type):
+        name = attribution.__name__
+        raise ArgumentError("attribution", name, f"is a class; make an object: {name}(model)")
     function = _ByMethod(attribution, random) if hasattr(attribution, "attribute") else attribution
-    if not callable(function) or isinstance(function, (nn.Module, type)):
+    if not callable(function) or isinstance(function, nn.Module):
         rule = "must be callable as f(inputs, target), or have a method attribute(); a model alone explains nothing"
         raise ArgumentError("attribution", getattr(function, "__name__", type(function).__name__), rule)
     for module in () if random is True else modules_of(function):

@@ -28,8 +28,8 @@ __all__ = ["main"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
-    0 done, 1 a claim, a check, a target or an input that fails, 2 bad input, 3 a fault of the program or of a user's
-    own code, 130 interrupted (Ctrl-C or SIGTERM).
+    0 done, 1 a claim, a check, a target or an input that fails, 2 bad input, a user's factory that raises among
+    it, 3 any other fault of the program or of a user's own code, 130 interrupted (Ctrl-C or SIGTERM).
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # whose encoding may lack what is to be shown

@@ -18,6 +18,7 @@ from attricert.datasets.form import Form
 from attricert.datasets.labelled import Labelled, Survey
 from attricert.datasets.pictures import SUFFIXES, decoded, described
 from attricert.datasets.resizing import resized, told_size
+from attricert.datasets.spec import FILES, exists
 from attricert.errors import ArgumentError, IntegrityError
 from attricert.files import read_regular
 
@@ -57,7 +58,10 @@ class ImageFolder:
         """All images of a folder, or of the folders in it."""
         folder = checks.path("data", folder)
         if not os.path.isdir(folder):  # also where the name is too long to be one
-            raise ArgumentError("data", str(folder), "is not a folder")
+            rule = "is not a folder"
+            if exists(str(folder)):
+                rule += f" of images, nor a file that is read ({', '.join(FILES)})"
+            raise ArgumentError("data", str(folder), rule)
         entries = sorted(folder.iterdir())
         paths = tuple(path for path in entries if _is_image(path))
         inner = {path: _images_in(path) for path in entries if _is_inner(path)}

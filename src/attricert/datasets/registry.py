@@ -18,7 +18,7 @@ from attricert.datasets.labelled import Dataset, Labelled
 from attricert.datasets.mnist import SAMPLE_SIZE, load_mnist, load_sample
 from attricert.datasets.photographs import load_photographs
 from attricert.datasets.reading import Reading
-from attricert.datasets.spec import FILES, exists, sliced
+from attricert.datasets.spec import FILES, check_slice, exists, sliced
 from attricert.datasets.tables import read_table
 from attricert.errors import ArgumentError
 
@@ -122,6 +122,7 @@ def cut(data: Labelled, spec: str) -> Labelled:
 
 def _in_memory(spec: str, reading: Reading) -> Labelled | None:
     """Data that are not read one by one; None for a folder."""
+    check_slice(spec)
     path = Path(sliced(spec)[0])
     suffix = path.suffix.lower()
     if suffix in FILES and not path.is_dir():

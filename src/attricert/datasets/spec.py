@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-__all__ = ["FILES", "beyond", "exists", "sliced"]
+from attricert.errors import ArgumentError
+
+__all__ = ["FILES", "beyond", "check_slice", "exists", "sliced"]
 
 FILES = (".csv", ".parquet", ".npy", ".npz")
 """Suffixes of tables and arrays."""
 
 _SLICE = re.compile(r"(?P<whole>.+)\[(?P<start>\d{0,18}):(?P<stop>\d{0,18})\]", re.DOTALL)
+_LIKE_A_SLICE = re.compile(r"(?P<whole>.+)\[[^\[\]]*\]", re.DOTALL)
 
 
 def sliced(spec: str) -> tuple[str, int | None, int | None]:
@@ -20,6 +23,19 @@ def sliced(spec: str) -> tuple[str, int | None, int | None]:
         return spec, None, None
     start, stop = (int(match[key]) if match[key] else None for key in ("start", "stop"))
     return match["whole"], start, stop
+
+
+def check_slice(spec: str) -> None:
+    """That what stands in brackets at the end of a description is a slice.
+
+    Raises:
+        ArgumentError: it is not, and no file has this name.
+    """
+    match = _LIKE_A_SLICE.fullmatch(spec)
+    if match is not None and not _SLICE.fullmatch(spec) and not exists(spec):
+        whole = match["whole"]
+        rule = f"a slice is written [start:stop], such as {whole}[0:100], {whole}[:100] or {whole}[100:]"
+        raise ArgumentError("data", spec, rule)
 
 
 def beyond(spec: str, count: int) -> str | None:

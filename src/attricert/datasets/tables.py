@@ -24,6 +24,7 @@ from attricert.text import one_line, printable
 __all__ = ["is_frame", "of_frame", "of_table", "read_table"]
 
 _LARGEST, _VALUES = 2**30, 2**28  # bytes of a file, and numbers in it
+_SEPARATORS = {";": "semicolons", "\t": "tabs"}
 _NAMED = 5  # columns that are named where many are refused
 _FAILURES = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, OverflowError, MemoryError, IntegrityError)
 
@@ -53,6 +54,13 @@ def read_table(path: Path, reading: Reading, data: str) -> Labelled:
 
 def _csv(content: bytes) -> pa.Table:
     """Types are of whole columns; text alone is missing where it is empty or says so (NA, null, NaN)."""
+    try:
+        first = content.decode("utf-8").split("\n", 1)[0]
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"line {line} is not text in UTF-8; save it in that encoding") from None
+    if "," not in first and (found := [name for mark, name in _SEPARATORS.items() if mark in first]):
+        raise ValueError(f"its columns look separated by {found[0]}, and must be by commas")
     options = pyarrow.csv.ReadOptions(use_threads=False, block_size=max(len(content), 1))
     return pyarrow.csv.read_csv(pa.BufferReader(content), read_options=options)
 
@@ -107,6 +115,9 @@ def of_table(table: pa.Table, reading: Reading, data: str, source: str) -> Label
     kept = [name for name in names if name not in (*used.values(), *skipped)]
     if not kept or not len(table):
         raise ArgumentError("data", data, "has no rows, or no columns that are inputs")
+    if kept[0] == names[0] == "":
+        rule = "its first column has no name, as the index of pandas where it is saved; save it with index=False"
+        raise ArgumentError("data", data, f"{rule}, or give the column a name")
     if others := [f"{printable(name)} ({table.schema.field(name).type})" for name in kept if not _numeric(table, name)]:
         more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
         rule = "columns that are not numbers; name them with --label_column, --id_column or --skip_columns"
@@ -131,8 +142,13 @@ def of_table(table: pa.Table, reading: Reading, data: str, source: str) -> Label
     return Labelled(inputs, labels, names_of(rows, len(table), data), words, form)
 
 
+_UNNAMED = "Unnamed: 0"  # what pandas calls a first column that has no name in a file
+
+
 def _index(table: pa.Table) -> list[str]:
     """Columns that pandas has made of the index of a frame."""
+    if table.column_names[0] == _UNNAMED:
+        return [_UNNAMED]
     try:
         said = (table.schema.pandas_metadata or {}).get("index_columns", [])
     except (ValueError, TypeError, AttributeError):  # text of unknown origin

@@ -23,12 +23,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, final
 
-from attricert.datasets.spec import sliced
+from attricert.datasets.spec import check_slice, sliced
 from attricert.errors import ArgumentError, IntegrityError
 from attricert.files import read_regular, sha256
 from attricert.text import told
 
-__all__ = ["code_digest", "factory", "is_code", "sources", "unnumbered"]
+__all__ = ["check_function", "code_digest", "factory", "is_code", "sources", "unnumbered"]
 
 _FILES, _BYTES = 1000, 4 * 2**20  # that are read, and of each
 _NOT_BESIDE = {"attricert", *sys.builtin_module_names}
@@ -39,6 +39,16 @@ _NUMBERED = re.compile(rf"\b{_ROOT}\d+\.")
 def is_code(name: str) -> bool:
     """Whether the name of a model, an attribution or data stands for a user's own code."""
     return ".py:" in name
+
+
+def check_function(argument: str, name: str) -> None:
+    """That a function is named where a file is.
+
+    Raises:
+        ArgumentError: the name ends with that of a file.
+    """
+    if name.endswith(".py") and not is_code(name):
+        raise ArgumentError(argument, name, f"is a file alone; name a function in it, {name}:function")
 
 
 def sources(name: str, argument: str = "code") -> dict[str, bytes]:
@@ -80,6 +90,8 @@ def factory(argument: str, name: str) -> Callable[..., Any]:
     _refuse_hidden(argument, name, base, before)
     found = getattr(module, attribute, None)
     if not callable(found):
+        if argument == "data":
+            check_slice(name)
         raise ArgumentError(argument, name, f"{path} has no function {attribute!r}")
 
     def made(*values: Any) -> Any:

@@ -160,6 +160,7 @@ class Config:
         Without a noise, the scale that is given says which it is.
 
         Raises:
+            ArgumentError: there is no model, or there are no data.
             UnknownNameError: a value is none of the settings.
         """
         given = _renamed(values)
@@ -169,6 +170,9 @@ class Config:
             if name not in known:
                 raise UnknownNameError("setting", name, known)
         given = {name: _tuple(value) for name, value in given.items() if value is not None}
+        for name in ("model", "data"):
+            if name not in given:
+                raise ArgumentError(name, None, "must be given, by name or (in Python) as it is")
         given.setdefault("noise", NOISES.fitting(given))
         parameters = {name: value for name, value in given.items() if name not in settings}
         return cls(**{name: value for name, value in given.items() if name in settings}, parameters=parameters)

@@ -18,7 +18,7 @@ from attricert.errors import ArgumentError, IntegrityError
 from attricert.files import parse_array, read_regular
 from attricert.preprocessing import Preprocessed, normalization
 from attricert.runs.black_box import BlackBox, as_module
-from attricert.runs.code import factory, is_code
+from attricert.runs.code import check_function, factory, is_code
 from attricert.runs.objects import NOTHING, Objects, is_object
 from attricert.text import one_line
 
@@ -47,6 +47,7 @@ def model_arguments(
     Raises:
         ArgumentError: it cannot.
     """
+    check_function("model", name)
     given = {"mean": mean, "std": std, "output": output}
     if not is_code(name):
         for argument, value in given.items():
@@ -87,6 +88,7 @@ def load_model(name: str) -> nn.Module:
 
 def attribution_arguments(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """All parameters of an attribution by name, those left out too; a user's own code has none."""
+    check_function("attribution", name)
     if not is_code(name) and not is_object(name):
         return ATTRIBUTIONS.arguments(name, parameters)
     known = ATTRIBUTIONS.parameters()
@@ -135,6 +137,7 @@ def load_items(spec: str, model: str, reading: Reading | None = None, objects: O
         if (start, stop) != (None, None):
             raise ArgumentError("data", spec, f"has a slice, which {type(data).__name__} does not; let the factory cut")
         return data
+    check_function("data", spec)
     expected = _input_shape(model)
     return datasets.items(spec, expected[0] if expected else None, reading)
 

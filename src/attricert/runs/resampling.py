@@ -12,8 +12,8 @@ from attricert.certificates import Evidence
 from attricert.certificates.legacy import UNKNOWN
 from attricert.certificates.pieces import Cone
 from attricert.datasets import Dataset
-from attricert.errors import AttricertError
-from attricert.runs.rows import CERTIFIED, EXPLAINED, Row, Unit, evidence_of_rows
+from attricert.runs.inputs import units
+from attricert.runs.rows import CERTIFIED, EXPLAINED, Row, evidence_of_rows
 from attricert.runs.work import Worker
 
 __all__ = ["sampled_again"]
@@ -24,16 +24,25 @@ _FEW = 8  # numbers that are shown
 _AGAIN = 1e-4  # relative; the same draws on another kind of machine
 
 
-def sampled_again(row: Row, items: Dataset, worker: Worker, *, same: bool) -> Iterator[str]:
-    """What differs when the row's input is sampled once more: by the same seed, or by another one."""
+def sampled_again(
+    row: Row, items: Dataset, shape: tuple[int, ...] | None, worker: Worker, *, same: bool
+) -> Iterator[str]:
+    """What differs when the row's input is sampled once more: by the same seed, or by another one.
+
+    Args:
+        row: as it is stored.
+        items: the run's data.
+        shape: that of the first input that can be read; None where none can be.
+        worker: who samples.
+        same: whether by the run's seed.
+    """
     position, failed = int(row.facts["position"]), row.facts["status"] != CERTIFIED
-    try:
-        image, label = items[position]
-    except AttricertError as error:
+    (unit,) = units(items, [position], shape)
+    if isinstance(unit, Row):
         if not failed:
-            yield f"cannot be read ({error})"
+            yield f"cannot be read ({unit.facts['reason']})"
         return
-    now = worker.certify(Unit(position, str(row.facts["id"]), image, label), lambda _: None)
+    now = worker.certify(dataclasses.replace(unit, id=str(row.facts["id"])), lambda _: None)
     if failed != (now.facts["status"] != CERTIFIED):
         then, found = (f"{facts['status']} ({facts['reason']})" for facts in (row.facts, now.facts))
         yield f"{then}, sampled again {found}"

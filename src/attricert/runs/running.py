@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
@@ -20,6 +20,7 @@ from attricert.interrupts import deferred_interrupts, terminable
 from attricert.runs.asked import Asked
 from attricert.runs.config import Config
 from attricert.runs.executors import Executor, Inline, Processes, rehearse
+from attricert.runs.inputs import first_unit, units
 from attricert.runs.loaded import LoadedConfig
 from attricert.runs.loading import load_items
 from attricert.runs.manifest import Manifest, told_reading
@@ -35,7 +36,6 @@ __all__ = ["Shard", "State", "StateCallback", "certify"]
 
 # A part is written when so much has come together.
 _ROWS, _BYTES, _SECONDS = 64, 64 * 2**20, 10.0
-_OF_IMAGES = 3  # dimensions
 _UNWRITTEN = 8  # times that much is kept while the disk is full
 
 
@@ -171,7 +171,7 @@ def certify(
     with limited_threads(config.threads):
         setting = LoadedConfig.load(config, objects=objects)
         items = load_items(config.data, config.model, config.reading(), objects)
-        first = next((unit for unit in _units(items, range(len(items))) if isinstance(unit, Unit)), None)
+        first = first_unit(items)
         if first is None:
             raise ArgumentError("data", config.data, "holds no input that can be read")
         wanted = setting.input_dtype
@@ -232,7 +232,7 @@ def _finish(
     unreadable: list[Row] = []
 
     def readable() -> Iterator[Unit]:
-        for unit in _units(items, todo, shape):
+        for unit in units(items, todo, shape):
             if isinstance(unit, Unit):
                 yield unit
             else:
@@ -257,24 +257,6 @@ def _finish(
         text = f"{len(gone)} of {len(mine)} rows are not there, though all were written; the same command goes on"
         raise IntegrityError(f"{store.folder}: {text}")
     return store
-
-
-def _units(items: Dataset, positions: Sequence[int], shape: tuple[int, ...] | None = None) -> Iterator[Unit | Row]:
-    """Inputs as they are read, or the rows of those that cannot be."""
-    names = items.ids
-    for position in positions:
-        try:
-            image, label = items[position]
-        except AttricertError as error:
-            yield Row.failed(position, names[position], str(error))
-            continue
-        if shape is None or tuple(image.shape) == shape:
-            yield Unit(position, names[position], image, label)
-        else:
-            reason = f"its shape is {tuple(image.shape)}, that of the first input {shape}"
-            if len(shape) == len(image.shape) == _OF_IMAGES:
-                reason += "; --size gives images one size"
-            yield Row.failed(position, names[position], reason)
 
 
 @final

@@ -24,6 +24,7 @@ from attricert.report import COSINE, MAX_EPS
 from attricert.report.share_claims import SHARES, shares_from_json
 from attricert.runs.asked import Asked
 from attricert.runs.config import Config
+from attricert.runs.inputs import first_unit
 from attricert.runs.loaded import LoadedConfig
 from attricert.runs.loading import load_array
 from attricert.runs.manifest import code_fingerprint, model_digest
@@ -301,9 +302,10 @@ class _Checking:
         other = manifest if same else manifest.with_seed(self._chance.getrandbits(62))
         with limited_threads(manifest.config.threads):
             job = Job(other.config, manifest.weights_sha256, manifest.code_sha256, 0.9, self._terms, self._objects)
-            worker = Worker(job)
+            worker, first = Worker(job), first_unit(items)
+            shape = None if first is None else tuple(first.image.shape)
             for row in stream(self._store, chosen, problems=[]):
-                for problem in sampled_again(row, items, worker, same=same):
+                for problem in sampled_again(row, items, shape, worker, same=same):
                     yield f"{row.facts['id']}: {problem}"
 
 

@@ -140,7 +140,7 @@ def _mixed(function: LookedAt, apart: float) -> ArgumentError:
     rule = (
         f"gives an input another {what} beside other inputs than alone (by {apart:.2g} of its norm): the rows of a "
         "batch are mixed, or treated by their place (batch norm on batch statistics? scaling over the batch? one "
-        "random stream for all?); with batch_size=1 it is given one at a time"
+        "random stream for all?); SmoothedAttribution(..., batch_size=1), or --batch_size 1, gives it one at a time"
     )
     return ArgumentError(function.role, name_of(function.who), rule)
 
