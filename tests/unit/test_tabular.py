@@ -1,6 +1,7 @@
 """Tables: what is held fixed, that models get their own rows, and that what is certified holds."""
 
 import importlib.util
+import json
 import runpy
 import warnings
 from pathlib import Path
@@ -310,6 +311,27 @@ def test_a_table_is_certified_verified_and_reported_by_command_line(tmp_path, ca
     other.to_csv(tmp_path / "rows.csv", index=False)
     assert main(["certify", *own, *data, *how, "--out", f"{tmp_path}/other"]) != 0
     assert "in this order: a, b, c" in capsys.readouterr().err
+
+
+def test_doctor_looks_at_tables_in_standard_deviations(tmp_path, capsys):
+    from attricert.cli.main import main
+
+    # A column in thousands and one that is held fixed: neither is a measure of the noise.
+    code = CODE.replace("size=(120, 3))", "size=(120, 3)) * [1000, 1, 1]\nROWS[:, 2] = np.arange(120) % 5 * 500")
+    (tmp_path / "mine.py").write_text(code)
+    rng = np.random.default_rng(1)
+    rows = np.stack([1000 * rng.normal(size=8), rng.normal(size=8), 500.0 * (np.arange(8) % 5)], axis=1)
+    pd.DataFrame(rows, columns=["a", "b", "c"]).assign(y=0).to_csv(tmp_path / "rows.csv", index=False)
+    own = ["--model", f"{tmp_path}/mine.py:model", "--attribution", f"{tmp_path}/mine.py:explainer"]
+    main(["doctor", *own, "--data", f"{tmp_path}/rows.csv", "--label_column", "y", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    seen = {one["name"]: one for one in found["findings"]}
+    reference = np.random.default_rng(0).normal(size=(120, 3))[:, :2] * [1000, 1]
+    inputs = (rows[:4, :2] - reference.mean(axis=0)) / reference.std(axis=0)
+    assert f"Gaussian(sigma={inputs.std() / 4:.2g})" in seen["noise"]["seen"]
+    assert "standard deviations" in seen["input range"]["meaning"]
+    assert seen["fixed entries"]["seen"] == "1 of 3"
+    assert not [one for one in found["findings"] if one["status"] == "problem"]
 
 
 def test_the_example_runs(tmp_path, capsys):
