@@ -232,6 +232,21 @@ def test_results_by_column_and_as_shap_draws_them(boosted):
         table.explanation(certificate, rows[:2], eps=0.02)
 
 
+def test_certificates_of_something_else_get_no_names_of_columns(boosted, numeric):
+    other = ac.tabular.Standardized(linear_model.LogisticRegression().fit(*numeric), numeric[0])
+    certificate = other.certify(numeric[0][:2], noise=NOISE, n_samples=200, seed=0)
+    square = ac.SmoothedAttribution(ac.wrap(lambda x, target: x), NOISE).certify(torch.rand(2, 2, 2), n_samples=200)
+    table, rows = ac.tabular.Standardized(*boosted), boosted[1][:2]
+    for one, named, given in ((certificate, table, rows), (square, other, numeric[0][:2])):
+        for call in (
+            lambda one=one, named=named: named.top(one, k=2, eps=0.01),
+            lambda one=one, named=named, given=given: named.explanation(one, given, eps=0.01),
+            lambda one=one, named=named, given=given: named.page(one, given),
+        ):
+            with pytest.raises(ac.ArgumentError, match=f"certificate=.*must be of rows.*{len(named.names)} columns"):
+                call()
+
+
 def test_explainers_that_sample_are_called_row_by_row_with_numbers_of_their_own(numeric):
     rows, labels = numeric
     model = linear_model.LogisticRegression().fit(rows, labels)
