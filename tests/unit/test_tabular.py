@@ -104,6 +104,9 @@ def test_models_get_rows_of_the_types_that_they_know():
         (lambda r: r.assign(income=np.inf), "must be finite"),
         (lambda r: r.rename(columns={"income": "incom"}), "did you mean 'incom'"),
         (lambda r: r.to_numpy(), "must be a data frame"),
+        (lambda r: r[["income", "debt", "owner", "purpose", "region"]], "column age must be there too$"),
+        (lambda r: r[["income"]], "columns debt, age, owner, purpose, region must be there too$"),
+        (lambda r: r.iloc[0], r"Series of 6 values.*frame.iloc\[\[0\]\]"),
     ],
 )
 def test_rows_that_do_not_fit_are_refused_in_one_line(change, message):
@@ -121,6 +124,8 @@ def test_rows_that_do_not_fit_are_refused_in_one_line(change, message):
         (np.random.default_rng(0).random((5, 2)), {"columns": ["a"]}, "must be one for each of 2"),
         (np.random.default_rng(0).random((5, 2)), {"fixed_columns": ["b"]}, "must be one of"),
         (np.random.default_rng(0).random((5, 2)), {"classifier": 3}, "must have predict_proba"),
+        (pd.Series([0.5, 1.5]), {}, "must be a data frame"),
+        (pd.DataFrame(np.random.default_rng(0).random((5, 2))), {}, "must be named by texts"),
         (pd.DataFrame({"a": [1.5, None]}), {}, "row 1, column a.*is missing"),
     ],
 )
