@@ -274,6 +274,31 @@ def test_a_bare_function_of_rows_gets_an_explainer(numeric):
     np.testing.assert_allclose(values.sum(axis=1) + base, model.predict_proba(rows[:3]), atol=1e-6)
 
 
+def failing(rows):
+    raise KeyError("incom")
+
+
+@pytest.mark.parametrize(
+    ("function", "error", "message"),
+    [
+        (failing, ac.CallError, "explainer .* failed on inputs .*incom"),
+        (ensemble.RandomForestClassifier().predict_proba, ac.CallError, "is not fitted"),
+        (lambda rows: 0.5, ac.ArgumentError, r"explainer='a function that gave shape \(\)'.*a number a row"),
+        (lambda rows: np.zeros(len(rows) + 1), ac.ArgumentError, "a number a row"),
+    ],
+)
+def test_functions_of_rows_that_fail_are_told_in_one_line(function, error, message, numeric):
+    with pytest.raises(error, match=message):
+        ac.tabular.Standardized(function, numeric[0]).certify(numeric[0][:2], noise=NOISE, n_samples=100)
+
+
+def test_what_takes_no_rows_of_a_table_is_refused(numeric):
+    with pytest.raises(ac.ArgumentError, match="explainer='Linear'.*torch module.*Saliency.*function of rows"):
+        ac.tabular.Standardized(nn.Linear(4, 2), numeric[0])
+    with pytest.raises(ac.ArgumentError, match="classifier='Linear'.*must have predict_proba, or be a function"):
+        ac.tabular.Standardized(lambda rows: rows[:, 0], numeric[0], classifier=nn.Linear(4, 2))
+
+
 @pytest.mark.parametrize("kind", ["array", "frame"])
 def test_arrays_and_data_frames_go_through_wrap(kind, numeric):
     rows = numeric[0][:2] if kind == "array" else pd.DataFrame(numeric[0][:2])
