@@ -231,7 +231,8 @@ def test_results_by_column_and_as_shap_draws_them(boosted):
         shap.plots.waterfall(found[1], show=False)
     matplotlib.pyplot.close("all")
     page = table.page(certificate, rows[:3], eps=(0.02,))
-    assert "purpose" in page
+    assert "4 are held fixed (age, owner, purpose, region)" in page
+    assert "4 held fixed: age, owner, purpose, region" in page
     assert "standard deviations" in page
     with pytest.raises(ac.ArgumentError, match="must be those of the certificate"):
         table.explanation(certificate, rows[:2], eps=0.02)
@@ -356,6 +357,19 @@ def test_a_table_is_certified_verified_and_reported_by_command_line(tmp_path, ca
     other.to_csv(tmp_path / "rows.csv", index=False)
     assert main(["certify", *own, *data, *how, "--out", f"{tmp_path}/other"]) != 0
     assert "in this order: a, b, c" in capsys.readouterr().err
+
+
+def test_the_claim_of_a_run_names_the_columns_that_are_held_fixed(tmp_path):
+    from attricert.cli.main import main
+
+    (tmp_path / "mine.py").write_text(CODE.replace('"c"])', '"c"], fixed_columns=["b"])'))
+    rows = pd.DataFrame(np.random.default_rng(1).normal(size=(1, 3)), columns=["a", "b", "c"])
+    rows.assign(y=0).to_csv(tmp_path / "rows.csv", index=False)
+    own = ["--model", f"{tmp_path}/mine.py:model", "--attribution", f"{tmp_path}/mine.py:explainer"]
+    data = ["--data", f"{tmp_path}/rows.csv", "--label_column", "y"]
+    how = ["--sigma", "0.3", "--bound", "clip", "--max_norm", "3", "--n_samples", "500", "--seed", "1"]
+    assert main(["certify", *own, *data, *how, "--out", f"{tmp_path}/run"]) == 0
+    assert "1 is held fixed (b)" in " ".join((tmp_path / "run" / "claim.txt").read_text().split())
 
 
 def test_doctor_looks_at_tables_in_standard_deviations(tmp_path, capsys):
