@@ -359,8 +359,16 @@ def test_a_table_is_certified_verified_and_reported_by_command_line(tmp_path, ca
     assert "in this order: a, b, c" in capsys.readouterr().err
 
 
-def test_the_claim_of_a_run_names_the_columns_that_are_held_fixed(tmp_path):
+def test_claim_and_pictures_of_a_run_call_columns_by_their_names(tmp_path, monkeypatch):
+    from attricert.cli import pictures
     from attricert.cli.main import main
+
+    drawn = []
+
+    def certified(*given):
+        drawn.append(ac.plots.certified(*given))
+
+    monkeypatch.setattr(pictures, "certified", certified)
 
     (tmp_path / "mine.py").write_text(CODE.replace('"c"])', '"c"], fixed_columns=["b"])'))
     rows = pd.DataFrame(np.random.default_rng(1).normal(size=(1, 3)), columns=["a", "b", "c"])
@@ -369,6 +377,8 @@ def test_the_claim_of_a_run_names_the_columns_that_are_held_fixed(tmp_path):
     data = ["--data", f"{tmp_path}/rows.csv", "--label_column", "y"]
     how = ["--sigma", "0.3", "--bound", "clip", "--max_norm", "3", "--n_samples", "500", "--seed", "1"]
     assert main(["certify", *own, *data, *how, "--out", f"{tmp_path}/run"]) == 0
+    (figure,) = drawn
+    assert [tick.get_text() for tick in figure.axes[1].get_xticklabels()] == ["a", "b", "c"]
     assert "1 is held fixed (b)" in " ".join((tmp_path / "run" / "claim.txt").read_text().split())
 
 
