@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 __all__ = [
     "ArgumentError",
@@ -22,6 +22,7 @@ __all__ = [
     "UnavailableError",
     "UnknownNameError",
     "ZeroMapsWarning",
+    "nearest",
 ]
 
 
@@ -41,13 +42,18 @@ class RowError(ArgumentError, IndexError):
     """There is no such input."""
 
 
+def nearest(name: str, known: Sequence[str]) -> str | None:
+    """The one that may have been meant, if any comes near."""
+    return next(iter(difflib.get_close_matches(name, known, n=1)), None)
+
+
 class UnknownNameError(ArgumentError):
     """A name that is not on the list; the nearest match is offered."""
 
     def __init__(self, name: str, value: str, known: Iterable[str]) -> None:
         names = sorted(known)
-        near = difflib.get_close_matches(value, names, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
+        near = nearest(value, names)
+        hint = "" if near is None else f"did you mean {near!r}? "
         super().__init__(name, value, f"{hint}must be one of {', '.join(names)}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -67,9 +67,15 @@ class Fixed:
             flat[start:stop] = True
         return flat.reshape(self.shape)
 
-    @property
-    def words(self) -> str:
-        """Which they are, counted from 0: ``"0, 4 to 6, 9"``; the first few of many."""
+    def words(self, names: Sequence[str] = ()) -> str:
+        """Which they are, counted from 0: ``"0, 4 to 6, 9"``; the first few of many.
+
+        Args:
+            names: of all entries, to call them by; of another number they are of something else, and play no part.
+        """
+        if len(names) == math.prod(self.shape):
+            held = [names[i] for a, b in self.ranges for i in range(a, b)]
+            return ", ".join(held[:_SHOWN]) + (", ..." if len(held) > _SHOWN else "")
         shown = [f"{a}" if b - a == 1 else f"{a} to {b - 1}" for a, b in self.ranges[:_SHOWN]]
         return ", ".join(shown) + (", ..." if len(self.ranges) > _SHOWN else "")
 

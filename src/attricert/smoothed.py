@@ -437,8 +437,9 @@ class SmoothedAttribution:
         targets = [index for _, index, _ in batch if index is not None]
         indices = torch.stack(targets) if targets else None
         assumed = not checks.flag("own_scale", own_scale)
-        chosen = replace(self, noise=default_noise(self.noise, stacked)) if assumed else self
-        sampler = chosen._sampler(self._classifier(indices))
+        sampler = self._sampler(self._classifier(indices))
+        if assumed:
+            sampler = replace(sampler, noise=default_noise(self.noise, stacked, sampler.fixed))
         return examine(Patient(sampler, stacked, indices, self.batch_size, n_samples, units, assumed))
 
     def min_noise_scale(

@@ -19,13 +19,13 @@ EPS = 0.02
 HOSTILE = ["$x^2$", "<script>alert(1)</script>", "\u202eevil", "\u4e2d\u6587", "_hidden", "a" * 200, "a$b", ""]
 
 
-def certified_of(shape, sigma=0.1, seed=0):
+def certified_of(shape, sigma=0.1, seed=0, **options):
     generator = torch.Generator().manual_seed(seed)
     x = torch.rand(2, *shape, generator=generator)
     sizes = (torch.linspace(-1, 1, x[0].numel()) ** 3).reshape(shape)  # signs and ranks of some are clear
     wave = ac.wrap(lambda x, target: sizes * (1 + 0.1 * torch.sin(9 * x)))
     smoothed = ac.SmoothedAttribution(wave, ac.Gaussian(sigma), ac.Normalize(max_entry=0.5))
-    return x, smoothed.certify(x, n_samples=3000, seed=seed)
+    return x, smoothed.certify(x, n_samples=3000, seed=seed, **options)
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +81,24 @@ def test_certain_signs_and_ranks_are_those_of_the_certificate(gray):
     assert not (certain & ~maybe).any()
     np.testing.assert_array_equal(kinds_of(ranks, _RANKS), np.where(certain, 2, maybe.astype(int)))
     drawn(figure)
+
+
+def test_names_stand_under_the_bars_of_maps_of_one_dimension(table, gray):
+    x, cert = table
+    names = [*HOSTILE[:7], *(f"column {i}" for i in range(5))]
+    figure = plots.certified(cert, 1, EPS, x[1], names=names)
+    for ax in figure.axes[1:4]:
+        assert [tick.get_text() for tick in ax.get_xticklabels()] == [literal(name, 18) for name in names]
+        assert ax.get_xticks().tolist() == list(range(12))
+    drawn(figure)
+    with pytest.raises(ac.ArgumentError, match="3 names.*one for each of 12 entries"):
+        plots.certified(cert, 1, EPS, names=["a", "b", "c"])
+    blank = plots.certified(certified_of((12,), prove=("top_variance",))[1], 0, EPS, names=names).axes[2:4]
+    assert not [tick for ax in blank for tick in ax.get_xticks()]
+    many = certified_of((41,))[1]
+    for one, some in ((many, [f"c{i}" for i in range(41)]), (gray[1], ["gray"])):  # no room, and no bars
+        texts = [t.get_text() for ax in plots.certified(one, 0, EPS, names=some).axes for t in ax.get_xticklabels()]
+        assert not set(some).intersection(texts)
 
 
 def test_what_is_possible_is_hatched(gray):

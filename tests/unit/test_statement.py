@@ -135,10 +135,20 @@ def test_a_run_of_version_0_1_gets_one_when_results_are_written(tmp_path):
 
 def test_what_is_held_fixed_and_random_is_changed():
     fixed = Fixed.of(np.array([True, False, True, True, False]))
-    assert fixed.words == "0, 2 to 3"
+    assert fixed.words() == "0, 2 to 3"
     text = changed(fixed=fixed, random=True)
     assert "changes of 2 of the 5 values of an input; 3 are held fixed (0, 2 to 3)" in text
     assert "the mean over noise and that randomness" in text
     assert "held fixed" not in changed()
     many = Fixed.of(np.arange(60) % 2 == 0)
-    assert many.words.endswith("20, 22, ...")
+    assert many.words().endswith("20, 22, ...")
+
+
+def test_what_is_held_fixed_goes_by_its_names_where_there_are_any():
+    fixed = Fixed.of(np.array([True, False, True, True, False]))
+    assert fixed.words(("age", "income", "owner", "region", "debt")) == "age, owner, region"
+    assert fixed.words(("red", "green", "blue")) == "0, 2 to 3"  # of something else
+    many = Fixed.of(np.arange(20) > 0)
+    assert many.words([f"c{i}" for i in range(20)]) == ", ".join(f"c{i}" for i in range(1, 13)) + ", ..."
+    text = changed(fixed=fixed, names=("age", "income", "owner", "region", "debt"))
+    assert "3 are held fixed (age, owner, region)" in text

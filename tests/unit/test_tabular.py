@@ -1,6 +1,7 @@
 """Tables: what is held fixed, that models get their own rows, and that what is certified holds."""
 
 import importlib.util
+import json
 import runpy
 import warnings
 from pathlib import Path
@@ -103,6 +104,9 @@ def test_models_get_rows_of_the_types_that_they_know():
         (lambda r: r.assign(income=np.inf), "must be finite"),
         (lambda r: r.rename(columns={"income": "incom"}), "did you mean 'incom'"),
         (lambda r: r.to_numpy(), "must be a data frame"),
+        (lambda r: r[["income", "debt", "owner", "purpose", "region"]], "column age must be there too$"),
+        (lambda r: r[["income"]], "columns debt, age, owner, purpose, region must be there too$"),
+        (lambda r: r.iloc[0], r"Series of 6 values.*frame.iloc\[\[0\]\]"),
     ],
 )
 def test_rows_that_do_not_fit_are_refused_in_one_line(change, message):
@@ -120,6 +124,8 @@ def test_rows_that_do_not_fit_are_refused_in_one_line(change, message):
         (np.random.default_rng(0).random((5, 2)), {"columns": ["a"]}, "must be one for each of 2"),
         (np.random.default_rng(0).random((5, 2)), {"fixed_columns": ["b"]}, "must be one of"),
         (np.random.default_rng(0).random((5, 2)), {"classifier": 3}, "must have predict_proba"),
+        (pd.Series([0.5, 1.5]), {}, "must be a data frame"),
+        (pd.DataFrame(np.random.default_rng(0).random((5, 2))), {}, "must be named by texts"),
         (pd.DataFrame({"a": [1.5, None]}), {}, "row 1, column a.*is missing"),
     ],
 )
@@ -225,10 +231,26 @@ def test_results_by_column_and_as_shap_draws_them(boosted):
         shap.plots.waterfall(found[1], show=False)
     matplotlib.pyplot.close("all")
     page = table.page(certificate, rows[:3], eps=(0.02,))
-    assert "purpose" in page
+    assert "4 are held fixed (age, owner, purpose, region)" in page
+    assert "4 held fixed: age, owner, purpose, region" in page
     assert "standard deviations" in page
     with pytest.raises(ac.ArgumentError, match="must be those of the certificate"):
         table.explanation(certificate, rows[:2], eps=0.02)
+
+
+def test_certificates_of_something_else_get_no_names_of_columns(boosted, numeric):
+    other = ac.tabular.Standardized(linear_model.LogisticRegression().fit(*numeric), numeric[0])
+    certificate = other.certify(numeric[0][:2], noise=NOISE, n_samples=200, seed=0)
+    square = ac.SmoothedAttribution(ac.wrap(lambda x, target: x), NOISE).certify(torch.rand(2, 2, 2), n_samples=200)
+    table, rows = ac.tabular.Standardized(*boosted), boosted[1][:2]
+    for one, named, given in ((certificate, table, rows), (square, other, numeric[0][:2])):
+        for call in (
+            lambda one=one, named=named: named.top(one, k=2, eps=0.01),
+            lambda one=one, named=named, given=given: named.explanation(one, given, eps=0.01),
+            lambda one=one, named=named, given=given: named.page(one, given),
+        ):
+            with pytest.raises(ac.ArgumentError, match=f"certificate=.*must be of rows.*{len(named.names)} columns"):
+                call()
 
 
 def test_explainers_that_sample_are_called_row_by_row_with_numbers_of_their_own(numeric):
@@ -251,6 +273,31 @@ def test_a_bare_function_of_rows_gets_an_explainer(numeric):
     assert repr(table) == "Standardized(ExactExplainer of 4 columns)"
     values, base = table.explaining(rows[:3])
     np.testing.assert_allclose(values.sum(axis=1) + base, model.predict_proba(rows[:3]), atol=1e-6)
+
+
+def failing(rows):
+    raise KeyError("incom")
+
+
+@pytest.mark.parametrize(
+    ("function", "error", "message"),
+    [
+        (failing, ac.CallError, "explainer .* failed on inputs .*incom"),
+        (ensemble.RandomForestClassifier().predict_proba, ac.CallError, "is not fitted"),
+        (lambda rows: 0.5, ac.ArgumentError, r"explainer='a function that gave shape \(\)'.*a number a row"),
+        (lambda rows: np.zeros(len(rows) + 1), ac.ArgumentError, "a number a row"),
+    ],
+)
+def test_functions_of_rows_that_fail_are_told_in_one_line(function, error, message, numeric):
+    with pytest.raises(error, match=message):
+        ac.tabular.Standardized(function, numeric[0]).certify(numeric[0][:2], noise=NOISE, n_samples=100)
+
+
+def test_what_takes_no_rows_of_a_table_is_refused(numeric):
+    with pytest.raises(ac.ArgumentError, match="explainer='Linear'.*torch module.*Saliency.*function of rows"):
+        ac.tabular.Standardized(nn.Linear(4, 2), numeric[0])
+    with pytest.raises(ac.ArgumentError, match="classifier='Linear'.*must have predict_proba, or be a function"):
+        ac.tabular.Standardized(lambda rows: rows[:, 0], numeric[0], classifier=nn.Linear(4, 2))
 
 
 @pytest.mark.parametrize("kind", ["array", "frame"])
@@ -310,6 +357,50 @@ def test_a_table_is_certified_verified_and_reported_by_command_line(tmp_path, ca
     other.to_csv(tmp_path / "rows.csv", index=False)
     assert main(["certify", *own, *data, *how, "--out", f"{tmp_path}/other"]) != 0
     assert "in this order: a, b, c" in capsys.readouterr().err
+
+
+def test_claim_and_pictures_of_a_run_call_columns_by_their_names(tmp_path, monkeypatch):
+    from attricert.cli import pictures
+    from attricert.cli.main import main
+
+    drawn = []
+
+    def certified(*given):
+        drawn.append(ac.plots.certified(*given))
+
+    monkeypatch.setattr(pictures, "certified", certified)
+
+    (tmp_path / "mine.py").write_text(CODE.replace('"c"])', '"c"], fixed_columns=["b"])'))
+    rows = pd.DataFrame(np.random.default_rng(1).normal(size=(1, 3)), columns=["a", "b", "c"])
+    rows.assign(y=0).to_csv(tmp_path / "rows.csv", index=False)
+    own = ["--model", f"{tmp_path}/mine.py:model", "--attribution", f"{tmp_path}/mine.py:explainer"]
+    data = ["--data", f"{tmp_path}/rows.csv", "--label_column", "y"]
+    how = ["--sigma", "0.3", "--bound", "clip", "--max_norm", "3", "--n_samples", "500", "--seed", "1"]
+    assert main(["certify", *own, *data, *how, "--out", f"{tmp_path}/run"]) == 0
+    (figure,) = drawn
+    assert [tick.get_text() for tick in figure.axes[1].get_xticklabels()] == ["a", "b", "c"]
+    assert "1 is held fixed (b)" in " ".join((tmp_path / "run" / "claim.txt").read_text().split())
+
+
+def test_doctor_looks_at_tables_in_standard_deviations(tmp_path, capsys):
+    from attricert.cli.main import main
+
+    # A column in thousands and one that is held fixed: neither is a measure of the noise.
+    code = CODE.replace("size=(120, 3))", "size=(120, 3)) * [1000, 1, 1]\nROWS[:, 2] = np.arange(120) % 5 * 500")
+    (tmp_path / "mine.py").write_text(code)
+    rng = np.random.default_rng(1)
+    rows = np.stack([1000 * rng.normal(size=8), rng.normal(size=8), 500.0 * (np.arange(8) % 5)], axis=1)
+    pd.DataFrame(rows, columns=["a", "b", "c"]).assign(y=0).to_csv(tmp_path / "rows.csv", index=False)
+    own = ["--model", f"{tmp_path}/mine.py:model", "--attribution", f"{tmp_path}/mine.py:explainer"]
+    main(["doctor", *own, "--data", f"{tmp_path}/rows.csv", "--label_column", "y", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    seen = {one["name"]: one for one in found["findings"]}
+    reference = np.random.default_rng(0).normal(size=(120, 3))[:, :2] * [1000, 1]
+    inputs = (rows[:4, :2] - reference.mean(axis=0)) / reference.std(axis=0)
+    assert f"Gaussian(sigma={inputs.std() / 4:.2g})" in seen["noise"]["seen"]
+    assert "standard deviations" in seen["input range"]["meaning"]
+    assert seen["fixed entries"]["seen"] == "1 of 3"
+    assert not [one for one in found["findings"] if one["status"] == "problem"]
 
 
 def test_the_example_runs(tmp_path, capsys):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         name_of,
         output_of,
         scores_of,
+        told_of,
         undisturbed,
         with_output,
     )
@@ -59,6 +60,7 @@ __all__ = [
     "output_of",
     "scores_of",
     "seeded",
+    "told_of",
     "undisturbed",
     "warn_of_training",
     "with_output",
@@ -83,6 +85,7 @@ __getattr__, __dir__ = lazily(
             "name_of",
             "output_of",
             "scores_of",
+            "told_of",
             "undisturbed",
             "with_output",
         ),

@@ -1,4 +1,4 @@
-"""The seam to other people's code: attributions and classifiers are called through these five functions only.
+"""The seam to other people's code: attributions and classifiers are called through these functions only.
 
 They hand over copies, and whatever goes wrong in there becomes one error that says where; the original is its cause.
 """
@@ -28,6 +28,7 @@ __all__ = [
     "name_of",
     "output_of",
     "scores_of",
+    "told_of",
     "undisturbed",
     "with_output",
 ]
@@ -69,7 +70,7 @@ def attributions_of(
         ArgumentError: what it returned is no map of each input.
     """
     given, index = inputs.clone(), _copied(target)
-    with _told_of("attribution", attribution, inputs):
+    with told_of("attribution", attribution, inputs):
         found = attribution(given, index)
     # An attribution may keep the tensor that it returned, and write to it again.
     maps = _maps(attribution, found, inputs).clone()
@@ -97,7 +98,7 @@ def scores_of(
         ArgumentError: what it returned are no scores of each input.
     """
     given = inputs.clone()
-    with _told_of("classifier", classifier, inputs), torch.no_grad():
+    with told_of("classifier", classifier, inputs), torch.no_grad():
         output = logits_of(_given_by(classifier, given))
     scores = class_scores(output, len(inputs), target)
     if on_change is not None:
@@ -111,7 +112,7 @@ def output_of(classifier: Classifier, inputs: Float[Tensor, "n *features"]) -> A
     Raises:
         CallError: it raised an error.
     """
-    with _told_of("classifier", classifier, inputs), torch.no_grad():
+    with told_of("classifier", classifier, inputs), torch.no_grad():
         return _given_by(classifier, inputs.clone())
 
 
@@ -121,7 +122,7 @@ def with_output(
     """Attributions and scores: of the same forward pass where the attribution can give it."""
     both = getattr(attribution, "with_output", None)
     if both is not None and getattr(attribution, "model", None) is classifier:
-        with _told_of("attribution", attribution, inputs):
+        with told_of("attribution", attribution, inputs):
             found, output = both(inputs.clone(), _copied(target))
         return _maps(attribution, found, inputs), class_scores(logits_of(output), len(inputs), target)
     return attributions_of(attribution, inputs, target), scores_of(classifier, inputs, target)
@@ -135,7 +136,7 @@ def differentiable(attribution: Attribution, inputs: Float[Tensor, "n *features"
     method = getattr(attribution, "differentiable", None)
     if method is None:
         return None
-    with _told_of("attribution", attribution, inputs), torch.enable_grad(), twice_differentiable():
+    with told_of("attribution", attribution, inputs), torch.enable_grad(), twice_differentiable():
         # A copy within the graph: gradients reach the inputs, what is done in place does not.
         attributions: Tensor = method(inputs.clone(), _copied(target))
     return attributions if attributions.requires_grad else None
@@ -154,7 +155,17 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 @contextlib.contextmanager
-def _told_of(role: str, who: object, inputs: Tensor) -> Iterator[None]:
+def told_of(role: str, who: object, inputs: Tensor) -> Iterator[None]:
+    """Within: calls of somebody else's code.
+
+    Args:
+        role: what it is here.
+        who: who is called.
+        inputs: what it is given.
+
+    Raises:
+        CallError: it raised an error.
+    """
     try:
         yield
     except AttricertError:

@@ -63,15 +63,16 @@ def _examined(config: Config, count: int, *, scaled: bool) -> Diagnosis:
     say(f"data: {data.reading}")
     items = datasets.cast(data, loaded.input_dtype)
     inputs = torch.stack([items[i][0] for i in range(len(items))])
+    explained = loaded.inputs(inputs)
     try:
-        predicted = loaded.predicted(inputs)
+        predicted = loaded.predicted(explained)
     except AttricertError:  # which the looks will tell; meanwhile any class will do
         predicted = torch.zeros(len(inputs), dtype=torch.int64)
     found = loaded.smoothed().doctor(
-        inputs.to(loaded.device),
+        explained,
         loaded.target(data.labels, predicted),
         n_samples=config.n_samples,
-        units=units_of(data.form, tuple(inputs.shape[1:])),
+        units=units_of(loaded.form(data.form), tuple(inputs.shape[1:])),
         own_scale=scaled,
     )
     # Whoever loads a model for a run puts it in eval mode.

@@ -60,10 +60,12 @@ def _figure(store: runs.Store, positions: Sequence[int], asked: runs.Asked, ran:
     whole = Figure(figsize=(_WIDTH, _HEIGHT * len(found)))
     parts = whole.subfigures(len(found), 1, squeeze=False)[:, 0]
     top, sizes = asked.top(certificate.terms.map_entries), asked.sizes(certificate.terms)
+    form = store.manifest.data_form
+    names = form.names if form.kind == "columns" and len(form.names) == certificate.terms.map_entries else ()
     for i, (row, part) in enumerate(zip(found, parts, strict=True)):
         image = items[row.facts["position"]][0]
         _refuse_other(row, sample_key(image))
-        certified(certificate, i, sizes[0], image, top, row.facts["id"], part)
+        certified(certificate, i, sizes[0], image, top, row.facts["id"], part, names)
     return whole
 
 

@@ -102,8 +102,7 @@ def _estimated(
         entries=config.maps == "keep",
         progress=True,
     )
-    form = data.form if loaded.table is None else loaded.table.form(data.form)
-    return found, units_of(form, tuple(inputs.shape[1:]))
+    return found, units_of(loaded.form(data.form), tuple(inputs.shape[1:]))
 
 
 def _show(config: Config, options: Options, found: Plan, units: InputUnits) -> None:

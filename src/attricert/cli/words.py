@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NoReturn
@@ -10,7 +9,7 @@ from typing import NoReturn
 from jsonargparse import ArgumentParser
 
 from attricert import checks
-from attricert.errors import AttricertError
+from attricert.errors import AttricertError, nearest
 
 __all__ = ["COMPLETION", "meant", "understood"]
 
@@ -114,5 +113,5 @@ def _shown(parser: ArgumentParser) -> list[str]:
 
 def meant(word: str, known: Sequence[str]) -> str:
     """A hint at the nearest of the known words, if one is near."""
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    near = nearest(word, known)
+    return "" if near is None else f"; did you mean {near}?"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from attricert.diagnosis import behaviour, cost, given, surroundings
 from attricert.diagnosis.finding import Cost, Diagnosis, Finding
 from attricert.diagnosis.patient import Patient
 from attricert.errors import AttributionWarning, AttricertError, ModelModeWarning, OutputWarning, RangeWarning
+from attricert.fixed import Fixed
 from attricert.noise import Gaussian, Noise
 from attricert.sampling import LookedAt
 from attricert.text import one_line
@@ -42,15 +44,19 @@ _OF_THE_ATTRIBUTION = {"map shape": behaviour.map_shape, "map values": behaviour
 _OF_BOTH = {"in place": behaviour.in_place, "repeats": behaviour.repeats, "rows": behaviour.rows}
 
 
-def default_noise(family: Noise, inputs: Float[Tensor, "n *features"]) -> Noise:
+def default_noise(family: Noise, inputs: Float[Tensor, "n *features"], fixed: Fixed | None) -> Noise:
     """Noise for those who name none: as much as a Gaussian of a quarter of the inputs' standard deviation.
 
     Args:
         family: which noise, at any scale.
         inputs: whose deviation is meant; where it is 0 it counts as 1.
+        fixed: entries that get none, and count for nothing; of inputs of another shape it is a look's to tell of them.
     """
-    deviation = float(inputs.double().std(correction=0))
-    scale = family.matching(Gaussian(_SHARE * (deviation or 1.0)), inputs[0].numel()).scale
+    free = inputs
+    if fixed is not None and fixed.shape == inputs.shape[1:]:
+        free = inputs[:, torch.from_numpy(~fixed.mask).to(inputs.device)]
+    deviation = float(free.double().std(correction=0))
+    scale = family.matching(Gaussian(_SHARE * (deviation or 1.0)), free[0].numel()).scale
     return family.with_scale(float(f"{scale:.2g}"))
 
 

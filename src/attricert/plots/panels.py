@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -41,6 +42,7 @@ Counts = npt.NDArray[np.int64]
 
 _LEFT = (0.045, 0.29, 0.535, 0.78)  # of the panels, in widths of the figure
 _TILE = 4  # pixels of the picture a pixel of the map, so that a hatch fits in
+_NAMED, _NAME = 40, 18  # entries that are named at the most, and characters of a name
 _SHARE = 10  # of the entries: the top tenth
 _NO_MAPS = "no map: maps were not kept"
 _NO_ENTRIES = "entries were not proven"
@@ -83,6 +85,7 @@ def certified(
     k: int | None = None,
     title: str = "",
     figure: Figure | SubFigure | None = None,
+    names: Sequence[str] = (),
 ) -> Figure:
     """Image, smoothed map, the signs that are certain at eps, and which entries are, or may be, among the k largest.
 
@@ -98,6 +101,7 @@ def certified(
         k: size of the top set; a tenth of the entries by default.
         title: what to put before the claim.
         figure: where to draw, a figure or a part of one.
+        names: of the entries of a map of one dimension, written under the bars if there are at most 40.
 
     Raises:
         ArgumentError: an argument breaks its rule, or maps are of other shapes than (length,), (h, w) and (c, h, w).
@@ -112,7 +116,9 @@ def certified(
     if not isinstance(figure, (Figure, SubFigure)):
         raise ArgumentError("figure", type(figure).__name__, "must be a matplotlib figure")
     # Places of their own: legends and color bars would have a layout engine shrink each panel by another amount.
-    of_image, of_map, of_signs, of_ranks = (figure.add_axes((left, 0.21, 0.2, 0.58)) for left in _LEFT)
+    labels = _labels(names, map)
+    bottom, height = (0.38, 0.41) if labels else (0.21, 0.58)
+    of_image, of_map, of_signs, of_ranks = (figure.add_axes((left, bottom, 0.2, height)) for left in _LEFT)
     _draw_image(of_image, seen)
     _draw_map(of_map, map)
     if one.evidence.entries is None:
@@ -122,12 +128,15 @@ def certified(
         low, high = (end[0] for end in one.intervals(eps))
         signs = (_over_pixels(low) > 0).astype(np.int64) - (_over_pixels(high) < 0)
         by_channel = low.ndim == 3 and len(low) > 1
-        _draw_kinds(of_signs, signs + 1, _SIGNS, map)
-        _draw_kinds(of_ranks, _ranks(one, low, high, eps, k), _RANKS, map, _ANY_CHANNEL if by_channel else "")
+        _draw_kinds(of_signs, signs + 1, _SIGNS, map, labels)
+        _draw_kinds(of_ranks, _ranks(one, low, high, eps, k), _RANKS, map, labels, _ANY_CHANNEL if by_channel else "")
         of_signs.set_title(
             f"sign certain: {np.count_nonzero(signs)} of {signs.size}{' pixels' * by_channel}", fontsize=9
         )
         of_ranks.set_title(f"{k} largest of {entries} entries", fontsize=9)
+    for ax in (of_map, of_signs, of_ranks) if labels else ():
+        if len(ax.get_xticks()):  # but for panels that are blank
+            ax.set_xticks(range(len(labels)), labels, rotation=90, fontsize=5)
     figure.suptitle("\n".join(part for part in (_claim(one, eps, said), notes(one)[0]) if part), fontsize=10, y=0.98)
     return figure_of(figure)
 
@@ -141,6 +150,15 @@ def _over_pixels(map: Array) -> Array:
     if map.ndim not in (1, 2, 3):
         raise ArgumentError("cert.maps.shape", map.shape, "must be (length,), (h, w) or (c, h, w) an input")
     return summed(map)
+
+
+def _labels(names: Sequence[str], map: Array | None) -> list[str]:
+    """Of the bars; none where there are none, or too many."""
+    if map is None or map.ndim != 1 or not names or len(map) > _NAMED:
+        return []
+    if len(names) != len(map):
+        raise ArgumentError("names", f"{len(names)} names", f"must be one for each of {len(map)} entries")
+    return [literal(checks.text("names", name), _NAME) for name in names]
 
 
 def _claim(one: Certificate, eps: float, title: str) -> str:
@@ -182,7 +200,9 @@ def _draw_map(ax: Axes, map: Array | None) -> None:
     ax.set_title("smoothed map", fontsize=9)
 
 
-def _draw_kinds(ax: Axes, kinds: Counts, named: tuple[_Kind, ...], heights: Array | None, rule: str = "") -> None:
+def _draw_kinds(
+    ax: Axes, kinds: Counts, named: tuple[_Kind, ...], heights: Array | None, labels: Sequence[str], rule: str = ""
+) -> None:
     """Each entry by its kind: as a pixel, or as a bar of the map."""
     if kinds.ndim == 1:
         tall = np.ones(kinds.shape) if heights is None else scaled(heights)[0]
@@ -207,7 +227,7 @@ def _draw_kinds(ax: Axes, kinds: Counts, named: tuple[_Kind, ...], heights: Arra
         fontsize=8,
         title_fontsize=8,
         loc="upper center",
-        bbox_to_anchor=(0.5, -0.01 if kinds.ndim == 2 else -0.1),
+        bbox_to_anchor=(0.5, -0.01 if kinds.ndim == 2 else -0.55 if labels else -0.1),
         ncols=3,
         frameon=False,
         handlelength=1.2,

@@ -107,7 +107,10 @@ def _words(m: Measures) -> dict[str, Any]:
         "total": f.inputs,
         "inputs": inputs(f.inputs),
         "sample": m.shows_change,
-        "limits": [*statement.limits_of(_observed(terms), terms.fixed, random=terms.random), *_LIMITS],
+        "limits": [
+            *statement.limits_of(_observed(terms), terms.fixed, random=terms.random, names=f.names or ()),
+            *_LIMITS,
+        ],
         "curve": whole_set.curve(m),
         "set_words": list(whole_set.words(m)),
         "shares": whole_set.shares(m),
@@ -229,7 +232,7 @@ def _facts(m: Measures) -> Iterator[tuple[str, str]]:
     f, terms, sampling = m.findings, m.findings.certificate.terms, m.findings.certificate.evidence.sampling
     yield from f.about.items()
     yield "noise", str(terms.noise)
-    held = "" if terms.fixed is None else f"; {terms.fixed.count} held fixed: {terms.fixed.words}"
+    held = "" if terms.fixed is None else f"; {terms.fixed.count} held fixed: {terms.fixed.words(f.names or ())}"
     yield "entries", f"{terms.map_entries} of a map; {terms.dimension} of an input are free to change{held}"
     yield "bound", f"{terms.bound}: norm at most {terms.max_norm:g}, entries at most {terms.max_entry:g}"
     yield "guarantee", statement.guarantee_of(_observed(terms))

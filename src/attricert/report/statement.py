@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import final
@@ -43,6 +43,7 @@ class Statement:
         units: of an input; None while no input has been seen.
         fixed: entries of an input that are held fixed, or None.
         random: whether equal inputs may have different maps.
+        names: of an input's entries; empty where they have none.
     """
 
     model: str
@@ -64,6 +65,7 @@ class Statement:
     units: InputUnits | None = None
     fixed: Fixed | None = None
     random: bool = False
+    names: tuple[str, ...] = ()
 
     def to_text(self) -> str:
         """Lines of plain text."""
@@ -116,9 +118,8 @@ class Statement:
 
     def _limits(self) -> Iterator[str]:
         eps = "eps is in units of the model's input" + ("" if self.units is None else f": {self.units.note(1.0)}")
-        yield from _lines(
-            f"{' '.join(limits_of(self.observed, self.fixed, random=self.random))} {eps}. More: docs/threat_model.md."
-        )
+        limits = limits_of(self.observed, self.fixed, random=self.random, names=self.names)
+        yield from _lines(f"{' '.join(limits)} {eps}. More: docs/threat_model.md.")
         yield ""
         yield from _lines(
             "To check it: attricert verify FOLDER, with this folder. Nothing reads this file, and no digest covers it: "
@@ -159,21 +160,25 @@ def unproven(confidence: str, *, printed: bool = False) -> str:
     return ""
 
 
-def limits_of(observed: int | None, fixed: Fixed | None = None, *, random: bool = False) -> tuple[str, ...]:
+def limits_of(
+    observed: int | None, fixed: Fixed | None = None, *, random: bool = False, names: Sequence[str] = ()
+) -> tuple[str, ...]:
     """What no claim says.
 
     Args:
         observed: attributions in each of two averages; None for the population.
         fixed: entries of an input that are held fixed, or None.
         random: whether equal inputs may have different maps.
+        names: of an input's entries; empty where they have none.
     """
     maps = "smoothed maps" if observed is None else "averages of maps under noise"
     more = []
     if fixed is not None:
         whole = math.prod(fixed.shape)
         more.append(
-            f"It is about changes of {whole - fixed.count} of the {whole} values of an input; {fixed.count} are held "
-            f"fixed ({fixed.words}), and nothing is said of what their change would do."
+            f"It is about changes of {whole - fixed.count} of the {whole} values of an input; {fixed.count} "
+            f"{'is' if fixed.count == 1 else 'are'} held fixed ({fixed.words(names)}), and nothing is said of what "
+            "their change would do."
         )
     if random:
         more.append("Attributions are random by themselves: a smoothed map is the mean over noise and that randomness.")

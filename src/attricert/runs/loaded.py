@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from attricert.attributions import ATTRIBUTIONS, Attribution, Classifier, scores_of
+from attricert.datasets import Form
 from attricert.errors import ArgumentError
 from attricert.runs.black_box import BlackBox, as_module
 from attricert.runs.config import Config, parameters_of
@@ -94,6 +95,17 @@ class LoadedConfig:
             values: shape (n, ...), as the data have them.
         """
         return (values if self.table is None else self.table.standardized(values)).to(self.device)
+
+    def form(self, given: Form) -> Form:
+        """What inputs are as they are explained.
+
+        Args:
+            given: what they are as the data have them.
+
+        Raises:
+            ArgumentError: they are not the columns of the table that the attribution is of.
+        """
+        return given if self.table is None else self.table.form(given)
 
     def predicted(self, images: Tensor) -> Tensor:
         """The model's classes of inputs that are as they are explained, on the CPU; -1 where there are none."""

@@ -62,7 +62,7 @@ class Manifest:
         code = code_fingerprint(setting.config, setting.functionals)
         data = items.survey()
         model = model_digest(setting.model)
-        form = data.form if setting.table is None else setting.table.form(data.form)
+        form = setting.form(data.form)
         return cls(setting.config, len(items), data.sha256, model, code, data_reading=data.reading, data_form=form)
 
     def with_seed(self, seed: int | None) -> Manifest:

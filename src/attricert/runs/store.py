@@ -153,6 +153,7 @@ class Store:
             units=units,
             fixed=None if terms is None else terms.fixed,
             random=terms is not None and terms.random,
+            names=m.data_form.names,
         )
         write_atomically(self.folder / CLAIM, statement.to_text().encode())
 

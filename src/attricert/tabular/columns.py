@@ -9,7 +9,7 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
-from attricert.errors import ArgumentError, UnknownNameError
+from attricert.errors import ArgumentError, UnknownNameError, nearest
 from attricert.text import printable
 
 __all__ = ["TableColumn", "TableColumns", "few"]
@@ -72,7 +72,7 @@ class TableColumns:
             ArgumentError: it is no such table, a value is missing, or no column is left free.
         """
         framed = is_frame(data)
-        table: Any = _framed(data) if framed else _array("data", data)
+        table: Any = _framed("data", data) if framed else _array("data", data)
         if columns is not None and (isinstance(columns, str) or not all(isinstance(one, str) for one in columns)):
             raise ArgumentError("columns", columns, "must be a list of names")
         if not len(table):
@@ -80,6 +80,9 @@ class TableColumns:
         if framed:
             names = list(table.columns) if columns is None else list(columns)
             _all_there("columns", names, table.columns)
+            if other := [one for one in names if not isinstance(one, str)]:
+                rule = "columns must be named by texts: data.rename(columns=str), or an array: data.to_numpy()"
+                raise ArgumentError("data", f"columns {few(other)}", rule)
         else:
             names = [f"column {i}" for i in range(table.shape[1])] if columns is None else list(columns)
             if len(names) != table.shape[1]:
@@ -124,8 +127,8 @@ class TableColumns:
             ArgumentError: a column is not there, a value is missing, or is none of the categories.
         """
         if is_frame(rows):
-            frame = _framed(rows)
-            _all_there(name, self.names, frame.columns)
+            frame = _framed(name, rows)
+            _none_missing(name, self.names, list(frame.columns))
             parts = [frame[column.name] for column in self.columns]
         else:
             if coded := [column.name for column in self.columns if column.categories is not None]:
@@ -170,9 +173,13 @@ def is_frame(thing: object) -> bool:
     return hasattr(thing, "iloc") or hasattr(thing, "to_pandas")
 
 
-def _framed(data: Any) -> Any:
+def _framed(name: str, data: Any) -> Any:
     """As a data frame of pandas."""
-    return data if hasattr(data, "iloc") else data.to_pandas()
+    frame = data if hasattr(data, "iloc") else data.to_pandas()
+    if not hasattr(frame, "columns"):
+        rule = "must be a data frame, also of one row: frame.iloc[[0]] is one, frame.iloc[0] is none"
+        raise ArgumentError(name, f"{type(data).__name__} of {len(frame)} values", rule)
+    return frame
 
 
 def _array(name: str, data: Any) -> npt.NDArray[Any]:
@@ -273,6 +280,14 @@ def _all_there(name: str, wanted: Collection[Any], there: Collection[Any]) -> No
     for one in wanted:
         if one not in there:
             raise UnknownNameError(name, str(one), map(str, there))
+
+
+def _none_missing(name: str, wanted: Sequence[str], there: Sequence[Any]) -> None:
+    if missing := [one for one in wanted if one not in there]:
+        near = nearest(missing[0], [str(one) for one in there if one not in wanted])
+        hint = "" if near is None else f"; did you mean {near!r}?"
+        rule = f"column{'' if len(missing) == 1 else 's'} {few(missing)} must be there too{hint}"
+        raise ArgumentError(name, f"columns {few(there)}", rule)
 
 
 def few(names: Sequence[Any]) -> str:

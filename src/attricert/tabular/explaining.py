@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
+import torch
+from torch import nn
 
 from attricert import checks
+from attricert.attributions import told_of
 from attricert.errors import ArgumentError
 from attricert.tabular.columns import Numbers, TableColumns
 
@@ -51,15 +54,8 @@ class Explaining:
         # Trees look at numbers alone: no data frame need be made of them, and taken apart again.
         plain = self.of_numbers or ("Tree" in self.name and self.columns.numeric)
         rows = numbers if plain else self.columns.table(numbers)
-        if self.name in _AT_ONCE:
-            settings = {"check_additivity": False} if "Tree" in self.name else {}
-            values, base = self.explainer.shap_values(rows, **settings), self.explainer.expected_value
-            if isinstance(values, list):  # an array an output, as earlier versions of shap have it
-                values = np.stack(values, axis=-1)
-        else:
-            settings = {_SILENT: True} if _SILENT in inspect.signature(type(self.explainer).__call__).parameters else {}
-            found = self.explainer(rows, **settings)
-            values, base = found.values, found.base_values
+        with told_of("explainer", self.explainer, torch.from_numpy(numbers)):
+            values, base = self._found(rows)
         values = np.asarray(values, dtype=np.float64)
         if values.ndim == 3 and values.shape[2] == 1:
             values = values[:, :, 0]
@@ -70,6 +66,17 @@ class Explaining:
         if values.ndim == 2 and bases.size in (1, len(values)):
             bases = bases.reshape(-1)
         return values, np.broadcast_to(bases, (len(values), *values.shape[2:]))
+
+    def _found(self, rows: Any) -> tuple[Any, Any]:
+        """Values and base values, as the explainer gives them."""
+        if self.name in _AT_ONCE:
+            settings = {"check_additivity": False} if "Tree" in self.name else {}
+            values = self.explainer.shap_values(rows, **settings)
+            # A list holds an array an output, as earlier versions of shap have it.
+            return np.stack(values, axis=-1) if isinstance(values, list) else values, self.explainer.expected_value
+        settings = {_SILENT: True} if _SILENT in inspect.signature(type(self.explainer).__call__).parameters else {}
+        found = self.explainer(rows, **settings)
+        return found.values, found.base_values
 
 
 def explaining(explainer: Any, columns: TableColumns, numbers: Numbers) -> Explaining:
@@ -98,7 +105,9 @@ def explaining(explainer: Any, columns: TableColumns, numbers: Numbers) -> Expla
         background = shap.maskers.Independent(numbers)
         if shap.explainers.LinearExplainer.supports_model_with_masker(explainer, background):
             return Explaining(shap.LinearExplainer(explainer, background), True, columns)
-        return Explaining(shap.Explainer(lambda rows: predict(columns.table(rows)), background), True, columns)
+        return Explaining(
+            shap.Explainer(lambda rows: _outputs(predict(columns.table(rows)), len(rows)), background), True, columns
+        )
 
 
 def class_probabilities(model: Any) -> Callable[[Any], Any] | None:
@@ -108,14 +117,26 @@ def class_probabilities(model: Any) -> Callable[[Any], Any] | None:
     probabilities = getattr(model, "predict_proba", None)
     if probabilities is not None:
         return probabilities  # type: ignore[no-any-return]
-    return model if callable(model) and not hasattr(model, "predict") else None
+    return model if callable(model) and not isinstance(model, nn.Module) and not hasattr(model, "predict") else None
 
 
 def _prediction(model: Any) -> Callable[[Any], Any]:
     for name in ("predict_proba", "predict"):
         if callable(found := getattr(model, name, None)):
             return found  # type: ignore[no-any-return]
+    if isinstance(model, nn.Module):
+        rule = "is a torch module, which takes no rows of a table: use ac.Saliency(model), or give a function of rows"
+        raise ArgumentError("explainer", type(model).__name__, rule)
     if callable(model) and not isinstance(model, type):
         return model  # type: ignore[no-any-return]
     rule = "must be an explainer of shap, a model with predict_proba or predict, or a function of rows"
     raise ArgumentError("explainer", type(model).__name__, rule)
+
+
+def _outputs(found: Any, rows: int) -> Any:
+    """What a function gave for so many rows, if it is a number or numbers of each."""
+    shape = np.shape(found)
+    if len(shape) not in (1, 2) or shape[0] != rows:
+        rule = f"must give a number a row, or an array of shape (n, outputs), here for n = {rows}"
+        raise ArgumentError("explainer", f"a function that gave shape {shape}", rule)
+    return found

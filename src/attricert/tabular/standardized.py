@@ -288,6 +288,7 @@ class Standardized:
             A data frame with k lines a row: ``row``, ``rank``, ``column``, ``value``, ``lower``, ``upper``, ``sign``
             (``"+"``, ``"-"``, or empty where it is not certain) and ``stays`` (certain to be among the k largest).
         """
+        self._refuse_other(certificate)
         return results.top(certificate, self.names, k, eps, absolute)
 
     def page(self, certificate: Certificate, rows: Any, **settings: Any) -> str:
@@ -315,11 +316,18 @@ class Standardized:
         return self.table.raw(inputs.detach().cpu().double().numpy())
 
     def _those_of(self, certificate: Certificate, rows: Any) -> Numbers:
+        self._refuse_other(certificate)
         numbers = self.table.numbers(rows, "rows")
-        if len(numbers) != len(certificate) or certificate.terms.map_entries != len(self.names):
-            n, entries = len(certificate), certificate.terms.map_entries
-            raise ArgumentError("rows", numbers.shape, f"must be those of the certificate, of shape ({n}, {entries})")
+        if len(numbers) != len(certificate):
+            raise ArgumentError("rows", f"{len(numbers)} rows", f"must be those of the certificate: {len(certificate)}")
         return numbers
+
+    def _refuse_other(self, certificate: Certificate) -> None:
+        kept = certificate.evidence.maps is not None
+        shape = certificate.maps.shape[1:] if kept else (certificate.terms.map_entries,)
+        if shape != (len(self.names),):
+            rule = f"must be of rows of this table, with an entry for each of {len(self.names)} columns"
+            raise ArgumentError("certificate", f"of maps of shape {shape}", rule)
 
 
 @final
