@@ -7,6 +7,7 @@ import json
 import shlex
 import subprocess
 import sys
+from typing import ClassVar
 
 import pytest
 
@@ -261,7 +262,7 @@ def test_a_field_without_a_group_is_shown_all_the_same():
         other: int = 2
         noise: str = choice(runs.Config.__dataclass_fields__["noise"].metadata["registry"], "gaussian")
 
-        groups = {"one group": ("first",)}  # noqa: RUF012
+        groups: ClassVar = {"one group": ("first",)}
 
     parser = parsers()[1]["status"]
     add_options(parser, Some)

@@ -405,7 +405,7 @@ def transformers():
         module = pytest.importorskip("transformers")
         for name in ("ViT", "CLIP", "ConvNext", "MobileViT", "EfficientNet"):
             if not hasattr(module, f"{name}ImageProcessorPil"):
-                pytest.skip("an older transformers")
+                pytest.skip(f"transformers has no {name}ImageProcessorPil, with which models are compared")
     return module
 
 

@@ -1,6 +1,5 @@
 """Tables: what is held fixed, that models get their own rows, and that what is certified holds."""
 
-import importlib.util
 import json
 import runpy
 import warnings
@@ -404,8 +403,7 @@ def test_doctor_looks_at_tables_in_standard_deviations(tmp_path, capsys):
 
 
 def test_the_example_runs(tmp_path, capsys):
-    if importlib.util.find_spec("sklearn") is None:
-        pytest.skip("scikit-learn is not installed")
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     found = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "tabular.py"))
     found["main"](rows=2, n_samples=500, out=str(tmp_path / "page.html"))
     assert "worst" in capsys.readouterr().out

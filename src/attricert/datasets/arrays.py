@@ -70,12 +70,12 @@ def _members(content: bytes) -> dict[str, Array]:
             if len(set(names)) < len(names):
                 raise ValueError("an array comes twice")
             return {name: parse_array(packed.read(one)) for name, one in zip(names, listed, strict=True)}
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, KeyError, MemoryError) as error:
+    except ValueError:
+        raise
+    except (
+        Exception
+    ) as error:  # unpackers have errors of their own: BadZipFile, zlib.error, LZMAError, RuntimeError, ...
         raise ValueError(str(error) or type(error).__name__) from None
-    except Exception as error:
-        if isinstance(error, ValueError):
-            raise
-        raise ValueError(str(error) or type(error).__name__) from None  # zlib.error, lzma.LZMAError
 
 
 def of_mapping(given: Mapping[str, Any], data: str, source: str) -> Labelled:

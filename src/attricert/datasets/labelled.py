@@ -77,7 +77,7 @@ class Labelled:
     labels: Int[Tensor, " n"]
     ids: tuple[str, ...]
     reading: str = "numbers as they were given"
-    form: Form = None  # type: ignore[assignment]  # never None afterwards
+    form: Form = None  # type: ignore[assignment]  # None stands for what they look like, until the constructor has looked
 
     def __post_init__(self) -> None:
         if self.form is None:

@@ -183,9 +183,9 @@ def _warn_of_means(means: tuple[float, ...]) -> None:
         warnings.warn(text, RangeWarning, stacklevel=3)
 
 
-def _numbers(name: str, value: object) -> tuple[float, ...]:
+def _numbers(name: str, value: Any) -> tuple[float, ...]:
     given = value.detach().cpu().tolist() if isinstance(value, Tensor) else value
-    array = checks.finite_values(name, given)  # type: ignore[arg-type]
+    array = checks.finite_values(name, given)
     if array.size == 0:
         raise ArgumentError(name, value, "must have a number for each channel")
     return tuple(float(number) for number in array.reshape(-1))

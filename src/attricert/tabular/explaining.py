@@ -114,21 +114,23 @@ def class_probabilities(model: Any) -> Callable[[Any], Any] | None:
     """Of rows: a classifier's ``predict_proba``, or a function's own scores; None for what has no classes."""
     if hasattr(model, "shap_values"):
         return None
-    probabilities = getattr(model, "predict_proba", None)
+    probabilities: Callable[[Any], Any] | None = getattr(model, "predict_proba", None)
     if probabilities is not None:
-        return probabilities  # type: ignore[no-any-return]
+        return probabilities
     return model if callable(model) and not isinstance(model, nn.Module) and not hasattr(model, "predict") else None
 
 
 def _prediction(model: Any) -> Callable[[Any], Any]:
     for name in ("predict_proba", "predict"):
-        if callable(found := getattr(model, name, None)):
-            return found  # type: ignore[no-any-return]
+        predict: Callable[[Any], Any] | None = getattr(model, name, None)
+        if callable(predict):
+            return predict
     if isinstance(model, nn.Module):
         rule = "is a torch module, which takes no rows of a table: use ac.Saliency(model), or give a function of rows"
         raise ArgumentError("explainer", type(model).__name__, rule)
     if callable(model) and not isinstance(model, type):
-        return model  # type: ignore[no-any-return]
+        function: Callable[[Any], Any] = model
+        return function
     rule = "must be an explainer of shap, a model with predict_proba or predict, or a function of rows"
     raise ArgumentError("explainer", type(model).__name__, rule)
 
