@@ -72,9 +72,7 @@ def _members(content: bytes) -> dict[str, Array]:
             return {name: parse_array(packed.read(one)) for name, one in zip(names, listed, strict=True)}
     except ValueError:
         raise
-    except (
-        Exception
-    ) as error:  # unpackers have errors of their own: BadZipFile, zlib.error, LZMAError, RuntimeError, ...
+    except Exception as error:  # unpackers have errors of their own: BadZipFile, zlib.error, LZMAError, ...
         raise ValueError(str(error) or type(error).__name__) from None
 
 
