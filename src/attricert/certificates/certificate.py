@@ -196,8 +196,10 @@ class Certificate:
         words = cosines.binding(self.evidence, values.reshape(1, -1))
         unknown = (self.norm <= 0)[:, None]
         words = np.where(unknown, "norm: not told from zero; more draws, or a smaller noise scale, would help", words)
-        silent, reach = ~self.certified(values.reshape(-1)), self.max_eps(_SILENT)[:, None]
-        words = np.where(silent & (reach > 0) & (values.reshape(1, -1) > _FAR * reach), cosines.BEYOND, words)
+        silent = ~self.certified(values.reshape(-1))
+        if silent.any():
+            reach = self.max_eps(_SILENT)[:, None]
+            words = np.where(silent & (reach > 0) & (values.reshape(1, -1) > _FAR * reach), cosines.BEYOND, words)
         if self.terms.observed is not None:
             averages = silent & self._population.certified(values.reshape(-1))
             words = np.where(averages, cosines.AVERAGES, words)

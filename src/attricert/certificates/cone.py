@@ -104,6 +104,11 @@ class Cones:
         """psi: the angle between u and h is at most this; pi/2 where c is 0."""
         return np.asarray(np.arctan2(self.drift, self.norm) * (1 + _MARGIN))
 
+    @property
+    def least(self) -> Array:
+        """The least theta of which something can be said: psi and a little more."""
+        return np.asarray(self.lean * (1 + 1e-6) + 1e-9)
+
     def facts(self, theta: Array) -> Facts:
         """Of v.g, for every v of this theta, around v.m; theta > psi."""
         m, largest = self.center, self.terms.max_norm
@@ -132,7 +137,7 @@ class Cones:
 
     def program(self, theta: Array, ratio: LikelihoodRatio, start: Point | None = None, steps: int = 24) -> Point:
         """The largest v.h(x~): where it is negative, h turns by less than theta. Not negative where theta <= psi."""
-        inside = np.maximum(theta, self.lean * (1 + 1e-6) + 1e-9)
+        inside = np.maximum(theta, self.least)
         found = largest_mean(self.facts(inside), ratio, start, steps)
         return found._replace(value=np.where(theta < inside, np.inf, found.value))
 
@@ -153,7 +158,7 @@ class Cones:
     def _descend(self, ratio: LikelihoodRatio, start: Turn | None) -> Turn:
         """Newton's method for theta, nu and kappa together; each point at which the program is negative counts."""
         plain = replace(self, fourth=None)
-        least = np.minimum(self.lean * (1 + 1e-6) + 1e-9, _WIDEST)
+        least = np.minimum(self.least, _WIDEST)
         theta = np.clip(self.lean + 0.3 if start is None else start.theta, least, _WIDEST)
         facts = plain.facts(theta)
         stretches = Stretches.of(facts, ratio)

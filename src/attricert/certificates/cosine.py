@@ -56,7 +56,8 @@ TOO_FEW = "size of the maps: too little is known of their spread; more draws wou
 _COSINE_MARGIN = 4e-15
 _SPREAD_MARGIN = 1e-12
 _SCALES = 64.0  # noise scales up to which an eps is looked for; beyond, no bound is below M
-_NEAR = 1.1
+_LIKELY = 2.0  # noise scales, around which most largest eps lie
+_NEAR, _LITTLE = 1.1, 1 + 1e-6  # times an eps that was found
 _STEPS = 12  # of Newton's method at the most
 _TOGETHER = 512  # rows of inputs and sizes, about
 
@@ -129,19 +130,22 @@ def max_eps(evidence: Evidence, threshold: Array) -> Array:
     scale, best = evidence.terms.noise.scale, np.zeros((higher.size, 1))
     for reach in (np.inf, _NEAR):  # the solution of a program far away may be a bad start: once more, from near
         for margin in _margins(evidence, higher):
-            best = _farther(margin, best, np.minimum(reach * np.maximum(best, 1e-300), _SCALES * scale))
+            upper = np.minimum(reach * np.maximum(best, 1e-300), _SCALES * scale)
+            best = _farther(margin, best, upper, np.where(best > 0, _LITTLE * best, _LIKELY * scale))
     return best.reshape(shape)
 
 
 Margin = Callable[[Array, npt.NDArray[np.int64]], Array]
 
 
-def _farther(margin: Margin, best: Array, upper: Array) -> Array:
+def _farther(margin: Margin, best: Array, upper: Array, guess: Array) -> Array:
     """How far each row can be extended, which most of those that others have found cannot."""
     start = margin(best, np.arange(len(best)))
     some = np.flatnonzero(start < 0)
     if some.size:
-        found = solve.largest(lambda v, rows: margin(v, some[rows]), upper[some], best[some], start[some])
+        found = solve.largest(
+            lambda v, rows: margin(v, some[rows]), upper[some], best[some], start[some], guess=guess[some]
+        )
         best[some] = np.maximum(found, best[some])
     return best
 
@@ -164,27 +168,20 @@ def _margins(evidence: Evidence, threshold: Array) -> Iterator[Margin]:
     theta = np.arccos(threshold.reshape(-1, 1))
     cones = Cones.of(evidence, shape[1])
     if cones is not None:
-
-        def turned(ratio: LikelihoodRatio, rows: npt.NDArray[np.int64], start: Point | None) -> Point:
-            return cones.take(rows).program(theta[rows], ratio, start, _STEPS)
-
-        yield _warm(turned, np.zeros_like(theta), terms)
+        inside = np.maximum(theta, cones.least)
+        yield _warm(cones.facts(inside), np.where(theta < inside, -np.inf, 0.0), terms)
     allowed = evidence.norm.lower.repeat(shape[1])[:, None] * np.sin(theta) * (1 - 2 * _COSINE_MARGIN)
     for facts in reversed([facts.flat(shape) for facts in map_facts(evidence)]):
-
-        def moved(
-            ratio: LikelihoodRatio, rows: npt.NDArray[np.int64], start: Point | None, facts: Facts = facts
-        ) -> Point:
-            return largest_mean(facts.take(rows), ratio, start, _STEPS)
-
-        yield _warm(moved, allowed, terms)
+        yield _warm(facts, allowed, terms)
 
 
-def _warm(
-    program: Callable[[LikelihoodRatio, npt.NDArray[np.int64], Point | None], Point], allowed: Array, terms: Terms
-) -> Margin:
+def _warm(facts: Facts, allowed: Array, terms: Terms) -> Margin:
     """A program's excess over what is allowed, each time from the last solution."""
-    solver = Warm(lambda eps, rows, start: program(scalar_ratio(terms, eps), rows, start))
+
+    def program(eps: Array, rows: npt.NDArray[np.int64], start: Point | None) -> Point:
+        return largest_mean(facts.take(rows), scalar_ratio(terms, eps), start, _STEPS)
+
+    solver = Warm(program)
     return lambda eps, rows: solver(eps, rows).value - allowed[rows]
 
 
@@ -203,7 +200,7 @@ def binding(evidence: Evidence, eps: Array) -> npt.NDArray[np.object_]:
     cones = Cones.of(evidence, shape[1])
     if cones is not None:
         angle = np.minimum(cones.angles(ratio).angle, np.pi / 2 * (1 - 1e-9))
-        sets.append(cones.facts(np.maximum(angle, cones.lean * (1 + 1e-6) + 1e-9)))
+        sets.append(cones.facts(np.maximum(angle, cones.least)))
         found.append(largest_mean(sets[-1], ratio))
     margins = [p.value if i < len(found) - (cones is not None) else _against(p, sets[i]) for i, p in enumerate(found)]
     best = np.argmin(np.concatenate(margins, axis=1), axis=1)

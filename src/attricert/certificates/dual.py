@@ -136,50 +136,42 @@ class Stretches:
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # what cannot be computed is no bound
 def evaluate(p: Stretches, facts: Facts, ratio: LikelihoodRatio, nu: Array, kappa: Array) -> Point:
     """The program at (nu, kappa), any nu >= 0 and kappa > 0 (0 where no second moment is known)."""
-    middle = ratio.crossing(nu)
-    low = np.minimum(ratio.crossing(nu - kappa * facts.lowest), middle)
+    bent = kappa * p.bend
+    crossings = ratio.crossing(np.concatenate([nu - kappa * facts.lowest, nu, nu + bent * p.limits], axis=1))
+    low, middle, knee = np.minimum(crossings[:, :1], crossings[:, 1:2]), crossings[:, 1:2], crossings[:, 2:]
     right = np.maximum(p.ends, middle)
     left = np.concatenate([middle, right], axis=1)
     end = np.concatenate([right, np.full_like(middle, np.inf)], axis=1)
-    bent = kappa * p.bend
     # Means of 1, w, w^2 up to each of these points; their differences are those of the stretches between them.
-    (l0, m0), (l1, m1), (l2, m2) = (np.hsplit(v, 2) for v in ratio.below(np.concatenate([low, middle], axis=1)))
+    points = np.concatenate([low, middle, np.minimum(np.maximum(knee, left), end)], axis=1)
+    (l0, m0, k0), (l1, m1, k1), (l2, m2, k2) = ((v[:, :1], v[:, 1:2], v[:, 2:]) for v in ratio.below(points))
     later = end > middle
     r0, r1, r2 = (np.where(later, v, m) for v, m in zip(p.sums, (m0, m1, m2), strict=True))
     a0, a1, a2 = (np.concatenate([m, r[:, :-1]], axis=1) for m, r in ((m0, r0), (m1, r1), (m2, r2)))
-    knee = ratio.crossing(nu + bent * p.limits)
-    flat_from = knee <= left
-    k0, k1, k2 = (np.where(flat_from, a, r) for a, r in ((a0, r0), (a1, r1), (a2, r2)))
-    rows, columns = np.nonzero(~flat_from & (knee < end))
-    for k, inner in zip((k0, k1, k2), ratio.take(rows).below(knee[rows, columns][:, None]), strict=True):
-        k[rows, columns] = inner[:, 0]
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        # On parabolas q = (w - nu) / bent, on limits q = R; below w = nu likewise, with bend 1 and -lowest.
-        inverse = np.where(bent > 0, 1 / np.where(bent > 0, bent, 1.0), 0.0)
-        inverse_low = np.where(kappa > 0, 1 / np.where(kappa > 0, kappa, 1.0), 0.0)
-        z0, z1, z2 = k0 - a0, k1 - a1, k2 - a2
-        f0, mass = r0 - k0, r0 - a0
-        q1, q2 = (z1 - nu * z0) * inverse, np.maximum(z2 - 2 * nu * z1 + nu**2 * z0, 0.0) * inverse
-        y0, y1, y2 = m0 - l0, m1 - l1, m2 - l2
-        p1, p2 = (y1 - nu * y0) * inverse_low, np.maximum(y2 - 2 * nu * y1 + nu**2 * y0, 0.0) * inverse_low
-        push = r1 - k1 - nu * f0
-        flat = p.limits * push - 0.5 * bent * p.limits**2 * f0
-        flat_low = facts.lowest * (nu * l0 - l1) - 0.5 * kappa * facts.lowest**2 * l0
-        gain = _sum(0.5 * q2 + flat + kappa * p.offset * mass) + 0.5 * p2 + flat_low
-        known = np.isfinite(p.second)
-        moments = np.where(known, 0.5 * kappa * np.where(known, p.second, 0.0), 0.0)
-        slack = _ROUNDING * (
-            (k2.max(axis=1, keepdims=True) + m2 + 2 * nu + nu**2) * inverse_low
-            + facts.highest * (1 + nu)
-            + facts.lowest * (l1 + nu * l0)
-            + np.abs(facts.mean)
-            + moments
-        )
-        tilt = np.where(nu > 1, (nu - 1) * np.where(nu > 1, facts.rise, 0.0), 0.0)
-        tilt = tilt + np.where(nu < 1, (1 - nu) * np.where(nu < 1, facts.fall, 0.0), 0.0)
-        value = facts.mean + tilt + gain + moments + ratio.lost * facts.highest + slack
-    mean = _sum(q1 + p.limits * f0) + p1 - facts.lowest * l0
-    square = _sum(p.bend * (q2 * inverse + p.limits**2 * f0) - 2 * p.offset * mass) + p2 * inverse_low
+    # On parabolas q = (w - nu) / bent, on limits q = R; below w = nu likewise, with bend 1 and -lowest.
+    inverse = np.where(bent > 0, 1 / bent, 0.0)
+    inverse_low = np.where(kappa > 0, 1 / kappa, 0.0)
+    z0, z1, z2 = k0 - a0, k1 - a1, k2 - a2
+    f0, nu_square = r0 - k0, nu**2
+    q1, q2 = (z1 - nu * z0) * inverse, np.maximum(z2 - 2 * nu * z1 + nu_square * z0, 0.0) * inverse
+    y0, y1, y2 = m0 - l0, m1 - l1, m2 - l2
+    p1, p2 = (y1 - nu * y0) * inverse_low, np.maximum(y2 - 2 * nu * y1 + nu_square * y0, 0.0) * inverse_low
+    push, pressed = r1 - k1 - nu * f0, p.limits * f0
+    tangent = p.offset * (r0 - a0)
+    gain = _sum(0.5 * q2 + p.limits * (push - 0.5 * bent * pressed) + kappa * tangent) + 0.5 * p2
+    gain = gain + facts.lowest * (nu * l0 - l1 - 0.5 * kappa * facts.lowest * l0)
+    moments = np.where(np.isfinite(p.second), 0.5 * kappa * p.second, 0.0)
+    slack = _ROUNDING * (
+        (k2.max(axis=1, keepdims=True) + m2 + 2 * nu + nu_square) * inverse_low
+        + facts.highest * (1 + nu)
+        + facts.lowest * (l1 + nu * l0)
+        + np.abs(facts.mean)
+        + moments
+    )
+    tilt = np.where(nu > 1, (nu - 1) * facts.rise, np.where(nu < 1, (1 - nu) * facts.fall, 0.0))
+    value = facts.mean + tilt + gain + moments + ratio.lost * facts.highest + slack
+    mean = _sum(q1 + pressed) + p1 - facts.lowest * l0
+    square = _sum(p.bend * (q2 * inverse + p.limits * pressed) - 2 * tangent) + p2 * inverse_low
     square = square + facts.lowest**2 * l0
     if facts.inside:
         more, by_nu, by_kappa = _elsewhere(p, facts, ratio, nu, kappa)
@@ -189,7 +181,7 @@ def evaluate(p: Stretches, facts: Facts, ratio: LikelihoodRatio, nu: Array, kapp
         (_sum(q1) + p1) * inverse_low,
         (_sum(q2) + p2) * inverse_low**2,
     )
-    prices = push - bent * p.limits * f0
+    prices = push - bent * pressed
     return Point(nu, kappa, np.where(np.isnan(value), np.inf, value), mean, square, curvature, prices, p.share)
 
 

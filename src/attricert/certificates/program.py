@@ -127,11 +127,11 @@ def step(at: Point, stretches: Stretches, facts: Facts) -> tuple[Array, Array]:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         move_nu = np.where(both, (nk * by_kappa - kk * by_nu) / determinant, np.where(free, -by_nu / nn, 0.0))
         move_kappa = np.where(both, (nk * by_nu - nn * by_kappa) / determinant, -by_kappa / kk)
-    nu = at.nu + np.clip(np.nan_to_num(move_nu), -0.5, 0.5)
+    nu = at.nu + np.minimum(np.maximum(np.where(np.isnan(move_nu), 0.0, move_nu), -0.5), 0.5)
     # One side of the kink at a time.
-    nu = np.where(up, np.maximum(nu, 1.0), np.where(down, np.clip(nu, 0.0, 1.0), 1.0))
-    kappa = at.kappa + np.nan_to_num(move_kappa, nan=0.0, posinf=1e300, neginf=-1e300)
-    return nu, np.clip(kappa, at.kappa / _STRETCH, at.kappa * _STRETCH)
+    nu = np.where(up, np.maximum(nu, 1.0), np.where(down, np.minimum(np.maximum(nu, 0.0), 1.0), 1.0))
+    kappa = at.kappa + np.where(np.isnan(move_kappa), 0.0, move_kappa)
+    return nu, np.minimum(np.maximum(kappa, at.kappa / _STRETCH), at.kappa * _STRETCH)
 
 
 def _first(p: Stretches) -> tuple[Array, Array]:
@@ -146,6 +146,8 @@ def _first(p: Stretches) -> tuple[Array, Array]:
 def _better(one: Point, other: Point) -> Point:
     """Row by row. Prices of other stretches than the first one's are left out."""
     choose = other.value < one.value
+    if not choose.any():
+        return one
 
     def pick(a: Array, b: Array) -> Array:
         return np.where(choose, b, a)
