@@ -143,8 +143,12 @@ def evaluate(p: Stretches, facts: Facts, ratio: LikelihoodRatio, nu: Array, kapp
     left = np.concatenate([middle, right], axis=1)
     end = np.concatenate([right, np.full_like(middle, np.inf)], axis=1)
     # Means of 1, w, w^2 up to each of these points; their differences are those of the stretches between them.
-    points = np.concatenate([low, middle, np.minimum(np.maximum(knee, left), end)], axis=1)
-    (l0, m0, k0), (l1, m1, k1), (l2, m2, k2) = ((v[:, :1], v[:, 1:2], v[:, 2:]) for v in ratio.below(points))
+    if p.ends.shape[1] or kappa.any():
+        points = np.concatenate([low, middle, np.minimum(np.maximum(knee, left), end)], axis=1)
+        parts = [(v[:, :1], v[:, 1:2], v[:, 2:]) for v in ratio.below(points)]
+    else:  # they are all one
+        parts = [(v, v, v) for v in ratio.below(middle)]
+    (l0, m0, k0), (l1, m1, k1), (l2, m2, k2) = parts
     later = end > middle
     r0, r1, r2 = (np.where(later, v, m) for v, m in zip(p.sums, (m0, m1, m2), strict=True))
     a0, a1, a2 = (np.concatenate([m, r[:, :-1]], axis=1) for m, r in ((m0, r0), (m1, r1), (m2, r2)))

@@ -69,16 +69,17 @@ def _with_quartic(facts: Facts, ratio: LikelihoodRatio, start: Point, shares: Ar
 def _by_range(p: Stretches, facts: Facts, ratio: LikelihoodRatio) -> Point:
     """Without second moments q jumps from -lowest to the limit at w = nu: as Neyman and Pearson have it."""
     span = np.maximum(facts.highest + facts.lowest, 1e-300)
-    zero, one = np.zeros_like(span), np.ones_like(span)
-    best = evaluate(p, facts, ratio, one, zero)
-    for slope, side in ((-facts.rise, np.maximum), (facts.fall, np.minimum)):
-        with np.errstate(over="ignore"):  # spans may be tiny
-            below = (facts.highest + np.nan_to_num(slope, posinf=1e300, neginf=-1e300)) / span
-        below = np.clip(below, 1e-300, 1 - 1e-16)
-        nu = ratio.at(special.ndtri(below))
-        nu = np.where(np.isfinite(nu) & np.isfinite(slope), side(nu, 1.0), 1.0)
-        best = _better(best, evaluate(p, facts, ratio, nu, zero))
-    return best
+
+    def flat(slope: Array) -> Array:
+        """Where the function is flat, were this its slope in nu; 0 or inf where it is so nowhere."""
+        part = np.minimum(np.maximum((facts.highest + slope) / span, 0.0), 1 - 1e-16)
+        nu = ratio.at(special.ndtri(part))
+        return np.where(np.isnan(nu), 1.0, nu)
+
+    # It is convex, with a kink at 1: on one side of it lies the best, or it is the best.
+    up, down = flat(-facts.rise), flat(facts.fall)
+    nu = np.where(up > 1, up, np.where(down < 1, down, 1.0))
+    return evaluate(p, facts, ratio, np.where(np.isfinite(nu), nu, 1.0), np.zeros_like(span))
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # what cannot be computed is no bound
@@ -87,7 +88,7 @@ def newton(stretches: Stretches, facts: Facts, ratio: LikelihoodRatio, start: Po
 
     Each row stops where its own next step would change little: what is found of it is the same in any company.
     """
-    at = evaluate(stretches, facts, ratio, *_first(stretches))
+    at = evaluate(stretches, facts, ratio, *_first(stretches, facts))
     if start is not None:  # the solution of a program that is not so near after all may be a bad start
         at = _better(at, evaluate(stretches, facts, ratio, start.nu, start.kappa))
     return _descend(stretches, facts, ratio, at, at, steps)
@@ -134,13 +135,21 @@ def step(at: Point, stretches: Stretches, facts: Facts) -> tuple[Array, Array]:
     return nu, np.minimum(np.maximum(kappa, at.kappa / _STRETCH), at.kappa * _STRETCH)
 
 
-def _first(p: Stretches) -> tuple[Array, Array]:
-    """nu = 1, and the kappa that would be best without limits, of a ratio that is not too wild."""
+def _first(p: Stretches, facts: Facts) -> tuple[Array, Array]:
+    """What would be best without limits, of a ratio that is not too wild.
+
+    There the function is tilt |nu - 1| + sqrt(second (chi^2 + (nu - 1)^2)) at the best kappa: nu = 1, but where one of
+    its two tilts is negative.
+    """
     m0, m1, m2 = (v[:, -1:] for v in p.sums)
     chi = np.clip(m2 - 2 * m1 + m0, 1e-12, 10.0)  # with less, rounding would be most of the value
     known = np.isfinite(p.second)
-    kappa = np.sqrt(chi / np.maximum(np.where(known, p.second, 1.0), 1e-300))
-    return np.ones_like(kappa), np.where(known, kappa, 0.0)
+    second = np.maximum(np.where(known, p.second, 1.0), 1e-300)
+    gain = np.maximum(-np.minimum(facts.rise, facts.fall), 0.0)
+    away = np.minimum(gain * np.sqrt(chi / np.maximum(second - gain**2, 1e-300)), 1.0)
+    nu = np.where(facts.rise < facts.fall, 1 + away, 1 - away)
+    kappa = np.sqrt((chi + away**2) / second)
+    return np.where(known, nu, 1.0), np.where(known, kappa, 0.0)
 
 
 def _better(one: Point, other: Point) -> Point:
