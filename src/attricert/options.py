@@ -42,8 +42,8 @@ class Options:
         guarantee: ``"population"`` speaks of h; ``"observed"``, or `Observed` with another number of draws, of two
             averages of n_samples fresh draws, one at x and one at the perturbed input.
         stop_at: a claim; sampling of an input stops as soon as it is proven, or so much as ruled out for this pilot;
-            the verdict is in ``evidence.outcome``. Needs an anytime-valid bound (betting), and leaves out what holds at
-            a fixed number of draws: cone, fourth moment, prediction.
+            the verdict is in ``evidence.outcome``, and the pilot is at most 200 draws. Needs an anytime-valid bound
+            (betting), and leaves out what holds at a fixed number of draws: cone, fourth moment, prediction.
         confidence: bound on the norm of h: ``"betting"`` (the tightest, valid at any time), ``"hoeffding"``,
             ``"bernstein"``, or the paper's ``"asymptotic"`` interval, which is not a finite-sample bound and goes with
             nothing else.

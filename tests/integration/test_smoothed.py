@@ -112,6 +112,18 @@ def test_sampling_stops_when_the_claim_is_decided(digits, smoothed):
     assert close.evidence.sampling.n_samples[0] == 540
 
 
+def test_where_sampling_may_stop_early_the_pilot_is_small_and_one_certificate_answers_all(digits, smoothed):
+    """The claim at which it stopped is one of many that hold at once, of every eps and threshold."""
+    early = smoothed.certify(digits.images[:1], 7, n_samples=5_000, seed=3, stop_at=ac.Claim(eps=0.03, cosine=0.9))
+    assert early.evidence.outcome == ("proven",)
+    assert early.evidence.sampling.n_pilot[0] == 200
+    sizes = early.max_eps([0.5, 0.8, 0.9])[0]
+    assert sizes[2] >= 0.03
+    assert (np.diff(sizes) < 0).all()
+    assert (early.cosine(sizes)[0] >= np.array([0.5, 0.8, 0.9]) - 1e-9).all()
+    assert (np.diff(early.cosine([0.01, 0.02, 0.03, 0.04])[0]) < 0).all()
+
+
 def test_early_stopping_does_not_depend_on_the_batch_size(digits, model):
     def run(size):
         sm = ac.SmoothedAttribution(ac.Saliency(model), ac.UniformBall(3.5), batch_size=size)

@@ -211,6 +211,30 @@ def test_largest_keeps_what_was_seen_to_hold():
     np.testing.assert_allclose(found[:, 0], [0.0, 0.3, 2.0, 2.0], rtol=1e-11, atol=1e-15)
 
 
+@pytest.mark.parametrize("limit", [0.01, 0.3, 1.9])
+@pytest.mark.parametrize("guess", [0.005, 0.3, 5.0])
+def test_largest_begins_at_a_guess_and_asks_seldom(guess, limit):
+    asked = []
+
+    def margin(values, rows):
+        asked.append(values)
+        return np.expm1(values) - np.expm1(limit)
+
+    found = largest(
+        margin, np.full((1, 1), 2.0), at_lower=np.full((1, 1), -np.expm1(limit)), guess=np.full((1, 1), guess)
+    )
+    assert found[0, 0] == pytest.approx(limit, rel=1e-11)
+    assert len(asked) <= 14  # halving alone takes 36 or more
+
+
+def test_largest_where_the_margin_jumps():
+    """It halves, and never returns what was seen to fail."""
+    limits = np.array([[0.3], [1.7]])
+    found = largest(lambda v, rows: np.where(v <= limits[rows], -1.0, 1.0), np.full((2, 1), 2.0))
+    assert (found <= limits).all()
+    np.testing.assert_allclose(found, limits, rtol=1e-10)
+
+
 @pytest.mark.parametrize("failed", [0.0, 0.9])
 @pytest.mark.parametrize("true", [0.02, 0.3, 1.01, 1.5, 7.3, 60.0])
 def test_least_scale_finds_a_scale_that_holds(true, failed):

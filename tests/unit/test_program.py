@@ -117,6 +117,15 @@ def test_of_a_second_moment_and_a_limit(row):
         assert row["variance_only"] * (1 - 1e-14) <= alone <= row["variance_only"] * (1 + 1e-9) + 1e-6
 
 
+@pytest.mark.parametrize("off", [-0.2, 0.0, 0.1])
+@pytest.mark.parametrize("e", [0.1, 0.5, 1.0])
+def test_around_a_known_center_far_limits_leave_a_closed_form(e, off):
+    """min over t of rise t + sqrt(s2 (chi^2 + t^2)) is chi sqrt(s2 - rise^2); no step of Newton's method is needed."""
+    known = facts(mean=0.3, rise=off, fall=-off, second=0.16, highest=1e4, lowest=1e4)
+    found = float(largest_mean(known, GaussianRatio(one(e)), steps=1).value[0, 0])
+    assert found == pytest.approx(0.3 + math.sqrt(math.expm1(e**2) * (0.16 - off**2)), rel=3e-8)
+
+
 @pytest.mark.parametrize("e", [0.01, 0.3, 1.0, 3.0, 10.0])
 def test_of_a_bound_alone_it_is_total_variation(e):
     found = least(facts(drift=INF, highest=1.7, lowest=1.7), GaussianRatio(one(e)))

@@ -71,15 +71,15 @@ def _by_range(p: Stretches, facts: Facts, ratio: LikelihoodRatio) -> Point:
     span = np.maximum(facts.highest + facts.lowest, 1e-300)
 
     def flat(slope: Array) -> Array:
-        """Where the function is flat, were this its slope in nu; 0 or inf where it is so nowhere."""
-        part = np.minimum(np.maximum((facts.highest + slope) / span, 0.0), 1 - 1e-16)
+        """Where the function is flat, were this its slope in nu; 1 where that is not known."""
+        part = np.minimum(np.maximum((facts.highest + slope) / span, 1e-300), 1 - 1e-16)
         nu = ratio.at(special.ndtri(part))
-        return np.where(np.isnan(nu), 1.0, nu)
+        return np.where(np.isfinite(nu) & np.isfinite(slope), nu, 1.0)
 
     # It is convex, with a kink at 1: on one side of it lies the best, or it is the best.
     up, down = flat(-facts.rise), flat(facts.fall)
     nu = np.where(up > 1, up, np.where(down < 1, down, 1.0))
-    return evaluate(p, facts, ratio, np.where(np.isfinite(nu), nu, 1.0), np.zeros_like(span))
+    return evaluate(p, facts, ratio, nu, np.zeros_like(span))
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # what cannot be computed is no bound
@@ -136,20 +136,18 @@ def step(at: Point, stretches: Stretches, facts: Facts) -> tuple[Array, Array]:
 
 
 def _first(p: Stretches, facts: Facts) -> tuple[Array, Array]:
-    """What would be best without limits, of a ratio that is not too wild.
+    """What would be best without limits, of a ratio that is not too wild; nu = 1 if the function has a kink there.
 
-    There the function is tilt |nu - 1| + sqrt(second (chi^2 + (nu - 1)^2)) at the best kappa: nu = 1, but where one of
-    its two tilts is negative.
+    Without one it is (nu - 1) rise + sqrt(second (chi^2 + (nu - 1)^2)) at the best kappa.
     """
     m0, m1, m2 = (v[:, -1:] for v in p.sums)
     chi = np.clip(m2 - 2 * m1 + m0, 1e-12, 10.0)  # with less, rounding would be most of the value
     known = np.isfinite(p.second)
     second = np.maximum(np.where(known, p.second, 1.0), 1e-300)
-    gain = np.maximum(-np.minimum(facts.rise, facts.fall), 0.0)
-    away = np.minimum(gain * np.sqrt(chi / np.maximum(second - gain**2, 1e-300)), 1.0)
-    nu = np.where(facts.rise < facts.fall, 1 + away, 1 - away)
+    slope = np.where(facts.rise + facts.fall == 0, facts.rise, 0.0)
+    away = np.minimum(np.abs(slope) * np.sqrt(chi / np.maximum(second - slope**2, 1e-300)), 1.0)
     kappa = np.sqrt((chi + away**2) / second)
-    return np.where(known, nu, 1.0), np.where(known, kappa, 0.0)
+    return np.where(known, 1 - np.sign(slope) * away, 1.0), np.where(known, kappa, 0.0)
 
 
 def _better(one: Point, other: Point) -> Point:

@@ -57,7 +57,8 @@ def largest(
         some = np.flatnonzero(is_open & (width > near))
         if not some.size:
             break
-        rows, last, other, before, width, near = (v[some] for v in (rows, last, other, before, width, near))
+        rows, width, near = rows[some], width[some], near[some]
+        last, other, before = last[some], other[some], before[some]
         at_last, at_other, at_before = at_last[some], at_other[some], at_before[some]
         part = _part(last, other, before, at_last, at_other, at_before)
         # No nearer to an end than the tolerance: a point beyond the solution soon closes the bracket.

@@ -41,7 +41,10 @@ class Proven:
 
 
 PILOT_SHARE = 10  # one draw in so many chooses the direction; the loss is about trace(Cov) / (2 n0 c)
-_FIRST_CHECK, _CHECK_GROWTH = 256, 1.1  # draws before stopping early is considered, and then between checks
+_SMALL_PILOT = (
+    200  # draws at the most where sampling may stop early: the rest of a tenth would be most of what it takes
+)
+_FIRST_CHECK, _CHECK_GROWTH = 128, 1.1  # draws before stopping early is considered, and then between checks
 
 
 @final
@@ -120,8 +123,8 @@ class Prover:
         return Proven("", {**tally.pieces(source, 0), "norm": lower})
 
     def _finite(self, source: Source, units: int) -> Proven:
-        main = units - units // PILOT_SHARE
-        pilot = explore(source, units - main)
+        few = units // PILOT_SHARE if self.goal is None else min(units // PILOT_SHARE, _SMALL_PILOT)
+        main, pilot = units - few, explore(source, few)
         norm, spread = self._core(pilot, main)
         others = self._others(pilot, main)
         tally, outcome, done = _Tally(no_moments(source.blank)), "", 0
