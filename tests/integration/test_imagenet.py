@@ -45,9 +45,9 @@ def test_the_model_knows_the_photographs(photographs, number, right):
 
 
 def test_colours_in_another_order_are_told(photographs):
-    images, labels = photographs.images[:10].flip(1), photographs.labels[:10]
     with torch.no_grad():
-        assert (ac.models.load(MODEL)(images).argmax(dim=1) == labels).sum() < 8
+        found = ac.models.load(MODEL)(photographs.images.flip(1)).argmax(dim=1)
+    assert (found == photographs.labels).sum() < 18
 
 
 @pytest.mark.usefixtures("photographs")

@@ -185,7 +185,9 @@ class Certificate:
         for j in np.flatnonzero(silent.any(axis=0)).tolist():
             some = np.flatnonzero(silent[:, j])
             moved = displacement(self.evidence[some], np.array([[sizes[j]]]))[:, 0]
-            reasons[some, j] = [self._reason(i, sizes[j], by) for i, by in zip(some, moved.tolist(), strict=True)]
+            reasons[some, j] = [
+                self._reason(i, sizes[j], by) for i, by in zip(some.tolist(), moved.tolist(), strict=True)
+            ]
         return np.asarray(reasons[:, 0] if values.ndim == 0 else reasons)
 
     @_USUAL
