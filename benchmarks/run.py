@@ -1,8 +1,8 @@
 """Speed and memory of `certify` beside a bare loop and Captum's NoiseTunnel; `make bench`, `make bench-accelerator`.
 
 All contenders of a model are measured alternately in one process, on one input, with the same batch size and threads,
-and told as ratios. The bare loops compute gradients of copies in one fixed batch, with no noise, no statistics and nothing
-kept: what no certification can beat. One has its copies with channels last, as `certify` gives them on a CPU.
+and told as ratios. The bare loops compute gradients of copies in one fixed batch, with no noise, no statistics and
+nothing kept: what no certification can beat. One has its copies with channels last, as `certify` gives them on a CPU.
 
 Usage: python benchmarks/run.py [--device cuda] [--full] [--rounds N] [--models NAME ...]
 """
@@ -42,6 +42,7 @@ class Setting:
         sigma: of the noise.
         draws: a turn, in quick runs.
         full: a turn, in full ones.
+        memory: at which numbers of draws peak memory is measured, in quick runs.
     """
 
     model: str
@@ -49,12 +50,13 @@ class Setting:
     sigma: float
     draws: int
     full: int
+    memory: tuple[int, int] = MEMORY
 
 
 SETTINGS = {
     "mnist": Setting("mnist-standard", "mnist", 0.125, 2_048, 10_240),
     "cifar10": Setting("cifar10-standard", "cifar10", 0.125, 1_024, 10_240),
-    "lite0": Setting("imagenet-efficientnet-lite0", "photographs", 0.25, 128, 2_048),
+    "lite0": Setting("imagenet-efficientnet-lite0", "photographs", 0.25, 128, 2_048, (64, 256)),
 }
 
 
