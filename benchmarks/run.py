@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import resource
 import statistics
 import subprocess
@@ -42,6 +43,7 @@ class Setting:
         sigma: of the noise.
         draws: a turn, in quick runs.
         full: a turn, in full ones.
+        rounds: of turns, by default.
         memory: at which numbers of draws peak memory is measured, in quick runs.
     """
 
@@ -50,13 +52,14 @@ class Setting:
     sigma: float
     draws: int
     full: int
+    rounds: int = 8
     memory: tuple[int, int] = MEMORY
 
 
 SETTINGS = {
     "mnist": Setting("mnist-standard", "mnist", 0.125, 2_048, 10_240),
     "cifar10": Setting("cifar10-standard", "cifar10", 0.125, 1_024, 10_240),
-    "lite0": Setting("imagenet-efficientnet-lite0", "photographs", 0.25, 128, 2_048, (64, 256)),
+    "lite0": Setting("imagenet-efficientnet-lite0", "photographs", 0.25, 128, 2_048, 4, (128, 256)),
 }
 
 
@@ -95,7 +98,7 @@ class Subject:
         copies = self.x.expand(self.batch, *self.x.shape[1:])
         order = torch.channels_last if last else torch.contiguous_format
         batch = torch.empty(copies.shape, dtype=copies.dtype, device=copies.device, memory_format=order).copy_(copies)
-        for _ in range(max(1, draws // self.batch)):
+        for _ in range(draws // self.batch):
             leaf = batch.detach().requires_grad_()
             torch.autograd.grad(self.model(leaf)[:, self.target].sum(), leaf)
 
@@ -123,7 +126,7 @@ class Subject:
 
     def contenders(self, draws: int) -> dict[str, Callable[[], None]]:
         """By name; all compute so many gradients."""
-        draws = max(1, draws // self.batch) * self.batch  # whole batches, for the bare loops' sake
+        draws = math.ceil(draws / self.batch) * self.batch  # whole batches, for the bare loops' sake
         return {
             BARE: lambda: self.bare(draws, last=False),
             LAST: lambda: self.bare(draws, last=True),
@@ -145,9 +148,7 @@ def measured(name: str, device: str, rounds: int, *, full: bool) -> dict[str, An
         }
         for who, taken in seconds.items()
     }
-    memory = {
-        str(n): peak_memory(name, device, subject.batch, n) for n in (MEMORY if full or name != "lite0" else (64, 256))
-    }
+    memory = {str(n): peak_memory(name, device, subject.batch, n) for n in (MEMORY if full else setting.memory)}
     return {
         "model": setting.model,
         "draws_a_turn": draws,
@@ -189,7 +190,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--full", action="store_true", help="more draws a turn; the models of images too")
-    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--rounds", type=int, help="8 by default, of images 4")
     parser.add_argument("--models", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     parser.add_argument("--batch", type=int, help="goes with --memory")
     parser.add_argument("--memory", type=int, help="print the peak memory of this process at so many draws")
@@ -207,7 +208,7 @@ def main() -> int:
         return 0
     found: dict[str, Any] = {"machine": machine(asked.device), "full": asked.full, "models": {}}
     for name in asked.models:
-        found["models"][name] = measured(name, asked.device, asked.rounds, full=asked.full)
+        found["models"][name] = measured(name, asked.device, asked.rounds or SETTINGS[name].rounds, full=asked.full)
         print(json.dumps(found["models"][name]), flush=True)
     RESULTS.mkdir(exist_ok=True)
     kind = asked.device.partition(":")[0]

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import attricert as ac
+from attricert.cli.whole_set import WholeSet, apart
 from attricert.diagnosis import Cost
 from attricert.workload import Workload, measured_on
 
@@ -69,3 +70,16 @@ def test_a_plan_says_what_its_scale_takes(model, digits):
     assert takes.device == "cpu, 1 thread"
     with pytest.raises(ac.UnavailableError, match="tried"):
         dataclasses.replace(found, scales=()).workload(1)
+
+
+def test_what_is_asked_on_the_command_line_stands_for_what_was_measured():
+    given = {"total_inputs": 7, "rate": 900.0, "efficiency": 0.5, "inputs": 4}
+    asked, rest = apart(given, WholeSet)
+    assert rest == {"inputs": 4}
+    found = WholeSet(**asked).of(IMAGENET)
+    assert (found.inputs, found.n_samples, found.rate, found.efficiency) == (7, 10_000, 900.0, 0.5)
+    assert "not measured" in found.device
+    assert WholeSet().of(IMAGENET) == IMAGENET
+    for bad in ({"workers": ()}, {"workers": (0,)}, {"total_inputs": 0}):
+        with pytest.raises(ac.ArgumentError, match=next(iter(bad))):
+            WholeSet(**bad)
