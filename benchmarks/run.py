@@ -125,8 +125,7 @@ class Subject:
             )
 
     def contenders(self, draws: int) -> dict[str, Callable[[], None]]:
-        """By name; all compute so many gradients."""
-        draws = math.ceil(draws / self.batch) * self.batch  # whole batches, for the bare loops' sake
+        """By name; all compute so many gradients, which are whole batches."""
         return {
             BARE: lambda: self.bare(draws, last=False),
             LAST: lambda: self.bare(draws, last=True),
@@ -139,7 +138,8 @@ class Subject:
 def measured(name: str, device: str, rounds: int, *, full: bool) -> dict[str, Any]:
     """Rates as ratios to each bare loop (1 is as fast, below 1 slower), and peak memory at two numbers of draws."""
     setting = SETTINGS[name]
-    subject, draws = Subject.of(setting, device), setting.full if full else setting.draws
+    subject = Subject.of(setting, device)
+    draws = math.ceil((setting.full if full else setting.draws) / subject.batch) * subject.batch
     seconds = alternate(subject.contenders(draws), rounds)
     rates = {
         who: {

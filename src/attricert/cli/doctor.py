@@ -41,9 +41,7 @@ def run(**values: Any) -> int:
     if options.json:
         show_json({**found.to_dict(), "workload": None if takes is None else takes.to_dict(whole.workers)})
     else:
-        _show(config, found)
-        if takes is not None:
-            show(takes.told(whole.workers))
+        _show(config, found, "" if takes is None else takes.told(whole.workers))
     return 1 if found.problems else 0
 
 
@@ -97,7 +95,7 @@ def _noted(modes: list[str]) -> Iterator[None]:
             warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
 
 
-def _show(config: Config, found: Diagnosis) -> None:
+def _show(config: Config, found: Diagnosis, takes: str) -> None:
     show(f"{config.model}, {config.data}: {found.subject}")
     longest = max(len(finding.name) for finding in found.findings)
     for finding in found.findings:
@@ -107,5 +105,7 @@ def _show(config: Config, found: Diagnosis) -> None:
             show(f"{margin}{finding.meaning}")
         if finding.way_out:
             show(f"{margin}-> {finding.way_out}")
+    if takes:
+        show(takes)
     problems, notes = len(found.problems), len(found.notes)
     show(f"{problems or 'no'} problem{'' if problems == 1 else 's'}, {notes or 'no'} note{'' if notes == 1 else 's'}")
