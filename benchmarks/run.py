@@ -106,7 +106,9 @@ class Subject:
         """Pilot, noise, bound, statistics, confidence bounds; of the norm alone, or of all that can be proven."""
         noise = ac.Gaussian(self.sigma)
         smoothed = ac.SmoothedAttribution(ac.Saliency(self.model), noise, batch_size=self.batch)
-        smoothed.certify(self.x, self.target, n_samples=draws, seed=0, prove=prove)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ac.MeaningWarning)  # what it costs is asked, not what it is worth
+            smoothed.certify(self.x, self.target, n_samples=draws, seed=0, prove=prove)
 
     def noise_tunnel(self, draws: int) -> None:
         """Captum's SmoothGrad."""
