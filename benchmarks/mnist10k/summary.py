@@ -86,8 +86,7 @@ def digits(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
 
 def main() -> None:
     """Write all three."""
-    folder, out = Path(sys.argv[1]), Path(sys.argv[2] if len(sys.argv) > 2 else __file__).resolve()
-    out = out.parent if out.suffix else out
+    folder, out = Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else Path(__file__).parent
     out.mkdir(parents=True, exist_ok=True)
     store, rows = runs.Store.open(folder), pq.read_table(folder / "results.parquet").to_pylist()
     found = summary(store, rows)
