@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import final
 
@@ -16,6 +17,7 @@ from attricert.attributions import (
     Attribution,
     Classifier,
     attributions_of,
+    checked_targets,
     classes_of,
     is_nonnegative,
     is_out_of_memory,
@@ -32,12 +34,15 @@ from attricert.noise import Noise
 from attricert.sampling.batching import BatchSize, bytes_per_draw
 from attricert.sampling.free import Free
 from attricert.sampling.lattice import Lattice
+from attricert.sampling.layout import gains_from_channels_last
 from attricert.streams import Stream
 
 __all__ = ["Draws", "Sampler"]
 
 _PROBE = 2
-_BATCHES = 4  # in a chunk: what surrounds the model is cheaper on larger arrays
+_BATCHES, _CHUNK_BYTES = 8, 32 * 2**20  # in a chunk, at most: what surrounds the model is cheaper on larger arrays
+
+_CACHE_BYTES = 2**20  # of float64 noise: what is done to it in turn stays in a CPU's cache
 
 
 @final
@@ -48,15 +53,13 @@ class Draws:
     Args:
         rows: bounded attributions in float64, one row a call; the two of an antithetic pair follow each other.
         calls_per_draw: 2 for antithetic pairs, else 1.
-        zeros: how many rows were zero.
-        nonfinite: how many held NaN or inf; they count as zero.
+        norms: of the rows before they were bounded: 0 where taken as zero; inf where not finite, which counts as zero.
         classes: predicted class of each row, -1 where the output was not finite; None without a classifier.
     """
 
     rows: Float[Tensor, "calls m"]
     calls_per_draw: int
-    zeros: int
-    nonfinite: int
+    norms: Float[Tensor, " calls"]
     classes: Int[Tensor, " calls"] | None = None
 
     @property
@@ -70,6 +73,11 @@ class Draws:
         if self.calls_per_draw == 1:
             return self.rows
         return self.rows.reshape(-1, self.calls_per_draw, self.rows.shape[1]).mean(dim=1)
+
+    @property
+    def nonfinite(self) -> int:
+        """How many rows held NaN or inf."""
+        return int((~torch.isfinite(self.norms)).sum())
 
     @property
     def votes(self) -> Int[Tensor, " n"]:
@@ -95,6 +103,7 @@ class Sampler:
             whose last bits tell x from a perturbed input.
         fixed: entries of an input to which no noise is added, or None.
         shape: of one map; None for that of the input.
+        channels_last: copies of images are given with their channels last in memory.
     """
 
     attribution: Attribution
@@ -106,6 +115,7 @@ class Sampler:
     exact: bool = True
     fixed: Fixed | None = None
     shape: tuple[int, ...] | None = None
+    channels_last: bool = False
 
     @property
     def calls_per_draw(self) -> int:
@@ -119,11 +129,13 @@ class Sampler:
 
         Yields chunks of a few batches each.
         """
+        begin = start
         while start < stop:
             size = self.batch.choose(lambda: self.bytes_per_draw(x, target, stream), x.device)
-            end = min(start + max(1, _BATCHES * size // self.calls_per_draw), stop)
+            end = min(start + max(1, self._rows_at_once(x, size) // self.calls_per_draw), stop)
             try:
-                draws = self._chunk(x, target, stream, start, end, size)
+                with checked_targets() if start > begin else contextlib.nullcontext():
+                    draws = self._chunk(x, target, stream, start, end, size)
             except (RuntimeError, MemoryError) as error:
                 if not (is_out_of_memory(error) and self.batch.halve()):
                     raise
@@ -131,43 +143,71 @@ class Sampler:
             yield draws
             start = end
 
+    def _rows_at_once(self, x: Tensor, size: int) -> int:
+        """As many whole batches as fit in a chunk."""
+        bytes_a_batch = 8 * size * max(math.prod(self.map_shape(x)), x.numel())
+        return size * max(1, min(_BATCHES, _CHUNK_BYTES // bytes_a_batch))
+
     def _chunk(self, x: Tensor, target: Tensor | None, stream: Stream, begin: int, end: int, size: int) -> Draws:
         """A few batches: only the attribution itself is computed batch by batch."""
-        noise, first = self._noise(x, stream, begin, end), begin * self.calls_per_draw
-        shape = x.shape if self.shape is None else self.shape
+        copies, first = self._noisy(x, stream, begin, end), begin * self.calls_per_draw
         # No float64 on some accelerators: their statistics are kept on the CPU.
         device = "cpu" if x.device.type == "mps" else x.device
-        rows = torch.empty((len(noise), math.prod(shape)), dtype=torch.float64, device=device)
-        classes = None if self.classifier is None else torch.empty(len(noise), dtype=torch.int64, device=device)
-        for start in range(0, len(noise), size):
+        rows = torch.empty((len(copies), math.prod(self.map_shape(x))), dtype=torch.float64, device=device)
+        classes = None if self.classifier is None else torch.empty(len(copies), dtype=torch.int64, device=device)
+        for start in range(0, len(copies), size):
             part = slice(start, start + size)
-            attributions, scores = self._attributions(x, target, noise[part], stream, first + start)
+            attributions, scores = self._attributions(copies[part], target, stream, first + start)
             rows[part] = attributions.flatten(1)
             if classes is not None and scores is not None:
                 classes[part] = classes_of(scores)
-        values, norm = self.bound.with_norms(rows)
-        nonfinite, zeros = int((~torch.isfinite(norm)).sum()), int((norm == 0).sum())
-        return Draws(values, self.calls_per_draw, zeros, nonfinite, classes)
+        values, norms = self.bound.with_norms(rows)
+        return Draws(values, self.calls_per_draw, norms, classes)
+
+    def _noisy(self, x: Tensor, stream: Stream, begin: int, end: int) -> Tensor:
+        """Copies with the noise of these rows; on a CPU made by so many at a time as its caches hold."""
+        step = end - begin
+        if x.device.type == "cpu":
+            step = max(1, _CACHE_BYTES // (8 * x.numel()))
+        order = torch.channels_last if self.channels_last else torch.contiguous_format
+        shape = ((end - begin) * self.calls_per_draw, *x.shape)
+        copies = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=order)
+        add = self._adding(x)
+        for start in range(begin, end, step):
+            made = add(self._noise(x, stream, start, min(start + step, end)))
+            first = (start - begin) * self.calls_per_draw
+            copies[first : first + len(made)] = made
+        return copies
 
     def _noise(self, x: Tensor, stream: Stream, start: int, stop: int) -> Tensor:
         rng = stream.rows(start, stop, torch.float64 if self.exact else x.dtype, x.device)
         rows = self.noise.sample(rng, self.free(x).dimension)
         return torch.stack([rows, -rows], dim=1).flatten(0, 1) if self.antithetic else rows
 
+    def map_shape(self, x: Float[Tensor, "*features"]) -> tuple[int, ...]:
+        """Of one map of this input."""
+        return tuple(x.shape) if self.shape is None else self.shape
+
     def free(self, x: Float[Tensor, "*features"]) -> Free:
         """The entries that noise is added to."""
         return Free.of(x, self.fixed)
 
-    def map_shape(self, x: Float[Tensor, "*features"], target: Tensor | None) -> tuple[int, ...]:
-        """Of one map, as seen on a noisy copy of this input."""
+    def settled(self, x: Float[Tensor, "*features"], target: Tensor | None) -> Sampler:
+        """For maps of the shape that a noisy copy of this input has, in the order in memory that suits their model."""
         stream = Stream(0, "", "shape")
-        with seeded(stream.seed_of(0)):
-            index = None if target is None else target[None]
-            return tuple(attributions_of(self.attribution, self.copies(x, stream, 1)[:1], index).shape[1:])
+
+        def maps_of(copies: Tensor) -> Tensor:
+            index = None if target is None else target.expand(len(copies), *target.shape)
+            with seeded(stream.seed_of(0)):
+                return attributions_of(self.attribution, copies, index)
+
+        copies = self.copies(x, stream, 1)[:1]
+        last = gains_from_channels_last(maps_of, copies, modules_of(self.attribution, self.classifier))
+        return replace(self, shape=tuple(maps_of(copies).shape[1:]), channels_last=last)
 
     def copies(self, x: Float[Tensor, "*features"], stream: Stream, n: int) -> Float[Tensor, "n *features"]:
         """The first noisy copies of an input in a stream."""
-        return self._noisy(x, self._noise(x, stream, 0, n))
+        return self._adding(x)(self._noise(x, stream, 0, n))
 
     def votes(self, x: Float[Tensor, "*features"], target: Tensor | None, stream: Stream, n: int) -> float:
         """The share of the first noisy copies that the classifier puts in the target's class."""
@@ -180,21 +220,22 @@ class Sampler:
     def plain(self, x: Float[Tensor, "*features"], target: Tensor | None) -> Float[Tensor, " m"]:
         """The bounded attribution of the input itself, in float64; of one call, if the attribution is random."""
         still = torch.zeros(1, self.free(x).dimension, dtype=torch.float64, device=x.device)
-        found, _ = replace(self, classifier=None)._attributions(x, target, still, Stream(0, "", "plain"), 0)
+        copy, alone = self._adding(x)(still), replace(self, classifier=None)
+        found, _ = alone._attributions(copy, target, Stream(0, "", "plain"), 0)
         return self.bound(found.flatten(1).to("cpu" if x.device.type == "mps" else x.device, torch.float64))[0]
 
-    def _noisy(self, x: Tensor, noise: Tensor) -> Tensor:
+    def _adding(self, x: Tensor) -> Callable[[Tensor], Tensor]:
+        """What makes copies of an input from rows of noise."""
         free = self.free(x)
         if not self.exact:
-            return x + free.spread(noise.to(x.device))
-        copies = Lattice.around(free.take(x), self.noise.lattice_step(free.dimension)).copies(noise)
-        return free.put(x, copies.to(x.device))
+            return lambda noise: x + free.spread(noise.to(x.device))
+        lattice = Lattice.around(free.take(x), self.noise.lattice_step(free.dimension))
+        return lambda noise: free.put(x, lattice.copies(noise).to(x.device))
 
     def _attributions(
-        self, x: Tensor, target: Tensor | None, noise: Tensor, stream: Stream, first: int
+        self, noisy: Tensor, target: Tensor | None, stream: Stream, first: int
     ) -> tuple[Tensor, Tensor | None]:
-        """Of the calls of a stream from the first on, with their classes' scores."""
-        noisy = self._noisy(x, noise)
+        """Of noisy copies, those of the calls of a stream from the first on; with their classes' scores."""
         targets = None if target is None else target.expand(len(noisy), *target.shape)
         scores = None
         if is_random(self.attribution):
@@ -205,9 +246,8 @@ class Sampler:
             attributions = attributions_of(self.attribution, noisy, targets)
         else:
             attributions, scores = with_output(self.attribution, self.classifier, noisy, targets)
-        shape = tuple(x.shape) if self.shape is None else self.shape
-        if tuple(attributions.shape[1:]) != shape:
-            found = tuple(attributions.shape[1:])
+        shape, found = self.map_shape(noisy[0]), tuple(attributions.shape[1:])
+        if found != shape:
             raise ArgumentError("attribution", found, f"must return maps of one shape, here {shape} an input")
         if is_nonnegative(self.attribution):
             if bool((attributions < 0).any()):
@@ -230,11 +270,11 @@ class Sampler:
     ) -> int:
         """Memory that one draw takes, measured on so many; see `batching.bytes_per_draw`."""
         probe = Stream(stream.seed, stream.sample, "probe")
-        noise = self._noise(x, probe, 0, draws)
-        entries = max(x.numel(), math.prod(x.shape if self.shape is None else self.shape))
+        copies = self._noisy(x, probe, 0, draws)
+        entries = max(x.numel(), math.prod(self.map_shape(x)))
         weights = (
             weight
             for module in modules_of(self.attribution, self.classifier)
             for weight in itertools.chain(module.parameters(), module.buffers())
         )
-        return bytes_per_draw(lambda: self._attributions(x, target, noise, probe, 0)[0], len(noise), entries, weights)
+        return bytes_per_draw(lambda: self._attributions(copies, target, probe, 0)[0], len(copies), entries, weights)
