@@ -123,6 +123,7 @@ def test_the_librarys_own(model):
         True,
         False,
         False,
+        False,
     ]
     assert ac.ATTRIBUTIONS.build("integrated-gradients", {"n_steps": 3}, model).n_steps == 3
     assert list(ac.ATTRIBUTIONS.parameters()) == ["n_steps"]
