@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         with_output,
     )
     from attricert.attributions.modules import in_training, modules_of
-    from attricert.attributions.outputs import Targets, classes_of, held_by_name, logits_of
+    from attricert.attributions.outputs import Targets, checked_targets, classes_of, held_by_name, logits_of
     from attricert.attributions.preserving import seeded
     from attricert.attributions.selecting import OneLabel, Output
     from attricert.attributions.wrapped import Wrapped, wrap
@@ -54,6 +54,7 @@ __all__ = [
     "as_module",
     "at_uniforms",
     "attributions_of",
+    "checked_targets",
     "classes_of",
     "comes_singly",
     "differentiable",
@@ -106,6 +107,7 @@ __getattr__, __dir__ = lazily(
         "modules": ("in_training", "modules_of"),
         "outputs": (
             "Targets",
+            "checked_targets",
             "classes_of",
             "held_by_name",
             "logits_of",
