@@ -34,7 +34,8 @@ class IntegratedGradients:
     Args:
         model: maps (n, ...) to (n, classes), or to (n,) for ``target=None``; called in eval mode.
         baselines: x': a number for every feature, or a tensor of one input's shape (no batch dimension).
-        n_steps: nodes of the Gauss-Legendre rule (Captum's default rule), one gradient each.
+        n_steps: nodes of the Gauss-Legendre rule (Captum's default rule), one gradient each; of stochastic ones, random
+            nodes, 1 by default.
     """
 
     model: nn.Module
