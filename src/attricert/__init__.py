@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         OneLabel,
         Output,
         Saliency,
+        StochasticIntegratedGradients,
         wrap,
     )
     from attricert.beforehand import doctor, plan
@@ -89,6 +90,7 @@ __all__ = [
     "RangeWarning",
     "Saliency",
     "SmoothedAttribution",
+    "StochasticIntegratedGradients",
     "UnavailableError",
     "UniformBall",
     "UnknownNameError",
@@ -122,6 +124,7 @@ __getattr__, __dir__ = lazily(
             "OneLabel",
             "Output",
             "Saliency",
+            "StochasticIntegratedGradients",
             "wrap",
         ),
         "beforehand": ("doctor", "plan"),

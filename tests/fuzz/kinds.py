@@ -155,6 +155,7 @@ ATTRIBUTIONS = {
     "absolute": lambda m: ac.Saliency(m, abs=True),
     "input x gradient": ac.InputXGradient,
     "integrated gradients": lambda m: ac.IntegratedGradients(m, n_steps=2),
+    "random nodes": ac.StochasticIntegratedGradients,
     "captum": lambda m: ac.wrap(captum.attr.Saliency(m)),
     "captum, numpy": lambda m: ac.wrap(captum.attr.Saliency(m), numpy=True),
     "captum, random": lambda m: ac.wrap(captum.attr.Saliency(m), random=True),

@@ -35,6 +35,28 @@ def test_declared_randomness_is_certified_and_shared_randomness_would_not_be():
     assert false_claims(ac.wrap(coin)) > TRIALS / 2
 
 
+class Sides:
+    """One of the two directions by a number of its own a row; or, broken, by the first row's."""
+
+    random = True
+
+    def __init__(self, *, shared=False):
+        self.shared = shared
+
+    def __call__(self, inputs, target):
+        return self.at(torch.rand(len(inputs)))(inputs, target)
+
+    def at(self, uniforms):
+        numbers = uniforms[:1].expand_as(uniforms) if self.shared else uniforms
+        return lambda inputs, target: ALONG[(numbers < 0.5).long()]
+
+
+@pytest.mark.parametrize("antithetic", [False, True])
+def test_numbers_from_the_stream_are_certified_and_shared_ones_would_not_be(antithetic):
+    assert false_claims(Sides(), antithetic=antithetic) <= 2
+    assert false_claims(Sides(shared=True), antithetic=antithetic) > TRIALS / 4
+
+
 @pytest.mark.parametrize("antithetic", [False, True])
 def test_declared_randomness_depends_on_the_seed_alone(antithetic):
     g = ac.wrap(lambda x, t: x + torch.randn_like(x) + float(np.random.random()), random=True)

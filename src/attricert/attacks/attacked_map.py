@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -16,11 +17,13 @@ from attricert.attacks.surrogate import Softened
 from attricert.attributions import (
     Attribution,
     Classifier,
+    at_uniforms,
     attributions_of,
     differentiable,
     is_out_of_memory,
     is_random,
     name_of,
+    takes_uniforms,
 )
 from attricert.bounding import Bound
 from attricert.errors import ArgumentError, CallError, DerivativeWarning
@@ -150,7 +153,8 @@ class SmoothedMap(AttackedMap):
         if method == "score":
             points, weights = self.noise.derivative(rng("slopes"), free.dimension)
             slopes = free.spread(points), free.spread(weights)
-        return _SmoothedFixedMap(self.attribution, self.bound, shifts, slopes)
+        uniforms = rng("uniforms").uniform().to(like.device) if takes_uniforms(self.attribution) else None
+        return _SmoothedFixedMap(self.attribution, self.bound, shifts, slopes, uniforms)
 
     def estimate(self, inputs: Maps, target: Tensor | None, stream: Stream, n_samples: int) -> Tensor:
         """Means of equal parts of the draws."""
@@ -191,12 +195,16 @@ class _PlainFixedMap(FixedNoiseMap):
 @final
 @dataclass(frozen=True)
 class _SmoothedFixedMap(FixedNoiseMap):
-    """Means over the shifts; ``slopes`` are the points and weights of the noise's derivative."""
+    """Means over the shifts; ``slopes`` are the points and weights of the noise's derivative.
+
+    ``uniforms`` are those of an attribution that takes them: fixed as the noise is, one a shift and one a point.
+    """
 
     attribution: Attribution
     bound: Bound
     shifts: Float[Tensor, "draws *features"]
     slopes: tuple[Float[Tensor, "draws *features"], Float[Tensor, "draws *features"]] | None
+    uniforms: Float[Tensor, " draws"] | None = None
 
     def maps(self, inputs: Maps, target: Tensor | None) -> Float[Tensor, "n *entries"]:
         return torch.stack([self._values(x, index, self.shifts).mean(dim=0) for x, index in _rows(inputs, target)])
@@ -208,11 +216,11 @@ class _SmoothedFixedMap(FixedNoiseMap):
 
     def _by_autograd(self, x: Tensor, target: Tensor | None, weight: Tensor, beta: float) -> Tensor:
         total = torch.zeros_like(x)
-        for shifts in torch.split(self.shifts, _BATCH):
+        for shifts, attribution in self._batches(self.shifts):
             leaf = x.detach().requires_grad_()
             with torch.enable_grad():
                 noisy = leaf + shifts
-                maps = _softened(self.attribution, noisy, _repeated(target, len(shifts)), beta)
+                maps = _softened(attribution, noisy, _repeated(target, len(shifts)), beta)
                 total += _slope((self.bound(maps.flatten(1).double()) @ weight).sum(), leaf)
         return total / len(self.shifts)
 
@@ -227,10 +235,18 @@ class _SmoothedFixedMap(FixedNoiseMap):
 
     def _values(self, x: Tensor, target: Tensor | None, shifts: Tensor) -> Float[Tensor, "draws *entries"]:
         parts = []
-        for shift in torch.split(shifts, _BATCH):
-            attributions = attributions_of(self.attribution, x.detach() + shift, _repeated(target, len(shift)))
+        for shift, attribution in self._batches(shifts):
+            attributions = attributions_of(attribution, x.detach() + shift, _repeated(target, len(shift)))
             parts.append(self.bound(attributions.flatten(1).double()).reshape(attributions.shape))
         return torch.cat(parts)
+
+    def _batches(self, shifts: Tensor) -> Iterator[tuple[Tensor, Attribution]]:
+        """Some of the shifts, and what is called there."""
+        for start in range(0, len(shifts), _BATCH):
+            part, called = slice(start, start + _BATCH), self.attribution
+            if self.uniforms is not None and takes_uniforms(called):
+                called = at_uniforms(called, self.uniforms[part])
+            yield shifts[part], called
 
 
 def _softened(attribution: Attribution, inputs: Tensor, target: Tensor | None, beta: float) -> Tensor:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from attricert.attributions.gradient import InputXGradient, Saliency
 from attricert.attributions.integrated import IntegratedGradients, integrate
+from attricert.attributions.stochastic import StochasticIntegratedGradients
 from attricert.attributions.words import ATTRIBUTIONS
 from attricert.lazy import lazily
 
@@ -11,12 +12,16 @@ if TYPE_CHECKING:
     from attricert.attributions.base import (
         Attribution,
         Classifier,
+        TakesUniforms,
         as_module,
+        comes_singly,
         is_nonnegative,
         is_random,
+        takes_uniforms,
         warn_of_training,
     )
     from attricert.attributions.calling import (
+        at_uniforms,
         attributions_of,
         differentiable,
         is_out_of_memory,
@@ -42,12 +47,16 @@ __all__ = [
     "OneLabel",
     "Output",
     "Saliency",
+    "StochasticIntegratedGradients",
+    "TakesUniforms",
     "Targets",
     "Wrapped",
     "as_module",
+    "at_uniforms",
     "attributions_of",
     "checked_targets",
     "classes_of",
+    "comes_singly",
     "differentiable",
     "held_by_name",
     "in_training",
@@ -61,6 +70,7 @@ __all__ = [
     "output_of",
     "scores_of",
     "seeded",
+    "takes_uniforms",
     "told_of",
     "undisturbed",
     "warn_of_training",
@@ -74,12 +84,16 @@ __getattr__, __dir__ = lazily(
         "base": (
             "Attribution",
             "Classifier",
+            "TakesUniforms",
             "as_module",
+            "comes_singly",
             "is_nonnegative",
             "is_random",
+            "takes_uniforms",
             "warn_of_training",
         ),
         "calling": (
+            "at_uniforms",
             "attributions_of",
             "differentiable",
             "is_out_of_memory",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -17,10 +17,13 @@ __all__ = [
     "ATTRIBUTIONS",
     "Attribution",
     "Classifier",
+    "TakesUniforms",
     "as_module",
     "checked_model",
+    "comes_singly",
     "is_nonnegative",
     "is_random",
+    "takes_uniforms",
     "warn_of_training",
 ]
 
@@ -37,9 +40,9 @@ class Attribution(Protocol):
     ``g(inputs, target)`` with inputs of shape (n, ...) and target a class index, one index an input (shape (n,)),
     or None where the model has a single output; gives a map an input, shape (n, ...), all of one shape: the inputs'
     own, or that of a layer, of superpixels, of tokens. Each row must depend on its own input and target only, and
-    always in the same way (unless its attribute ``random`` is True). An attribute ``fixed`` is a mask (bool) of one
-    input's shape: entries that stay as they are, under noise and in what is certified. An attribute ``rows_at_once`` is
-    how many rows it takes best in one call.
+    always in the same way, unless its attribute ``random`` is True (see `TakesUniforms`, too). An attribute ``fixed``
+    is a mask (bool) of one input's shape: entries that stay as they are, under noise and in what is certified. An
+    attribute ``rows_at_once`` is how many rows it takes best in one call.
     """
 
     def __call__(self, inputs: Tensor, target: Targets) -> Tensor:
@@ -58,9 +61,36 @@ def is_nonnegative(attribution: Attribution) -> bool:
 def is_random(attribution: Attribution) -> bool:
     """Whether the attribution says that equal inputs may have different maps (its attribute ``random``).
 
-    It is then called with one noisy copy at a time, each with random numbers of its own, and the mean is over both.
+    Each noisy copy then has random numbers of its own, and the mean is over both. It is called with one at a time,
+    unless it is a `TakesUniforms`.
     """
     return getattr(attribution, "random", False) is True
+
+
+class TakesUniforms(Attribution, Protocol):
+    """A random attribution all of whose randomness is one uniform number an input.
+
+    Its attribute ``random`` is True. Noisy copies are given to it many at a time, with numbers from the keyed stream.
+    """
+
+    def at(self, uniforms: Tensor) -> Attribution:
+        """The attribution that is not random any more, at numbers in [0, 1].
+
+        For shape (n,) it is called with n inputs, and each row depends on its own input, target and number only. For
+        shape () it is called with any number of inputs, and the number is that of all rows. It may have what
+        attributions may have, ``differentiable`` for one.
+        """
+        ...
+
+
+def takes_uniforms(attribution: Attribution) -> TypeGuard[TakesUniforms]:
+    """Whether it is one of these: random, with a method ``at``."""
+    return is_random(attribution) and callable(getattr(attribution, "at", None))
+
+
+def comes_singly(attribution: Attribution) -> bool:
+    """Whether it is random in a way that allows one input a call only."""
+    return is_random(attribution) and not takes_uniforms(attribution)
 
 
 def checked_model(model: object) -> nn.Module:

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attricert.attributions.base import Attribution, Classifier, is_random, warn_of_training
+from attricert.attributions.base import Attribution, Classifier, TakesUniforms, comes_singly, warn_of_training
 from attricert.attributions.forward import given_by, twice_differentiable
 from attricert.attributions.modules import evaluating, modules_of
 from attricert.attributions.outputs import Targets, class_scores, logits_of
@@ -22,6 +22,7 @@ from attricert.errors import ArgumentError, AttricertError, CallError
 from attricert.text import one_line, told
 
 __all__ = [
+    "at_uniforms",
     "attributions_of",
     "differentiable",
     "is_out_of_memory",
@@ -47,7 +48,7 @@ def undisturbed(attribution: Attribution, classifier: Classifier | None) -> Iter
     """
     with preserved(attribution, classifier):
         # What says that it is random may owe that to a layer in train mode; a classifier gets there at each call.
-        modules = [] if is_random(attribution) else modules_of(attribution, classifier)
+        modules = [] if comes_singly(attribution) else modules_of(attribution, classifier)
         for module in modules:
             warn_of_training(module)
         with evaluating(*modules):
@@ -77,6 +78,16 @@ def attributions_of(
     if on_change is not None:
         _tell(on_change, (("inputs", inputs, given), ("target", target, index)))
     return maps
+
+
+def at_uniforms(attribution: TakesUniforms, uniforms: Float[Tensor, "*n"]) -> Attribution:
+    """A random attribution at given numbers: what is called in its place.
+
+    Raises:
+        CallError: it raised an error.
+    """
+    with told_of("attribution", attribution, uniforms):
+        return attribution.at(uniforms.clone())
 
 
 def scores_of(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, final
@@ -22,7 +22,7 @@ else:  # readable annotations without torch
     Tensor = Targets = Any
     nn = SimpleNamespace(Module=Any)
 
-__all__ = ["IntegratedGradients", "integrate"]
+__all__ = ["IntegratedGradients", "baseline_of", "integrate", "on_path"]
 
 
 @ATTRIBUTIONS.register("integrated-gradients")
@@ -34,7 +34,8 @@ class IntegratedGradients:
     Args:
         model: maps (n, ...) to (n, classes), or to (n,) for ``target=None``; called in eval mode.
         baselines: x': a number for every feature, or a tensor of one input's shape (no batch dimension).
-        n_steps: nodes of the Gauss-Legendre rule (Captum's default rule), one gradient each.
+        n_steps: nodes of the Gauss-Legendre rule (Captum's default rule), one gradient each; of stochastic ones, random
+            nodes, 1 by default.
     """
 
     model: nn.Module
@@ -60,29 +61,49 @@ class IntegratedGradients:
         return self._integrate(inputs, lambda point: differentiable_gradient(self.model, point, target))
 
     def _integrate(self, inputs: Tensor, gradient: Callable[[Tensor], Tensor]) -> Tensor:
-        return integrate(gradient, inputs, self._baseline(inputs), self.n_steps)
+        return integrate(gradient, inputs, baseline_of(self.baselines, inputs), self.n_steps)
 
-    def _baseline(self, inputs: Tensor) -> Tensor:
-        import torch
 
-        baseline = torch.as_tensor(self.baselines, dtype=inputs.dtype, device=inputs.device)
-        if baseline.ndim and baseline.shape != inputs.shape[1:]:
-            raise ArgumentError(
-                "baselines",
-                tuple(baseline.shape),
-                f"must have the shape of one input, {tuple(inputs.shape[1:])}",
-            )
-        return baseline
+def baseline_of(baselines: float | Tensor, inputs: Tensor) -> Tensor:
+    """x' as a tensor, of one number or of one input's shape.
+
+    Raises:
+        ArgumentError: it has another shape.
+    """
+    import torch
+
+    baseline = torch.as_tensor(baselines, dtype=inputs.dtype, device=inputs.device)
+    if baseline.ndim and baseline.shape != inputs.shape[1:]:
+        rule = f"must have the shape of one input, {tuple(inputs.shape[1:])}"
+        raise ArgumentError("baselines", tuple(baseline.shape), rule)
+    return baseline
 
 
 def integrate(gradient: Callable[[Tensor], Tensor], inputs: Tensor, baseline: Tensor, n_steps: int) -> Tensor:
     """(x - x') times the mean of a gradient on the line from x' to x, by a Gauss-Legendre rule."""
+    # Gauss-Legendre nodes live on [-1, 1]; the path runs over [0, 1].
+    nodes, weights = np.polynomial.legendre.leggauss(n_steps)
+    return on_path(gradient, inputs, baseline, zip(map(float, (1 - nodes) / 2), map(float, weights / 2), strict=True))
+
+
+def on_path(
+    gradient: Callable[[Tensor], Tensor],
+    inputs: Tensor,
+    baseline: Tensor,
+    rule: Iterable[tuple[float | Tensor, float]],
+) -> Tensor:
+    """(x - x') times the weighted sum of a gradient at nodes of the line from x to x'.
+
+    Args:
+        gradient: at points of the inputs' shape.
+        inputs: x, shape (n, ...).
+        baseline: x', of one input.
+        rule: nodes with their weights: 0 is x, 1 is x'; a tensor has one an input, in a shape that broadcasts.
+    """
     import torch
 
     difference = inputs - baseline
-    # Gauss-Legendre nodes live on [-1, 1]; the path runs over [0, 1].
-    nodes, weights = np.polynomial.legendre.leggauss(n_steps)
     mean = torch.zeros_like(inputs)
-    for node, weight in zip((1 - nodes) / 2, weights / 2, strict=True):
-        mean = mean + float(weight) * gradient(inputs - float(node) * difference)
+    for node, weight in rule:
+        mean = mean + weight * gradient(inputs - node * difference)
     return difference * mean

@@ -44,8 +44,8 @@ class Terms:
         ledger: alpha's shares of all that is proven.
         lattice: the spacing of the lattice to which noisy inputs are rounded before g sees them; None where they are
             not, as in version 0.1: then the last bits of a sum can tell x from x~.
-        random: whether equal inputs may have different maps; each draw was then a call of its own, with random numbers
-            of its own, and h is the mean over noise and randomness.
+        random: whether equal inputs may have different maps; each draw then had random numbers of its own, and h is the
+            mean over noise and randomness.
         preflight: what was looked at before the draws: mode, inputs, repeat, rows (theory 1). Empty where it was
             switched off, None in evidence of before there was one.
         entries: m, entries of one map; as many as dimension where None is given.

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attricert.attributions import held_by_name, is_random, logits_of, name_of, output_of
+from attricert.attributions import comes_singly, held_by_name, is_random, logits_of, name_of, output_of
 from attricert.diagnosis.finding import Finding
 from attricert.diagnosis.patient import Patient
 from attricert.errors import OutputWarning
@@ -121,7 +121,7 @@ def repeats(patient: Patient) -> Finding:
     """Whether equal calls give the same."""
     random = {role: apart for role, apart in patient.randomness.items() if apart}
     if not random:
-        declared = "attribution" not in patient.randomness
+        declared = is_random(patient.attribution)
         return Finding("repeats", "ok", "declared random" if declared else "equal calls give the same")
     seen = "; ".join(
         f"{_MORE[role]}s of equal inputs differ by {apart:.2g} of their norm" for role, apart in random.items()
@@ -210,7 +210,7 @@ def _maps(patient: Patient) -> Iterator[Tensor]:
         target = None if patient.targets is None else patient.targets[i]
         function = LookedAt.attribution(patient.attribution, target, patient.batch_size, patient.free)
         copies = patient.sampler.copies(x, Stream(0, str(i), "doctor"), _COPIES)
-        singly = patient.single or is_random(patient.attribution)
+        singly = patient.single or comes_singly(patient.attribution)
         for part in torch.split(copies, 1 if singly else function.size):
             yield function(part).flatten(1).double()
 

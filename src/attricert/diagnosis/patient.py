@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attricert.attributions import Attribution, Classifier, is_random, modules_of, name_of
+from attricert.attributions import Attribution, Classifier, comes_singly, modules_of, name_of
 from attricert.datasets import Form
 from attricert.errors import AttricertError
 from attricert.sampling import COPIES, BatchSize, Free, LookedAt, Sampler
@@ -92,7 +92,7 @@ class Patient:
     def randomness(self) -> dict[str, float]:
         """By how much equal calls differ, of the roles that do not say that they are random."""
         row = self.copies[:1]
-        looked_at = [f for f in self.functions if f.role != "attribution" or not is_random(self.attribution)]
+        looked_at = [f for f in self.functions if f.role != "attribution" or not comes_singly(self.attribution)]
         return {function.role: function.repeated(row, function(row)) for function in looked_at}
 
     @cached_property

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from attricert.attributions import in_training, is_random
+from attricert.attributions import comes_singly, in_training
 from attricert.diagnosis.finding import Finding
 from attricert.diagnosis.patient import Patient
 
@@ -74,7 +74,7 @@ def mode(patient: Patient) -> Finding:
     if not parts:
         return Finding("mode", "ok", "eval mode")
     shown = ", ".join(parts[:_SHOWN]) + (f", ... ({len(parts)} in all)" if len(parts) > _SHOWN else "")
-    if is_random(patient.attribution):
+    if comes_singly(patient.attribution):
         meaning = "left so, as the attribution says that it is random, and may owe that to them"
         return Finding("mode", "note", f"train mode: {shown}", meaning, "model.eval(), if it does not")
     return mode_told(f"train mode: {shown}")
@@ -103,7 +103,7 @@ def batch_norm(patient: Patient) -> Finding:
         some = any(isinstance(part, _BatchNorm) for model in patient.models for part in model.modules())
         return Finding("batch norm", "ok", "running statistics" if some else "none")
     seen = f"statistics of the batch, in eval mode too: {', '.join(found[:_SHOWN])}"
-    if patient.batch_size == 1 or (is_random(patient.attribution) and patient.classifier is None):
+    if patient.batch_size == 1 or (comes_singly(patient.attribution) and patient.classifier is None):
         meaning = "one input is its own batch, as they are given singly (batch_size=1, or a map that is random)"
         return Finding("batch norm", "note", seen, meaning, "running statistics are what the model was trained with")
     return Finding(

@@ -243,7 +243,7 @@ def _facts(m: Measures) -> Iterator[tuple[str, str]]:
     yield "confidence bound", terms.confidence
     yield "samples", f"up to {int((sampling.n_samples + sampling.n_pilot).max()):,} an input"
     if terms.random:
-        yield "random attribution", "each draw was a call with random numbers of its own"
+        yield "random attribution", "each draw had random numbers of its own"
     if terms.preflight is not None:
         yield "looked at before the draws", ", ".join(terms.preflight) or "nothing: it was switched off"
     yield "certified with", f"attricert {terms.version}"

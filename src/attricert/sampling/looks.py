@@ -14,11 +14,13 @@ from torch import Tensor
 from attricert.attributions import (
     Attribution,
     Classifier,
+    at_uniforms,
     attributions_of,
     modules_of,
     name_of,
     scores_of,
     seeded,
+    takes_uniforms,
 )
 from attricert.errors import ArgumentError, CallError
 from attricert.sampling.free import Free
@@ -34,6 +36,7 @@ _COMPANY = [(2.0, 0.5), (-1.0, 3.0), (0.0, 1.0)]  # sizes of neighbours
 _SINGLE = 4  # bytes
 _FAR = 100.0  # times an input: there few logits lie in [0, 1]
 _ATTEMPTS, _MORE, _BATCH = 3, 6, 4
+_UNIFORM = 0.625  # neither end nor middle
 _WORDS = 200  # characters of what others say
 
 SATURATED = 1e-4
@@ -84,8 +87,12 @@ class LookedAt:
 
     @classmethod
     def attribution(cls, who: Attribution, target: Tensor | None, batch_size: int | None, free: Free) -> LookedAt:
-        """An attribution; ``batch_size`` is that which is fixed, or None."""
-        return cls("attribution", who, partial(attributions_of, who), target, _size(batch_size), free)
+        """An attribution; ``batch_size`` is that which is fixed, or None.
+
+        One that takes uniforms is looked at with one number, the same for all rows.
+        """
+        called = at_uniforms(who, torch.tensor(_UNIFORM)) if takes_uniforms(who) else who
+        return cls("attribution", who, partial(attributions_of, called), target, _size(batch_size), free)
 
     @classmethod
     def classifier(

@@ -9,7 +9,7 @@ from typing import final
 from jaxtyping import Float
 from torch import Tensor
 
-from attricert.attributions import Attribution, Classifier, is_random, name_of
+from attricert.attributions import Attribution, Classifier, comes_singly, name_of
 from attricert.errors import ArgumentError, InPlaceWarning, OutputWarning, ZeroMapsWarning
 from attricert.fixed import Fixed
 from attricert.sampling.free import Free
@@ -86,7 +86,7 @@ def preflight(
     if classifier is not None:
         attempts = {"attempts": 1} if own else {}
         functions.append(LookedAt.classifier(classifier, target, batch_size, free, **attempts))
-    if is_random(attribution):
+    if comes_singly(attribution):
         # What it does to its inputs is all that can be told.
         _first(itself, copies[:1])
     else:
@@ -105,7 +105,7 @@ def preflight(
             f"target {named} has several indices: the first, {named[0]}, is taken as the class that is predicted there"
         )
         warnings.warn(text, OutputWarning, stacklevel=5)
-    return Preflight(LOOKED_AT[1:2] if is_random(attribution) else LOOKED_AT, seen)
+    return Preflight(LOOKED_AT[1:2] if comes_singly(attribution) else LOOKED_AT, seen)
 
 
 def _first(function: LookedAt, row: Tensor) -> Tensor:

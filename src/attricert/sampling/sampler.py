@@ -16,6 +16,7 @@ from torch import Tensor
 from attricert.attributions import (
     Attribution,
     Classifier,
+    at_uniforms,
     attributions_of,
     checked_targets,
     classes_of,
@@ -25,6 +26,7 @@ from attricert.attributions import (
     modules_of,
     scores_of,
     seeded,
+    takes_uniforms,
     with_output,
 )
 from attricert.bounding import Bound
@@ -239,7 +241,7 @@ class Sampler:
         targets = None if target is None else target.expand(len(noisy), *target.shape)
         scores = None
         if is_random(self.attribution):
-            attributions = self._one_by_one(noisy, targets, stream, first)
+            attributions = self._random(noisy, targets, stream, first)
             if self.classifier is not None:
                 scores = scores_of(self.classifier, noisy, targets)
         elif self.classifier is None:
@@ -255,6 +257,22 @@ class Sampler:
             # A promise that is broken too rarely to be seen here would make certificates false: |g| is certified.
             attributions = attributions.abs()
         return attributions, scores
+
+    def _random(self, noisy: Tensor, targets: Tensor | None, stream: Stream, first: int) -> Tensor:
+        """Each with random numbers of its own, which belong to its place in the stream."""
+        if not takes_uniforms(self.attribution):
+            return self._one_by_one(noisy, targets, stream, first)
+        return attributions_of(at_uniforms(self.attribution, self._uniforms(noisy, stream, first)), noisy, targets)
+
+    def _uniforms(self, noisy: Tensor, stream: Stream, first: int) -> Tensor:
+        """One a call, independent of the noise; the two of a pair lie half a unit apart (theory 8)."""
+        each, end = self.calls_per_draw, first + len(noisy)
+        begin = first // each
+        own = Stream(stream.seed, stream.sample, f"{stream.stage} uniforms")
+        numbers = own.rows(begin, -(-end // each), torch.float64, noisy.device).uniform()
+        apart = torch.arange(each, dtype=numbers.dtype, device=numbers.device) / each
+        spread = ((numbers[:, None] + apart) % 1).flatten()
+        return spread[first - begin * each : end - begin * each].to(noisy)
 
     def _one_by_one(self, noisy: Tensor, targets: Tensor | None, stream: Stream, first: int) -> Tensor:
         """Each in a call of its own with a seed of its own: rows of one call may share their random numbers."""
