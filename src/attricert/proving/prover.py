@@ -42,9 +42,7 @@ class Proven:
 
 
 PILOT_SHARE = 10  # one draw in so many chooses the direction; the loss is about trace(Cov) / (2 n0 c)
-_SMALL_PILOT = (
-    200  # draws at the most where sampling may stop early: the rest of a tenth would be most of what it takes
-)
+_SMALL_PILOT = 200  # draws at the most where sampling may stop early: a tenth of all would be most of what that takes
 _FIRST_CHECK, _CHECK_GROWTH = 128, 1.1  # draws before stopping early is considered, and then between checks
 
 
