@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, final
@@ -50,32 +51,41 @@ class Bound(ABC):
         """The factor for an attribution of this norm, TINY <= norm <= HUGE."""
 
     def __call__(self, attributions: Float[Tensor, "n m"]) -> Float[Tensor, "n m"]:
-        """Bound each row. A row that is zero (or below 1e-140) or not finite (or above 1e140) gives zero."""
-        return self.with_norms(attributions.clone())[0]
+        """Bound each row. A row that is zero (or below 1e-140) or not finite (or above 1e140) gives zero.
 
-    def with_norms(self, attributions: Float[Tensor, "n m"]) -> tuple[Float[Tensor, "n m"], Float[Tensor, " n"]]:
-        """The bounded rows, in the memory of those given, and the norms that they had.
-
-        Norms are 0 where taken as zero, inf where not finite or too large.
+        Differentiable, where attributions ask for gradients.
         """
-        import torch
+        norm, usable = _norms(attributions)
+        values = attributions.where(usable[:, None], 0.0) * self.factor(norm.where(usable, 1.0))[:, None]
+        return values if self.max_entry is None else values.clamp(-self.max_entry, self.max_entry)
 
-        norm = torch.linalg.vector_norm(attributions, dim=1)
-        usable = (norm >= _TINY) & (norm <= _HUGE)
+    def into(self, attributions: Float[Tensor, "n m"]) -> Float[Tensor, " n"]:
+        """Bound each row where it lies in memory.
+
+        Returns:
+            The norms that they had: 0 where taken as zero, inf where not finite or too large.
+        """
+        norm, usable = _norms(attributions)
         # To ask an accelerator whether all are usable is to wait for it.
-        if norm.device.type == "cpu" and bool(usable.all()):
-            return self._clipped(attributions.mul_(self.factor(norm)[:, None])), norm
-        attributions.masked_fill_(~usable[:, None], 0.0)  # NaN times 0 is none
-        values = self._clipped(attributions.mul_(self.factor(torch.where(usable, norm, 1.0))[:, None]))
-        return values, torch.where(norm < _TINY, 0.0, torch.where(norm <= _HUGE, norm, torch.inf))
-
-    def _clipped(self, values: Tensor) -> Tensor:
-        return values if self.max_entry is None else values.clamp_(-self.max_entry, self.max_entry)
+        if norm.device.type != "cpu" or not bool(usable.all()):
+            attributions.masked_fill_(~usable[:, None], 0.0)  # NaN times 0 is none
+        attributions.mul_(self.factor(norm.where(usable, 1.0))[:, None])
+        if self.max_entry is not None:
+            attributions.clamp_(-self.max_entry, self.max_entry)
+        return norm.where(usable, math.inf).where(norm >= _TINY, 0.0).where(~norm.isnan(), math.inf)
 
     def __repr__(self) -> str:
         settings = {field.name: getattr(self, field.name) for field in fields(self) if field.repr}
         inside = ", ".join(f"{name}={value!r}" for name, value in settings.items() if value is not None)
         return f"{type(self).__name__}({inside})"
+
+
+def _norms(attributions: Tensor) -> tuple[Tensor, Tensor]:
+    """Of the rows, and whether they can be told from zero and from what overflows."""
+    import torch
+
+    norm = torch.linalg.vector_norm(attributions, dim=1)
+    return norm, (norm >= _TINY) & (norm <= _HUGE)
 
 
 BOUNDS: Registry[Bound] = Registry("bound")

@@ -163,8 +163,8 @@ class Sampler:
             rows[part] = attributions.flatten(1)
             if classes is not None and scores is not None:
                 classes[part] = classes_of(scores)
-        values, norms = self.bound.with_norms(rows)
-        return Draws(values, self.calls_per_draw, norms, classes)
+        norms = self.bound.into(rows)
+        return Draws(rows, self.calls_per_draw, norms, classes)
 
     def _noisy(self, x: Tensor, stream: Stream, begin: int, end: int) -> Tensor:
         """Copies with the noise of these rows; on a CPU made by so many at a time as its caches hold."""
