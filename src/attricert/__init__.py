@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from attricert.attributions import (
         ATTRIBUTIONS,
         Attribution,
+        Autocast,
         InputXGradient,
         IntegratedGradients,
         OneLabel,
@@ -59,6 +60,7 @@ __all__ = [
     "Attribution",
     "AttributionWarning",
     "AttricertError",
+    "Autocast",
     "Bound",
     "CallError",
     "Certificate",
@@ -117,6 +119,7 @@ __getattr__, __dir__ = lazily(
         "attributions": (
             "ATTRIBUTIONS",
             "Attribution",
+            "Autocast",
             "InputXGradient",
             "IntegratedGradients",
             "OneLabel",

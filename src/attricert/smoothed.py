@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from attricert import checks
 from attricert.arguments import functionals_of, numbers_of, samples
-from attricert.attributions import Attribution, Classifier, Targets, is_nonnegative, is_random, undisturbed
+from attricert.attributions import Attribution, Classifier, Targets, autocast_of, is_nonnegative, is_random, undisturbed
 from attricert.bounding import Bound, Normalize
 from attricert.certificates import Certificate, Claim, Evidence, Ledger, Observed, Terms, least_scale
 from attricert.confidence import CONFIDENCE_BOUNDS
@@ -605,6 +605,7 @@ class SmoothedAttribution:
             preflight=looked_at,
             entries=math.prod(shape),
             fixed=sampler.fixed,
+            autocast=autocast_of(self.attribution, self.classifier),
         )
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         undisturbed,
         with_output,
     )
+    from attricert.attributions.casting import Autocast, autocast_of
     from attricert.attributions.modules import in_training, modules_of
     from attricert.attributions.outputs import Targets, classes_of, held_by_name, logits_of
     from attricert.attributions.preserving import seeded
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ATTRIBUTIONS",
     "Attribution",
+    "Autocast",
     "Classifier",
     "InputXGradient",
     "IntegratedGradients",
@@ -46,6 +48,7 @@ __all__ = [
     "Wrapped",
     "as_module",
     "attributions_of",
+    "autocast_of",
     "classes_of",
     "differentiable",
     "held_by_name",
@@ -89,6 +92,7 @@ __getattr__, __dir__ = lazily(
             "undisturbed",
             "with_output",
         ),
+        "casting": ("Autocast", "autocast_of"),
         "modules": ("in_training", "modules_of"),
         "outputs": (
             "Targets",

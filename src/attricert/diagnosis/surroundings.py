@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from attricert.attributions import in_training, is_random
+from attricert.attributions import autocast_of, in_training, is_random
 from attricert.diagnosis.finding import Finding
 from attricert.diagnosis.patient import Patient
 
@@ -55,6 +55,9 @@ def dtype(patient: Patient) -> Finding:
     inputs = _word(patient.inputs.dtype)
     found = sorted({_word(w.dtype) for m in patient.models for w in _weights(m) if w.is_floating_point()})
     seen = f"inputs {inputs}, weights {' and '.join(found) or 'none'}"
+    if half := autocast_of(*patient.owners):
+        meaning = f"the model computes in {half}, as part of what is certified; the terms say so"
+        return Finding("dtype", "ok", seen, meaning)
     if any("16" in word for word in found):
         meaning = "half precision: maps are coarse, and equal inputs may have maps that differ in their third digit"
         return Finding("dtype", "note", seen, meaning, "model.float(), if it fits")

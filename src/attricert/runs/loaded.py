@@ -53,7 +53,7 @@ class LoadedConfig:
         where = load_device(config.device if device is None else device)
         given = is_object(config.model)
         named = _given(objects, config.model, where) if given else load_model(config.model)
-        fit = fitted(named, config.mean, config.std, config.output)
+        fit = fitted(named, config.mean, config.std, config.output, config.autocast)
         model = fit if given else fit.to(where)
         functionals = load_array("functionals", config.functionals)
         if is_object(config.attribution):

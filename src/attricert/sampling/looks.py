@@ -15,6 +15,7 @@ from attricert.attributions import (
     Attribution,
     Classifier,
     attributions_of,
+    autocast_of,
     modules_of,
     name_of,
     scores_of,
@@ -187,6 +188,8 @@ class LookedAt:
     @cached_property
     def coarseness(self) -> float:
         """By how much more than single precision results may differ."""
+        if autocast_of(self.who) is not None:
+            return _HALF
         parameters = (p for module in modules_of(self.who) for p in module.parameters())
         return _HALF if any(p.is_floating_point() and p.element_size() < _SINGLE for p in parameters) else 1.0
 
