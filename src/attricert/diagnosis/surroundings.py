@@ -12,7 +12,7 @@ from attricert.attributions import autocast_of, in_training, is_random
 from attricert.diagnosis.finding import Finding
 from attricert.diagnosis.patient import Patient
 
-__all__ = ["batch_norm", "device", "dtype", "mode", "mode_told", "threads"]
+__all__ = ["batch_norm", "device", "dtype", "mode", "mode_told", "processors", "threads"]
 
 _SHOWN = 3
 
@@ -38,7 +38,7 @@ def device(patient: Patient) -> Finding:
 
 def threads(patient: Patient) -> Finding:
     """Of the processors that there are, how many are used."""
-    used, there = torch.get_num_threads(), _processors()
+    used, there = torch.get_num_threads(), processors()
     seen = f"{used} of {there} processors"
     if patient.inputs.device.type != "cpu" or used == there:
         return Finding("threads", "ok", seen)
@@ -126,6 +126,6 @@ def _word(kind: torch.dtype) -> str:
     return str(kind).removeprefix("torch.")
 
 
-def _processors() -> int:
+def processors() -> int:
     """That this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
