@@ -58,7 +58,7 @@ class SmoothedAttribution:
         antithetic: sample in pairs (a, -a).
         batch_size: noisy copies computed at once; if None the attribution's own ``rows_at_once``, if it has one, else
             chosen from the memory budget.
-        memory_budget: bytes for a batch; by default 512 MiB on the CPU, half the free memory on CUDA.
+        memory_budget: bytes for a batch; by default 1 GiB on the CPU, half the free memory on CUDA.
         fixed: entries of an input to which no noise is added, and of which the certificate takes no change: a mask
             (bool, True is held fixed) of one input's shape; by default the attribution's own ``fixed``, if it has one.
     """
@@ -123,7 +123,8 @@ class SmoothedAttribution:
         with undisturbed(self.attribution, self.classifier):
             batch = self._batch(inputs, target, sample_ids)
             looked = self._preflight(sampler, batch[0])
-            sampler, shape = _shaped(sampler, batch[0])
+            sampler = sampler.settled(*batch[0][:2])
+            shape = sampler.map_shape(batch[0][0])
             with reporting(progress, n_samples * len(batch), "smoothing") as tick:
                 for x, index, key in batch:
                     moments = no_moments(x.new_zeros(shape))
@@ -277,7 +278,8 @@ class SmoothedAttribution:
         with undisturbed(self.attribution, self.classifier):
             batch = self._batch(inputs, target, None)
             looked_at = self._preflight(sampler, batch[0]).looked_at
-            sampler, shape = _shaped(sampler, batch[0])
+            sampler = sampler.settled(*batch[0][:2])
+            shape = sampler.map_shape(batch[0][0])
             ledger = options.ledger(proven, math.prod(shape), 0)
             terms = self._terms(sampler, batch[0][0], shape, options, ledger, looked_at=looked_at)
             with reporting(progress, n_samples * len(batch), "forecasting") as tick:
@@ -532,7 +534,8 @@ class SmoothedAttribution:
             classifier if "prediction" in proven else None, exact=like is None or like.lattice is not None
         )
         looked = self._preflight(sampler, batch[0]) if options.preflight else None
-        sampler, shape = _shaped(sampler, batch[0])
+        sampler = sampler.settled(*batch[0][:2])
+        shape = sampler.map_shape(batch[0][0])
         vectors = None if given is None else functionals_of(given, shape)
         if like is None:
             ledger = options.ledger(proven, math.prod(shape), 0 if vectors is None else len(vectors))
@@ -607,12 +610,6 @@ class SmoothedAttribution:
             fixed=sampler.fixed,
             autocast=autocast_of(self.attribution, self.classifier),
         )
-
-
-def _shaped(sampler: Sampler, sample: tuple[Tensor, Tensor | None, str]) -> tuple[Sampler, tuple[int, ...]]:
-    """For maps of the shape that this input's has."""
-    shape = sampler.map_shape(*sample[:2])
-    return replace(sampler, shape=shape), shape
 
 
 def _seed(seed: int | None) -> int:

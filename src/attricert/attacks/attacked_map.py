@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, final
 
 import torch
@@ -155,8 +155,8 @@ class SmoothedMap(AttackedMap):
     def estimate(self, inputs: Maps, target: Tensor | None, stream: Stream, n_samples: int) -> Tensor:
         """Means of equal parts of the draws."""
         sampler = Sampler(self.attribution, self.noise, self.bound, batch=self.batch, fixed=self.fixed)
-        shape = sampler.map_shape(inputs[0], None if target is None else target[0])
-        sampler = replace(sampler, shape=shape)
+        sampler = sampler.settled(inputs[0], None if target is None else target[0])
+        shape = sampler.map_shape(inputs[0])
         groups = min(_GROUPS, n_samples)
         n_samples -= n_samples % groups
         sums = torch.zeros(len(inputs), groups, math.prod(shape), dtype=torch.float64, device=inputs.device)

@@ -110,7 +110,7 @@ class Patient:
     def shaped(self) -> Sampler:
         """The sampler, for maps of the shape that they have, in batches that can be had."""
         batch = BatchSize(1) if self.single else self.sampler.batch
-        return replace(self.sampler, shape=self.sampler.map_shape(self.inputs[0], self.target), batch=batch)
+        return replace(self.sampler, batch=batch).settled(self.inputs[0], self.target)
 
     @property
     def stream(self) -> Stream:

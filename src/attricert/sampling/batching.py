@@ -13,10 +13,10 @@ from attricert.errors import CallError
 
 __all__ = ["BatchSize", "bytes_per_draw"]
 
-_DEFAULT_BUDGET = 512 * 2**20  # bytes on the CPU; beyond a few hundred megabytes nothing gets faster
+_DEFAULT_BUDGET = 2**30  # bytes on the CPU
 _LARGEST = 128  # draws on the CPU: larger batches fall out of its caches
 _STEP = 16
-_OWN_COPIES = 20  # in float64
+_OWN_COPIES = 10  # in float64
 _UNSEEN = 1_000  # arrays of the input's size that a model is taken to keep, where that cannot be seen
 
 
@@ -99,5 +99,5 @@ def bytes_per_draw(call: Callable[[], Tensor], draws: int, dimension: int, weigh
     except CallError:
         call()  # torch.func goes without such hooks, and what fails without them fails here
         return own + _UNSEEN * 4 * dimension
-    # Twice what is kept: the backward pass holds gradients of the same sizes for a while.
-    return own + 2 * sum(kept.values()) // draws
+    # The backward pass frees what is kept as it goes, and holds the gradients before and after a layer.
+    return own + (sum(kept.values()) + 2 * max(kept.values(), default=0)) // draws

@@ -32,6 +32,7 @@ from attricert.noise import Noise
 from attricert.sampling.batching import BatchSize, bytes_per_draw
 from attricert.sampling.free import Free
 from attricert.sampling.lattice import Lattice
+from attricert.sampling.layout import channels_last, gains_from_channels_last
 from attricert.streams import Stream
 
 __all__ = ["Draws", "Sampler"]
@@ -95,6 +96,7 @@ class Sampler:
             whose last bits tell x from a perturbed input.
         fixed: entries of an input to which no noise is added, or None.
         shape: of one map; None for that of the input.
+        channels_last: copies of images are given with their channels last in memory.
     """
 
     attribution: Attribution
@@ -106,6 +108,7 @@ class Sampler:
     exact: bool = True
     fixed: Fixed | None = None
     shape: tuple[int, ...] | None = None
+    channels_last: bool = False
 
     @property
     def calls_per_draw(self) -> int:
@@ -134,10 +137,9 @@ class Sampler:
     def _chunk(self, x: Tensor, target: Tensor | None, stream: Stream, begin: int, end: int, size: int) -> Draws:
         """A few batches: only the attribution itself is computed batch by batch."""
         noise, first = self._noise(x, stream, begin, end), begin * self.calls_per_draw
-        shape = x.shape if self.shape is None else self.shape
         # No float64 on some accelerators: their statistics are kept on the CPU.
         device = "cpu" if x.device.type == "mps" else x.device
-        rows = torch.empty((len(noise), math.prod(shape)), dtype=torch.float64, device=device)
+        rows = torch.empty((len(noise), math.prod(self.map_shape(x))), dtype=torch.float64, device=device)
         classes = None if self.classifier is None else torch.empty(len(noise), dtype=torch.int64, device=device)
         for start in range(0, len(noise), size):
             part = slice(start, start + size)
@@ -154,16 +156,26 @@ class Sampler:
         rows = self.noise.sample(rng, self.free(x).dimension)
         return torch.stack([rows, -rows], dim=1).flatten(0, 1) if self.antithetic else rows
 
+    def map_shape(self, x: Float[Tensor, "*features"]) -> tuple[int, ...]:
+        """Of one map of this input."""
+        return tuple(x.shape) if self.shape is None else self.shape
+
     def free(self, x: Float[Tensor, "*features"]) -> Free:
         """The entries that noise is added to."""
         return Free.of(x, self.fixed)
 
-    def map_shape(self, x: Float[Tensor, "*features"], target: Tensor | None) -> tuple[int, ...]:
-        """Of one map, as seen on a noisy copy of this input."""
+    def settled(self, x: Float[Tensor, "*features"], target: Tensor | None) -> Sampler:
+        """For maps of the shape that a noisy copy of this input has, in the order in memory that suits their model."""
         stream = Stream(0, "", "shape")
-        with seeded(stream.seed_of(0)):
-            index = None if target is None else target[None]
-            return tuple(attributions_of(self.attribution, self.copies(x, stream, 1)[:1], index).shape[1:])
+
+        def maps_of(copies: Tensor) -> Tensor:
+            index = None if target is None else target.expand(len(copies), *target.shape)
+            with seeded(stream.seed_of(0)):
+                return attributions_of(self.attribution, copies, index)
+
+        copies = self.copies(x, stream, 1)[:1]
+        last = gains_from_channels_last(maps_of, copies, modules_of(self.attribution, self.classifier))
+        return replace(self, shape=tuple(maps_of(copies).shape[1:]), channels_last=last)
 
     def copies(self, x: Float[Tensor, "*features"], stream: Stream, n: int) -> Float[Tensor, "n *features"]:
         """The first noisy copies of an input in a stream."""
@@ -195,6 +207,7 @@ class Sampler:
     ) -> tuple[Tensor, Tensor | None]:
         """Of the calls of a stream from the first on, with their classes' scores."""
         noisy = self._noisy(x, noise)
+        noisy = channels_last(noisy) if self.channels_last else noisy
         targets = None if target is None else target.expand(len(noisy), *target.shape)
         scores = None
         if is_random(self.attribution):
@@ -205,9 +218,8 @@ class Sampler:
             attributions = attributions_of(self.attribution, noisy, targets)
         else:
             attributions, scores = with_output(self.attribution, self.classifier, noisy, targets)
-        shape = tuple(x.shape) if self.shape is None else self.shape
-        if tuple(attributions.shape[1:]) != shape:
-            found = tuple(attributions.shape[1:])
+        shape, found = self.map_shape(x), tuple(attributions.shape[1:])
+        if found != shape:
             raise ArgumentError("attribution", found, f"must return maps of one shape, here {shape} an input")
         if is_nonnegative(self.attribution):
             if bool((attributions < 0).any()):
@@ -231,7 +243,7 @@ class Sampler:
         """Memory that one draw takes, measured on so many; see `batching.bytes_per_draw`."""
         probe = Stream(stream.seed, stream.sample, "probe")
         noise = self._noise(x, probe, 0, draws)
-        entries = max(x.numel(), math.prod(x.shape if self.shape is None else self.shape))
+        entries = max(x.numel(), math.prod(self.map_shape(x)))
         weights = (
             weight
             for module in modules_of(self.attribution, self.classifier)

@@ -1,0 +1,45 @@
+"""How copies of images lie in memory: convolutions on a CPU are a quarter faster where channels come last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from attricert.errors import AttricertError
+
+__all__ = ["channels_last", "gains_from_channels_last"]
+
+_IMAGES = 4  # axes of a batch of images
+_CLOSE = 1e-3  # of the norm: more than sums in another order make, and than a kink of a network does
+
+
+def channels_last(copies: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+    """The same values with the channels of a pixel beside each other, in memory of their own."""
+    # Not by ``contiguous``: a single channel is contiguous in both orders, but its strides tell convolutions which.
+    like = torch.empty(copies.shape, dtype=copies.dtype, device=copies.device, memory_format=torch.channels_last)
+    return like.copy_(copies)
+
+
+def gains_from_channels_last(
+    maps_of: Callable[[Tensor], Tensor], copies: Float[Tensor, "n *features"], modules: list[nn.Module]
+) -> bool:
+    """Whether copies are better given in that order: to convolutions on a CPU that take it, and give the same maps.
+
+    Args:
+        maps_of: the attribution's maps of copies.
+        copies: of an input, a few.
+        modules: that compute them.
+    """
+    if copies.ndim != _IMAGES or copies.device.type != "cpu":
+        return False
+    if not any(isinstance(part, nn.Conv2d) for module in modules for part in module.modules()):
+        return False
+    plain = maps_of(copies)
+    try:
+        found = maps_of(channels_last(copies))
+    except AttricertError:  # ``view``, for one, refuses such strides
+        return False
+    return bool((found - plain).norm() <= _CLOSE * plain.norm())
