@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from attricert.options import Options
     from attricert.planning import Plan, PlannedScale
     from attricert.preprocessing import Preprocessed, preprocessed
+    from attricert.sampling import Compute
     from attricert.smoothed import SmoothedAttribution
     from attricert.units import InputUnits, perturbation
 
@@ -66,6 +67,7 @@ __all__ = [
     "Certificate",
     "Claim",
     "Clip",
+    "Compute",
     "Diagnosis",
     "Evidence",
     "Finding",
@@ -150,6 +152,7 @@ __getattr__, __dir__ = lazily(
         "options": ("Options",),
         "planning": ("Plan", "PlannedScale"),
         "preprocessing": ("Preprocessed", "preprocessed"),
+        "sampling": ("Compute",),
         "smoothed": ("SmoothedAttribution",),
         "units": ("InputUnits", "perturbation"),
     },

@@ -29,7 +29,7 @@ from attricert.planning import FEWEST, Plan, plan_scales, scales_for_classes, sc
 from attricert.preprocessing import warn_of_range
 from attricert.progress import ProgressCallback, reporting
 from attricert.proving import Forecast, Goal, Prover, evidence, forecast, functional_bounds
-from attricert.sampling import COPIES, BatchSize, Preflight, Sampler, check_precision, preflight
+from attricert.sampling import COPIES, BatchSize, Compute, Preflight, Sampler, check_precision, preflight
 from attricert.streams import Stream, fresh_seed
 from attricert.units import InputUnits
 
@@ -61,6 +61,8 @@ class SmoothedAttribution:
         memory_budget: bytes for a batch; by default 1 GiB on the CPU, half the free memory on CUDA.
         fixed: entries of an input to which no noise is added, and of which the certificate takes no change: a mask
             (bool, True is held fixed) of one input's shape; by default the attribution's own ``fixed``, if it has one.
+        compute: how draws are computed, which changes nothing but speed: memory format, compiling, threads; `tune`
+            measures what to choose.
     """
 
     attribution: Attribution
@@ -71,6 +73,7 @@ class SmoothedAttribution:
     batch_size: int | None = None
     memory_budget: int | None = None
     fixed: npt.ArrayLike | Fixed | None = None
+    compute: Compute = field(default_factory=Compute)
 
     def __post_init__(self) -> None:
         if not isinstance(self.noise, Noise):
@@ -86,6 +89,8 @@ class SmoothedAttribution:
             raise ArgumentError("attribution", self.attribution, "must be callable as g(inputs, target)")
         if self.classifier is not None and not callable(self.classifier):
             raise ArgumentError("classifier", self.classifier, "must be callable, giving scores of shape (n, classes)")
+        if not isinstance(self.compute, Compute):
+            raise ArgumentError("compute", self.compute, "must be a Compute(channels_last=, compile=, threads=)")
         checks.flag("antithetic", self.antithetic)
         given = getattr(self.attribution, "fixed", None) if self.fixed is None else self.fixed
         checks.keep(self, fixed=given if given is None or isinstance(given, Fixed) else Fixed.of(given))
@@ -120,7 +125,7 @@ class SmoothedAttribution:
         """
         n_samples = checks.count("n_samples", n_samples, 2 if self.antithetic else 1)
         run_seed, sampler, maps = _seed(seed), self._sampler(), []
-        with undisturbed(self.attribution, self.classifier):
+        with undisturbed(self.attribution, self.classifier), self.compute.in_threads():
             batch = self._batch(inputs, target, sample_ids)
             looked = self._preflight(sampler, batch[0])
             sampler = sampler.settled(*batch[0][:2])
@@ -222,7 +227,7 @@ class SmoothedAttribution:
             like: terms whose ledger says what is proven, at which shares of alpha, and whose lattice (or lack of one)
                 is taken; to prove again what somebody else has proven. Made from the options if None.
         """
-        with undisturbed(self.attribution, self.classifier):
+        with undisturbed(self.attribution, self.classifier), self.compute.in_threads():
             certificate = self._certified(
                 options, inputs, target, functionals, sample_ids, progress, on_draws=on_draws, like=like
             )
@@ -275,7 +280,7 @@ class SmoothedAttribution:
         proven = options.proven(classifier=classifier is not None)
         sampler = self._sampler(classifier if "prediction" in proven else None)
         draws = n_samples // sampler.calls_per_draw
-        with undisturbed(self.attribution, self.classifier):
+        with undisturbed(self.attribution, self.classifier), self.compute.in_threads():
             batch = self._batch(inputs, target, None)
             looked_at = self._preflight(sampler, batch[0]).looked_at
             sampler = sampler.settled(*batch[0][:2])
@@ -403,7 +408,7 @@ class SmoothedAttribution:
 
         deviation = float(torch.stack([free.take(x) for x, *_ in batch]).double().std(correction=0))
         voting = classifier is not None and batch[0][1] is not None
-        with undisturbed(self.attribution, self.classifier):
+        with undisturbed(self.attribution, self.classifier), self.compute.in_threads():
             return scales_for_classes(self.noise, free.dimension, deviation, votes_at if voting else None)
 
     def doctor(
@@ -571,7 +576,17 @@ class SmoothedAttribution:
         own = getattr(self.attribution, "rows_at_once", None) if self.memory_budget is None else None
         batch = BatchSize(own if self.batch_size is None else self.batch_size, self.memory_budget)
         fixed = self.fixed if isinstance(self.fixed, Fixed) else None  # as the constructor has made it
-        return Sampler(self.attribution, self.noise, self.bound, self.antithetic, classifier, batch, exact, fixed)
+        return Sampler(
+            self.attribution,
+            self.noise,
+            self.bound,
+            self.antithetic,
+            classifier,
+            batch,
+            exact,
+            fixed,
+            compute=self.compute,
+        )
 
     def _classifier(self, target: Targets | npt.ArrayLike) -> Classifier | None:
         if self.classifier is not None or target is None:

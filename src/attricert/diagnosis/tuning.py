@@ -149,8 +149,9 @@ class _Timed:
         draws = max(size for _, size in (*known, *ways))
         took = [self._seconds(one, draws) for one in samplers]  # what is only done once
         took = [self._seconds(one, draws) for one in samplers]
-        draws *= max(1, round(_LEAST / min(took)))
-        rounds = min(max(int(self.seconds / (sum(took) * max(1, _LEAST / min(took)))), _ROUNDS[0]), _ROUNDS[1])
+        repeats = max(1, round(_LEAST / min(took)))
+        rounds = min(max(int(self.seconds / (repeats * sum(took))), _ROUNDS[0]), _ROUNDS[1])
+        draws *= repeats
         times = [[self._seconds(one, draws) for one in samplers] for _ in range(rounds)]
         each = [sorted(column) for column in zip(*times, strict=True)]
         middle = [statistics.median(column) for column in each]

@@ -2,6 +2,7 @@
 
 from attricert.sampling.batching import BatchSize
 from attricert.sampling.columns import Columns
+from attricert.sampling.compute import Compute
 from attricert.sampling.fourth import CenteredFourth
 from attricert.sampling.free import Free
 from attricert.sampling.lattice import check_precision
@@ -16,6 +17,7 @@ __all__ = [
     "BatchSize",
     "CenteredFourth",
     "Columns",
+    "Compute",
     "Draws",
     "Exact",
     "Free",
