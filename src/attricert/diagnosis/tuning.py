@@ -114,14 +114,14 @@ def tuned(
     """
     size = sampler.batch.choose(lambda: sampler.bytes_per_draw(x, target, _STREAM), x.device)
     timed = _Timed(sampler, x, target, seconds / 4)
-    first, *rates = timed.beside(None, [(sampler.compute, size), *((one, size) for one in _layouts(sampler, x))])
+    first, *rates = timed.beside(None, [(sampler.compute, size), *((one, size) for one in _layouts(sampler))])
     best = _best(first, rates)
     if compile and not best.compute.compile:
         rates += (found := timed.beside(best, [(replace(best.compute, compile=True), size)]))
         best = _best(best, found)
     if not best.compute.compile:  # each size would be compiled anew
-        others = dict.fromkeys(max(1, round(size * factor)) for factor in sizes)
-        rates += (found := timed.beside(best, [(best.compute, n) for n in others if n != size]))
+        tried = dict.fromkeys(max(1, round(size * factor)) for factor in sizes)
+        rates += (found := timed.beside(best, [(best.compute, n) for n in tried if n != size]))
         best = _best(best, found)
     used, there = best.compute.threads or torch.get_num_threads(), processors()
     others = [n for n in (1, there) if n != used] if x.device.type == "cpu" else []
@@ -174,11 +174,9 @@ class _Timed:
             return time.perf_counter() - begin
 
 
-def _layouts(sampler: Sampler, x: Tensor) -> list[Compute]:
-    """The other order of channels in memory, if copies can be had in it."""
-    if sampler.channels_last:
-        return [replace(sampler.compute, channels_last=False)]
-    return []
+def _layouts(sampler: Sampler) -> list[Compute]:
+    """The other order of channels in memory, where copies can be had in it."""
+    return [replace(sampler.compute, channels_last=False)] if sampler.channels_last else []
 
 
 def _best(first: Rate, others: Sequence[Rate]) -> Rate:

@@ -70,7 +70,7 @@ class _OfOneSize(nn.Module):
         self.training = False
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return torch.cat([self._given_by(part) for part in inputs.split(self.batch.size)])
+        return torch.cat([self._given_by(part) for part in torch.split(inputs, self.batch.size)])
 
     def _given_by(self, part: Tensor) -> Tensor:
         missing = self.batch.size - len(part)
