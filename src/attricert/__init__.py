@@ -25,11 +25,11 @@ if TYPE_CHECKING:
         Saliency,
         wrap,
     )
-    from attricert.beforehand import doctor, plan
+    from attricert.beforehand import doctor, plan, tune
     from attricert.bounding import BOUNDS, Bound, Clip, Normalize
     from attricert.certificates import Certificate, Claim, Evidence, Observed, PaperCertificate
     from attricert.confidence import CONFIDENCE_BOUNDS, LowerBound
-    from attricert.diagnosis import Diagnosis, Finding
+    from attricert.diagnosis import Diagnosis, Finding, Tuning
     from attricert.errors import (
         ArgumentError,
         AttributionWarning,
@@ -93,6 +93,7 @@ __all__ = [
     "RangeWarning",
     "Saliency",
     "SmoothedAttribution",
+    "Tuning",
     "UnavailableError",
     "UniformBall",
     "UnknownNameError",
@@ -112,6 +113,7 @@ __all__ = [
     "report",
     "runs",
     "tabular",
+    "tune",
     "wrap",
 ]
 
@@ -129,11 +131,11 @@ __getattr__, __dir__ = lazily(
             "Saliency",
             "wrap",
         ),
-        "beforehand": ("doctor", "plan"),
+        "beforehand": ("doctor", "plan", "tune"),
         "bounding": ("BOUNDS", "Bound", "Clip", "Normalize"),
         "certificates": ("Certificate", "Claim", "Evidence", "Observed", "PaperCertificate"),
         "confidence": ("CONFIDENCE_BOUNDS", "LowerBound"),
-        "diagnosis": ("Diagnosis", "Finding"),
+        "diagnosis": ("Diagnosis", "Finding", "Tuning"),
         "errors": (
             "ArgumentError",
             "AttributionWarning",

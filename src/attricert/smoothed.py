@@ -19,7 +19,7 @@ from attricert.attributions import Attribution, Classifier, Targets, autocast_of
 from attricert.bounding import Bound, Normalize
 from attricert.certificates import Certificate, Claim, Evidence, Ledger, Observed, Terms, least_scale
 from attricert.confidence import CONFIDENCE_BOUNDS
-from attricert.diagnosis import Diagnosis, Patient, default_noise, examine
+from attricert.diagnosis import Diagnosis, Patient, Tuning, default_noise, examine, tuned
 from attricert.errors import ArgumentError, AttributionWarning, MeaningWarning
 from attricert.fixed import Fixed
 from attricert.moments import no_moments
@@ -448,6 +448,33 @@ class SmoothedAttribution:
         if assumed:
             sampler = replace(sampler, noise=default_noise(self.noise, stacked, sampler.fixed))
         return examine(Patient(sampler, stacked, indices, self.batch_size, n_samples, units, assumed))
+
+    def tune(
+        self,
+        inputs: Tensor,
+        target: Targets | npt.ArrayLike = None,
+        *,
+        compile: bool = False,
+        seconds: float = 4.0,
+    ) -> Tuning:
+        """Measure in which way draws are fastest here: memory format, batch size, threads. No result depends on it.
+
+        Args:
+            inputs: shape (batch, ...), float32 or float64, finite; the first one stands for all.
+            target: class index, or one an input; None for single-output models.
+            compile: try a compiled model, too: seconds to minutes more.
+            seconds: that this may take, about; at slow models it takes longer.
+
+        Returns:
+            The rates, and what to choose: ``compute`` and ``batch_size`` go with
+            ``dataclasses.replace(smoothed, compute=..., batch_size=...)``, ``workers`` with runs.
+        """
+        x, index, _ = samples(inputs, target, None)[0]
+        checks.flag("compile", compile)
+        sampler = self._sampler(self._classifier(target))
+        with undisturbed(self.attribution, self.classifier), self.compute.in_threads():
+            sampler = sampler.settled(x, index)
+            return tuned(sampler, x, index, seconds=checks.positive("seconds", seconds), compile=compile)
 
     def min_noise_scale(
         self,

@@ -146,20 +146,24 @@ class _Timed:
             return []
         known = [] if best is None else [(best.compute, best.batch_size)]
         samplers = [self._sampler(*way) for way in (*known, *ways)]
-        draws = max(size for _, size in (*known, *ways))
-        took = [self._seconds(one, draws) for one in samplers]  # what is only done once
-        took = [self._seconds(one, draws) for one in samplers]
-        repeats = max(1, round(_LEAST / min(took)))
-        rounds = min(max(int(self.seconds / (repeats * sum(took))), _ROUNDS[0]), _ROUNDS[1])
-        draws *= repeats
-        times = [[self._seconds(one, draws) for one in samplers] for _ in range(rounds)]
-        each = [sorted(column) for column in zip(*times, strict=True)]
+        sizes = [size for _, size in (*known, *ways)]
+        draws = [size * self._repeats(one, size) for one, size in zip(samplers, sizes, strict=True)]
+        end, rounds = time.perf_counter() + self.seconds, list[list[float]]()
+        while len(rounds) < _ROUNDS[0] or (time.perf_counter() < end and len(rounds) < _ROUNDS[1]):
+            rounds.append([self._seconds(one, n) / n for one, n in zip(samplers, draws, strict=True)])
+        each = [sorted(column) for column in zip(*rounds, strict=True)]
         middle = [statistics.median(column) for column in each]
-        scale = 1.0 if best is None else best.draws_a_second * middle[0] / draws
+        scale = 1.0 if best is None else best.draws_a_second * middle[0]
         return [
-            Rate(*way, scale * draws / middle[i], (each[i][-1] - each[i][0]) / middle[i])
+            Rate(*way, scale / middle[i], (each[i][-1] - each[i][0]) / middle[i])
             for i, way in enumerate(ways, start=len(known))
         ]
+
+    def _repeats(self, sampler: Sampler, size: int) -> int:
+        """Batches that take long enough to be timed; what is only done once is done then."""
+        if self._seconds(sampler, size) > _LEAST:
+            return 1
+        return max(1, round(_LEAST / self._seconds(sampler, size)))
 
     def _sampler(self, compute: Compute, size: int) -> Sampler:
         ready = replace(self.sampler, compute=compute, batch=BatchSize(size))

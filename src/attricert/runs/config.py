@@ -69,6 +69,9 @@ class Config:
         threads: CPU threads of a worker; with another number, or on another kind of machine, sums may differ in their
             last bits.
         batch_size: noisy copies computed at once; by default chosen to fit memory on the CPU, 256 elsewhere.
+        channels_last: give copies of images with channels last in memory (true, false); by default where it is of use.
+        compile: compile the model, once in each worker, which takes seconds to minutes; sums may differ in their last
+            bits.
         preflight: look first, in a few calls, for random maps, rows of a batch that are mixed, changes in place.
         size: of images in folders: one number makes the shorter side that and cuts the middle square out; height and
             width stretch to them. eps is in these pixels.
@@ -104,6 +107,8 @@ class Config:
     device: str = "cpu"
     threads: int = 1
     batch_size: int | None = None
+    channels_last: bool | None = None
+    compile: bool = False
     preflight: bool = True
     size: tuple[int, ...] | None = None
     label_column: str | None = None
@@ -118,7 +123,7 @@ class Config:
         "noise and bound": ("noise", "bound", "antithetic"),
         "how much and how sure": ("n_samples", "alpha", "stop_eps", "stop_cosine", "seed", "preflight"),
         "what is proven": ("prove", "confidence", "guarantee", "observed_samples", "method", "maps"),
-        "where the work is done": ("device", "threads", "batch_size"),
+        "where the work is done": ("device", "threads", "batch_size", "channels_last", "compile"),
     }
 
     def __post_init__(self) -> None:
