@@ -47,7 +47,10 @@ def compiled(
     # Torch compiles once for a module and a shape, however often it is asked to.
     whole: Any = dataclasses.replace(attribution, model=_OfOneSize(model, batch))
     try:
-        why = "" if alike(maps_of(whole), maps_of(attribution), attribution) else "it gives other maps then"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what torch says of its own tools
+            found = maps_of(whole)
+        why = "" if alike(found, maps_of(attribution), attribution) else "it gives other maps then"
     except AttricertError as error:
         why = shortened(one_line(str(error.__cause__ or error)), _WORDS)
     if why:
