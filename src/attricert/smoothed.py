@@ -445,6 +445,7 @@ class SmoothedAttribution:
         indices = torch.stack(targets) if targets else None
         assumed = not checks.flag("own_scale", own_scale)
         sampler = self._sampler(self._classifier(indices))
+        sampler = replace(sampler, compute=replace(self.compute, compile=False))  # which would take too long
         if assumed:
             sampler = replace(sampler, noise=default_noise(self.noise, stacked, sampler.fixed))
         return examine(Patient(sampler, stacked, indices, self.batch_size, n_samples, units, assumed))
@@ -473,7 +474,6 @@ class SmoothedAttribution:
         checks.flag("compile", compile)
         sampler = self._sampler(self._classifier(target))
         with undisturbed(self.attribution, self.classifier), self.compute.in_threads():
-            sampler = sampler.settled(x, index)
             return tuned(sampler, x, index, seconds=checks.positive("seconds", seconds), compile=compile)
 
     def min_noise_scale(

@@ -105,16 +105,17 @@ def tuned(
     """Measure one choice after the other: memory format, compiling, batch size, threads; each from the best so far.
 
     Args:
-        sampler: the present way; its maps have the shape that they have.
+        sampler: the present way.
         x: an input.
         target: class to explain, or None.
         seconds: that this may take, about; slow models take longer.
         compile: try that too, which takes far longer.
         sizes: batch sizes to try, times the present one.
     """
-    size = sampler.batch.choose(lambda: sampler.bytes_per_draw(x, target, _STREAM), x.device)
+    ready = sampler.settled(x, target)
+    size = ready.batch.choose(lambda: ready.bytes_per_draw(x, target, _STREAM), x.device)
     timed = _Timed(sampler, x, target, seconds / 4)
-    first, *rates = timed.beside(None, [(sampler.compute, size), *((one, size) for one in _layouts(sampler))])
+    first, *rates = timed.beside(None, [(sampler.compute, size), *((one, size) for one in _layouts(ready))])
     best = _best(first, rates)
     if compile and not best.compute.compile:
         rates += (found := timed.beside(best, [(replace(best.compute, compile=True), size)]))
