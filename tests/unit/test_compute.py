@@ -11,6 +11,8 @@ from torch import nn
 
 import attricert as ac
 from attricert.errors import ComputeWarning
+from attricert.runs import Config
+from attricert.runs.loaded import LoadedConfig
 from attricert.sampling import BatchSize, Sampler, compiling
 
 X = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -164,3 +166,17 @@ def test_attributions_without_a_model_of_their_own_are_not_compiled(plain, trace
     wrapped = ac.wrap(lambda x, t: ac.Saliency(MODEL)(x, t))
     np.testing.assert_allclose(certificate(wrapped, compile=True).norm, plain.norm, rtol=1e-5)
     assert not traced
+
+
+def test_runs_take_them_as_settings():
+    what = {
+        "model": "mnist-standard",
+        "data": "mnist:sample[0:1]",
+        "sigma": 0.2,
+        "channels_last": False,
+        "compile": True,
+    }
+    compute = LoadedConfig.load(Config.of(what)).smoothed().compute
+    assert compute == ac.Compute(channels_last=False, compile=True)
+    with pytest.raises(ac.ArgumentError, match="channels_last"):
+        Config.of({**what, "channels_last": "yes"})

@@ -62,6 +62,8 @@ def test_what_is_not_clearly_faster_changes_nothing(model, costs):
     assert (found.compute, found.batch_size, found.gain) == (ac.Compute(), 8, 1.0)
     costs.update(last=2.0)
     assert tuned(model).compute == ac.Compute(channels_last=False)
+    costs.update(last=0.5)
+    assert tuned(model, compute=ac.Compute(channels_last=False)).compute == ac.Compute()
 
 
 @pytest.mark.parametrize(("alone", "workers", "gain"), [(1.0, 2, 2.0), (1.5, 2, 2 / 1.5), (2.0, 1, 1.0)])

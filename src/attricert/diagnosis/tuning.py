@@ -115,7 +115,7 @@ def tuned(
     ready = sampler.settled(x, target)
     size = ready.batch.choose(lambda: ready.bytes_per_draw(x, target, _STREAM), x.device)
     timed = _Timed(sampler, x, target, seconds / 4)
-    first, *rates = timed.beside(None, [(sampler.compute, size), *((one, size) for one in _layouts(ready))])
+    first, *rates = timed.beside(None, [(sampler.compute, size), *((one, size) for one in timed.layouts(ready))])
     best = _best(first, rates)
     if compile and not best.compute.compile:
         rates += (found := timed.beside(best, [(replace(best.compute, compile=True), size)]))
@@ -160,6 +160,13 @@ class _Timed:
             for i, way in enumerate(ways, start=len(known))
         ]
 
+    def layouts(self, ready: Sampler) -> list[Compute]:
+        """The other order of channels in memory, where copies can be had in it."""
+        present = ready.compute.channels_last
+        other = replace(ready.compute, channels_last=None if present is False else False, compile=False)
+        found = replace(self.sampler, compute=other).settled(self.x, self.target)
+        return [] if found.channels_last == ready.channels_last else [replace(other, compile=ready.compute.compile)]
+
     def _repeats(self, sampler: Sampler, size: int) -> int:
         """Batches that take long enough to be timed; what is only done once is done then."""
         if self._seconds(sampler, size) > _LEAST:
@@ -177,11 +184,6 @@ class _Timed:
             for _ in sampler.draws(self.x, self.target, _STREAM, 0, draws):
                 pass
             return time.perf_counter() - begin
-
-
-def _layouts(sampler: Sampler) -> list[Compute]:
-    """The other order of channels in memory, where copies can be had in it."""
-    return [replace(sampler.compute, channels_last=False)] if sampler.channels_last else []
 
 
 def _best(first: Rate, others: Sequence[Rate]) -> Rate:
