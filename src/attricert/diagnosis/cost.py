@@ -13,6 +13,7 @@ __all__ = ["duration", "duration_told", "memory", "memory_told", "speed"]
 _PROBE = 2
 _WARM, _MOST = 8, 2_048  # draws
 _SECONDS = 1.0  # for draws that are timed, and as much for ways to compute them
+_MEASUREMENTS = 12  # of ways to compute: some four ways, each a few times
 _MEBIBYTE = 2**20
 _LONG = 600.0  # seconds an input
 
@@ -54,10 +55,10 @@ def duration_told(cost: Cost) -> Finding:
     return Finding("time", "ok", seen, "what is proven from the draws adds some")
 
 
-def speed(patient: Patient) -> Finding:
-    """In which order channels lie in memory, and what threads do, measured."""
-    sampler = patient.shaped
-    found = tuned(sampler, patient.inputs[0], patient.target, seconds=_SECONDS, sizes=())
+def speed(patient: Patient, seconds_a_draw: float) -> Finding:
+    """In which order channels lie in memory, and what threads do, measured: a second, however slow they are."""
+    sampler, most = patient.shaped, max(1, int(_SECONDS / _MEASUREMENTS / max(seconds_a_draw, 1e-9)))
+    found = tuned(sampler, patient.inputs[0], patient.target, seconds=_SECONDS, sizes=(), most=most)
     present = found.rates[0].draws_a_second
     order = "channels last in memory" if sampler.channels_last else "copies as they come"
     others = [f"{present / rate.draws_a_second:.2g} x {_otherwise(rate)}" for rate in found.rates[1:]]

@@ -101,6 +101,7 @@ def tuned(
     seconds: float,
     compile: bool = False,
     sizes: Iterable[float] = _SIZES,
+    most: int | None = None,
 ) -> Tuning:
     """Measure one choice after the other: memory format, compiling, batch size, threads; each from the best so far.
 
@@ -111,10 +112,11 @@ def tuned(
         seconds: that this may take, about; slow models take longer.
         compile: try that too, which takes far longer.
         sizes: batch sizes to try, times the present one.
+        most: draws of one measurement; None for a batch or more.
     """
     ready = sampler.settled(x, target)
     size = ready.batch.choose(lambda: ready.bytes_per_draw(x, target, _STREAM), x.device)
-    timed = _Timed(sampler, x, target, seconds / 4)
+    timed = _Timed(sampler, x, target, seconds / 4, most)
     first, *rates = timed.beside(None, [(sampler.compute, size), *((one, size) for one in timed.layouts(ready))])
     best = _best(first, rates)
     if compile and not best.compute.compile:
@@ -140,6 +142,7 @@ class _Timed:
     x: Tensor
     target: Tensor | None
     seconds: float
+    most: int | None
 
     def beside(self, best: Rate | None, ways: Sequence[tuple[Compute, int]]) -> list[Rate]:
         """The rates of these ways, in turn with the best so far, whose rate then is what it was before."""
@@ -148,7 +151,7 @@ class _Timed:
         known = [] if best is None else [(best.compute, best.batch_size)]
         samplers = [self._sampler(*way) for way in (*known, *ways)]
         sizes = [size for _, size in (*known, *ways)]
-        draws = [size * self._repeats(one, size) for one, size in zip(samplers, sizes, strict=True)]
+        draws = [self._draws(one, size) for one, size in zip(samplers, sizes, strict=True)]
         end, rounds = time.perf_counter() + self.seconds, list[list[float]]()
         while len(rounds) < _ROUNDS[0] or (time.perf_counter() < end and len(rounds) < _ROUNDS[1]):
             rounds.append([self._seconds(one, n) / n for one, n in zip(samplers, draws, strict=True)])
@@ -167,11 +170,12 @@ class _Timed:
         found = replace(self.sampler, compute=other).settled(self.x, self.target)
         return [] if found.channels_last == ready.channels_last else [replace(other, compile=ready.compute.compile)]
 
-    def _repeats(self, sampler: Sampler, size: int) -> int:
-        """Batches that take long enough to be timed; what is only done once is done then."""
-        if self._seconds(sampler, size) > _LEAST:
-            return 1
-        return max(1, round(_LEAST / self._seconds(sampler, size)))
+    def _draws(self, sampler: Sampler, size: int) -> int:
+        """As many as take long enough to be timed; what is only done once is done then."""
+        few = size if self.most is None else min(size, self.most)
+        if self._seconds(sampler, few) > _LEAST or few < size:
+            return few
+        return few * max(1, round(_LEAST / self._seconds(sampler, few)))
 
     def _sampler(self, compute: Compute, size: int) -> Sampler:
         ready = replace(self.sampler, compute=compute, batch=BatchSize(size))
