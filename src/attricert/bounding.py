@@ -51,18 +51,22 @@ class Bound(ABC):
 
     def __call__(self, attributions: Float[Tensor, "n m"]) -> Float[Tensor, "n m"]:
         """Bound each row. A row that is zero (or below 1e-140) or not finite (or above 1e140) gives zero."""
-        return self.with_norms(attributions)[0]
+        return self.with_norms(attributions.clone())[0]
 
     def with_norms(self, attributions: Float[Tensor, "n m"]) -> tuple[Float[Tensor, "n m"], Float[Tensor, " n"]]:
-        """The bounded rows, and the norms that they had: 0 where taken as zero, inf where not finite or too large."""
+        """The bounded rows, in the memory of those given, and the norms that they had.
+
+        Norms are 0 where taken as zero, inf where not finite or too large.
+        """
         import torch
 
         norm = torch.linalg.vector_norm(attributions, dim=1)
         usable = (norm >= _TINY) & (norm <= _HUGE)
-        if bool(usable.all()):
-            return self._clipped(attributions * self.factor(norm)[:, None]), norm
-        safe = torch.where(usable, norm, 1.0)
-        values = self._clipped(torch.where(usable[:, None], attributions, 0.0) * self.factor(safe)[:, None])
+        # To ask an accelerator whether all are usable is to wait for it.
+        if norm.device.type == "cpu" and bool(usable.all()):
+            return self._clipped(attributions.mul_(self.factor(norm)[:, None])), norm
+        attributions.masked_fill_(~usable[:, None], 0.0)  # NaN times 0 is none
+        values = self._clipped(attributions.mul_(self.factor(torch.where(usable, norm, 1.0))[:, None]))
         return values, torch.where(norm < _TINY, 0.0, torch.where(norm <= _HUGE, norm, torch.inf))
 
     def _clipped(self, values: Tensor) -> Tensor:

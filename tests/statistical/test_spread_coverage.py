@@ -23,7 +23,7 @@ from attricert.moments import Moments
 from attricert.proving.entries import EntriesProof
 from attricert.proving.pilot import Pilot, across_of
 from attricert.proving.spread import SpreadProof
-from attricert.sampling import Draws
+from attricert.sampling import Centered, Draws
 
 TRIALS = 2_000
 ALPHA = 0.05
@@ -120,7 +120,7 @@ def pilot_of(rows, center_rows):
     sample = rows[center_rows:] - center
     direction = center / center.norm()
     along = rows[center_rows:] @ direction
-    around = torch.stack([along, across_of(sample, sample @ direction)], dim=1)
+    around = torch.stack([along, across_of((sample**2).sum(dim=1), sample @ direction)], dim=1)
     moments = Moments.of(along[:, None], variances=True)
     return Pilot(len(rows), center, center_rows, direction, moments, sample, around, None)
 
@@ -143,9 +143,9 @@ def terms_of(d, shares):
     )
 
 
-def chunks(rows, size=50, pairs=1):
+def chunks(rows, pilot, size=50, pairs=1):
     for part in torch.split(torch.from_numpy(rows), size):
-        yield Draws(part, pairs, 0, 0)
+        yield Centered.of(Draws(part, pairs, part.norm(dim=1)), pilot.center, pilot.direction[None])
 
 
 @pytest.mark.parametrize("form", ["exact", "chunks"])
@@ -161,7 +161,7 @@ def test_the_spread_is_covered_from_end_to_end(form, monkeypatch):
     for rows in h + q / 2:
         pilot = pilot_of(rows[:PILOT], 15)
         state = SpreadProof.start(pilot, terms, N, both=False)
-        for part in chunks(rows[PILOT:]):
+        for part in chunks(rows[PILOT:], pilot):
             state = state.update(part)
         assert state.draws == N
         q_seen = rows[PILOT:] - pilot.center.numpy()
@@ -216,7 +216,7 @@ def test_cones_and_the_fourth_moment_are_covered_from_end_to_end(form, monkeypat
         cut = PILOT * pairs
         pilot = pilot_of(rows[:cut], cut * 3 // 4)
         state = SpreadProof.start(pilot, terms, N, both=False)
-        for part in chunks(rows[cut:], 50, pairs):
+        for part in chunks(rows[cut:], pilot, 50, pairs):
             state = state.update(part)
         found = state.pieces()
         cone, fourth = found["cone"], float(found["fourth"].upper)
@@ -420,7 +420,7 @@ def test_all_entries_are_covered_at_once_from_end_to_end_and_plain_intervals_do_
         cut = pilot_draws * per_draw
         pilot = pilot_of(x[:cut].reshape(cut, -1), cut * 3 // 4)
         state = EntriesProof.start(pilot, n, alpha, 0.0, (-size, size), size.shape, vectors)
-        for part in chunks(x[cut:].reshape(n * per_draw, -1), 70, per_draw):
+        for part in chunks(x[cut:].reshape(n * per_draw, -1), pilot, 70, per_draw):
             state = state.update(part)
         assert state.draws == n
         (bounds,) = state.pieces().values()

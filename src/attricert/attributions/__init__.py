@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     )
     from attricert.attributions.casting import Autocast, autocast_of
     from attricert.attributions.modules import in_training, modules_of
-    from attricert.attributions.outputs import Targets, classes_of, held_by_name, logits_of
+    from attricert.attributions.outputs import Targets, checked_targets, classes_of, held_by_name, logits_of
     from attricert.attributions.preserving import seeded
     from attricert.attributions.selecting import OneLabel, Output
     from attricert.attributions.wrapped import Wrapped, wrap
@@ -49,6 +49,7 @@ __all__ = [
     "as_module",
     "attributions_of",
     "autocast_of",
+    "checked_targets",
     "classes_of",
     "differentiable",
     "held_by_name",
@@ -96,6 +97,7 @@ __getattr__, __dir__ = lazily(
         "modules": ("in_training", "modules_of"),
         "outputs": (
             "Targets",
+            "checked_targets",
             "classes_of",
             "held_by_name",
             "logits_of",

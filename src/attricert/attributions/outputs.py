@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -13,7 +15,7 @@ from torch import Tensor
 
 from attricert.errors import ArgumentError, OutputWarning
 
-__all__ = ["Targets", "class_scores", "classes_of", "held_by_name", "logits_of", "target_output"]
+__all__ = ["Targets", "checked_targets", "class_scores", "classes_of", "held_by_name", "logits_of", "target_output"]
 
 Targets = Int[Tensor, " n"] | Int[Tensor, "n indices"] | int | tuple[int, ...] | None
 """Class indices, one for all inputs or one an input; where an output has more axes, an index into each of these."""
@@ -170,7 +172,22 @@ def _index(target: Targets, n: int, rows: Tensor) -> Int[Tensor, "n indices"]:
     return index
 
 
+_CHECKED = ContextVar("checked", default=False)
+
+
+@contextlib.contextmanager
+def checked_targets() -> Iterator[None]:
+    """Within: targets are those that earlier calls have seen, and are in range; an accelerator is not waited for."""
+    token = _CHECKED.set(True)
+    try:
+        yield
+    finally:
+        _CHECKED.reset(token)
+
+
 def _check(index: Int[Tensor, "n indices"], shape: tuple[int, ...]) -> None:
+    if _CHECKED.get():
+        return
     for axis, size in enumerate(shape):
         some = index[:, axis]
         if bool(((some < 0) | (some >= size)).any()):

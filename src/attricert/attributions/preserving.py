@@ -16,6 +16,7 @@ from torch.nn.parameter import UninitializedParameter
 
 from attricert.attributions.modules import modules_of
 from attricert.errors import ArgumentError
+from attricert.precision import matmul_precision, set_matmul_precision
 
 __all__ = ["preserved", "seeded"]
 
@@ -127,7 +128,7 @@ _SETTINGS: list[tuple[Callable[[], Any], Callable[[Any], Any]]] = [
     (torch.is_grad_enabled, torch.set_grad_enabled),
     (torch.get_default_dtype, torch.set_default_dtype),
     (torch.get_num_threads, _set_threads),
-    (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    (matmul_precision, set_matmul_precision),
     (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
     (_deterministic, _set_deterministic),
     (_cudnn, _set_cudnn),

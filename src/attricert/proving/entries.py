@@ -18,7 +18,7 @@ from attricert.confidence import excess, stake
 from attricert.errors import ArgumentError
 from attricert.proving.pilot import Pilot
 from attricert.proving.proof import Beginning, Proof, proves
-from attricert.sampling import Columns, Draws
+from attricert.sampling import Centered, Columns
 
 __all__ = ["EntriesProof", "functional_bounds"]
 
@@ -36,7 +36,6 @@ class EntriesProof(Proof):
         allowance: how far from the center a mean is looked for; what is farther is not claimed.
         bets: for the lower bound, the upper bound and the second moment.
         alpha: probability of failure of each event.
-        mean: m.
         slip: the probability that a draw is not computed as it should be.
         draws: independent draws seen.
         columns: of v.g - v.m.
@@ -49,7 +48,6 @@ class EntriesProof(Proof):
     allowance: npt.NDArray[np.float64]
     bets: tuple[npt.NDArray[np.float64], ...]
     alpha: float
-    mean: Float[Tensor, " d"]
     slip: float
     draws: int = 0
     columns: Columns | None = None
@@ -77,13 +75,13 @@ class EntriesProof(Proof):
             stake(variance, largest - center + allowance, horizon, alpha),
             stake(fourth, farthest, horizon, alpha),
         )
-        return cls(vectors, shape, center, drawn, allowance, bets, alpha, pilot.center, slip)
+        return cls(vectors, shape, center, drawn, allowance, bets, alpha, slip)
 
-    def update(self, draws: Draws) -> EntriesProof:
+    def update(self, draws: Centered) -> EntriesProof:
         """After these draws too."""
-        new = Columns.of(_along(draws.rows - self.mean, self.vectors))
+        new = Columns.of(_along(draws.q, self.vectors), _along(draws.total[None], self.vectors)[0])
         columns = new if self.columns is None else self.columns.merge(new)
-        return replace(self, columns=columns, draws=self.draws + len(draws.rows) // draws.calls_per_draw)
+        return replace(self, columns=columns, draws=self.draws + draws.count)
 
     def pieces(self) -> Mapping[str, Piece]:
         """Lower and upper bounds of v.h, upper bounds of E (v.(g-m))^2, and v.m."""

@@ -17,14 +17,14 @@ from attricert.certificates import Certificate, Evidence, Terms
 from attricert.certificates.pieces import Cone, Explained, Norm, Prediction, Sampling, TopVariance
 from attricert.confidence import bernstein, excess, stake, upper_proportion
 from attricert.errors import ArgumentError
-from attricert.moments import no_moments
+from attricert.moments import Moments
 from attricert.progress import ProgressCallback
 from attricert.proving.entries import EntriesProof
 from attricert.proving.pilot import Pilot, Source, across_of
 from attricert.proving.prediction import PredictionProof, majority
 from attricert.proving.prover import PILOT_SHARE, class_of
 from attricert.proving.regions import Regions
-from attricert.sampling import Draws, Sampler
+from attricert.sampling import Centered, Draws, Sampler
 from attricert.showing import shown_by
 
 __all__ = ["Forecast", "forecast"]
@@ -147,11 +147,13 @@ class Forecast:
         mean, behind = rows.mean(0), max(2, int(_DIRECTION_SHARE * n))
         # E mean^2 = h^2 + variance / draws, so that means of noise alone would look certain.
         less = (mean**2 - rows.var(0) / len(rows)).clamp_min(0.0).sqrt() * mean.sign()
-        pilot = Pilot(behind, less, behind, less, no_moments(less[:1], variances=True), rows - mean, self.around, None)
+        unseen = Moments(0, np.zeros(1), np.zeros(1))
+        pilot = Pilot(behind, less, behind, less, unseen, rows - mean, self.around, None)
         least = 0.0 if t.nonnegative else -t.max_entry
         drawn = (np.full(t.map_entries, least), np.full(t.map_entries, t.max_entry))
         proof = EntriesProof.start(pilot, n, t.entry_share, t.slip, drawn, (t.map_entries,))
-        found = replace(proof.update(Draws(rows - mean + less, 1, 0, 0)), draws=n).pieces()
+        seen = Centered.of(Draws(rows - mean + less, 1, rows.norm(dim=1)), less, less[None])
+        found = replace(proof.update(seen), draws=n).pieces()
         pieces: dict[str, Any] = {name: type(piece).stack([piece]) for name, piece in found.items()}
         return Certificate(replace(evidence, **pieces))
 
@@ -288,7 +290,7 @@ def _estimated(
         trace=float(squares.mean()),
         along=float((q @ unit).var()),
         largest=float(squares.max()),
-        around=torch.stack([rows @ unit, across_of(rows, rows @ unit)], dim=1),
+        around=torch.stack([rows @ unit, across_of((rows**2).sum(dim=1), rows @ unit)], dim=1).cpu(),
         explained=explained,
         votes=votes,
         likeness=None if plain is None else _likeness(mean, norm, plain),

@@ -7,15 +7,13 @@ from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
-from jaxtyping import Float
-from torch import Tensor
 
 from attricert.certificates import Terms
 from attricert.certificates.pieces import Norm, Piece
 from attricert.confidence import CONFIDENCE_BOUNDS, LowerBound, Problem
 from attricert.proving.pilot import Pilot
 from attricert.proving.proof import ROUNDING, Proof
-from attricert.sampling import Draws
+from attricert.sampling import Centered
 
 __all__ = ["NormProof", "norm_problem"]
 
@@ -26,13 +24,13 @@ class NormProof(Proof):
     """c >= u.h = E[u.g] with u from the pilot: a mean of scalar draws (theory 5).
 
     Args:
-        direction: u.
+        size: u.m, m the pilot's mean.
         below: lower bound on u.h.
         above: lower bound on -u.h, where an upper one is asked for.
         slip: by how much E u.g may be less than for computed draws.
     """
 
-    direction: Float[Tensor, " d"]
+    size: float
     below: LowerBound
     above: LowerBound | None
     slip: float
@@ -42,11 +40,11 @@ class NormProof(Proof):
         """No draws yet."""
         kind = CONFIDENCE_BOUNDS[terms.confidence]
         above = kind.start(problem.mirrored()) if both else None
-        return cls(pilot.direction, kind.start(problem), above, terms.slip * (problem.high - problem.low))
+        return cls(pilot.size, kind.start(problem), above, terms.slip * (problem.high - problem.low))
 
-    def update(self, draws: Draws) -> NormProof:
+    def update(self, draws: Centered) -> NormProof:
         """After these draws too."""
-        values = (draws.values @ self.direction).cpu().numpy()
+        values = draws.of_draws(draws.along[0] + self.size)
         above = None if self.above is None else self.above.update(-values)
         return replace(self, below=self.below.update(values), above=above)
 

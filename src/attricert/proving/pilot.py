@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import final
+from typing import TypeVar, final
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from attricert.moments import Moments, no_moments
 from attricert.progress import ProgressCallback
-from attricert.sampling import Draws, Sampler
+from attricert.sampling import Centered, Draws, Sampler
 from attricert.streams import Stream
 
 __all__ = ["Pilot", "Source", "across_of", "explore"]
@@ -21,6 +23,8 @@ __all__ = ["Pilot", "Source", "across_of", "explore"]
 _SCALE_SHARE = 4  # one pilot draw in so many estimates scales, around the center that the others gave
 _SAMPLE_BYTES = 16 * 2**20
 _ROUNDING = 1e-12
+
+A = TypeVar("A", Tensor, npt.NDArray[np.float64])
 
 
 @final
@@ -60,7 +64,7 @@ class Pilot:
         direction: m / ||m||, zero where m is.
         along: mean and variance of u.g over the second part.
         sample: some rows g - m of the second part.
-        around: u.g and ||g - (u.g) u|| of all rows of the second part.
+        around: u.g and ||g - (u.g) u|| of all rows of the second part, on the host.
         votes: predicted classes of all draws, or None without a classifier.
     """
 
@@ -68,10 +72,15 @@ class Pilot:
     center: Float[Tensor, " d"]
     center_draws: int
     direction: Float[Tensor, " d"]
-    along: Moments[Tensor]
+    along: Moments[npt.NDArray[np.float64]]
     sample: Float[Tensor, "n d"]
     around: Float[Tensor, "rows 2"]
     votes: Int[Tensor, " votes"] | None
+
+    @property
+    def size(self) -> float:
+        """u.m, which is ||m||."""
+        return float(self.center @ self.direction)
 
 
 def explore(source: Source, draws: int) -> Pilot:
@@ -84,21 +93,23 @@ def explore(source: Source, draws: int) -> Pilot:
     center = mean.mean
     size = center.norm()
     direction = center / size if float(size) > 0 else center
-    along, sample, around = no_moments(direction[:1], variances=True), [], []
+    along, sample, around = Moments(0, np.zeros(1), np.zeros(1)), [], []
     kept = max(2, _SAMPLE_BYTES // (8 * math.prod(source.shape)))
     for chunk in source.draws("pilot", first, draws):
-        along = along.update((chunk.values @ direction)[:, None])
-        q = chunk.rows - center
-        around.append(torch.stack([chunk.rows @ direction, across_of(q, q @ direction)], dim=1))
-        sample.append(q[:kept])
+        rows = Centered.of(chunk, center, direction[None])
+        values = rows.along[0] + float(center @ direction)
+        along = along.update(rows.of_draws(values)[:, None])
+        around.append(np.stack([values, across_of(rows.squares, rows.along[0])], axis=1))
+        sample.append(rows.q[:kept])
         kept -= len(sample[-1])
         votes.append(chunk.classes)
     known = [v for v in votes if v is not None]
     votes_seen = torch.cat(known) if known else None
-    return Pilot(draws, center, first, direction, along, torch.cat(sample), torch.cat(around), votes_seen)
+    return Pilot(
+        draws, center, first, direction, along, torch.cat(sample), torch.from_numpy(np.concatenate(around)), votes_seen
+    )
 
 
-def across_of(q: Float[Tensor, "n d"], along: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-    """||q - (u.q) u||, rounded up: it is that of g too, as m is a multiple of u."""
-    square = (q**2).sum(dim=1)
-    return torch.sqrt((square - along**2).clamp_min(0.0) + _ROUNDING * square)
+def across_of(squares: A, along: A) -> A:
+    """||q - (u.q) u|| from ||q||^2 and u.q, rounded up: it is that of g too, as m is a multiple of u."""
+    return ((squares - along**2).clip(0.0) + _ROUNDING * squares) ** 0.5

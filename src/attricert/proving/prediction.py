@@ -16,7 +16,7 @@ from attricert.certificates.pieces import Piece, Prediction
 from attricert.confidence import lower_proportion
 from attricert.proving.pilot import Pilot
 from attricert.proving.proof import Beginning, Proof, proves
-from attricert.sampling import Draws
+from attricert.sampling import Centered
 
 __all__ = ["PredictionProof", "majority"]
 
@@ -48,7 +48,7 @@ class PredictionProof(Proof):
         share = terms.share("prediction") / (1 if terms.observed is None else 3)
         return cls(majority(pilot.votes), share, terms.slip)
 
-    def update(self, draws: Draws) -> PredictionProof:
+    def update(self, draws: Centered) -> PredictionProof:
         """After these draws too."""
         votes = draws.votes
         hits = int((votes == self.label).sum()) if self.label >= 0 else 0

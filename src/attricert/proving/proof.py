@@ -13,7 +13,7 @@ from torch import Tensor
 from attricert.certificates import Terms
 from attricert.certificates.pieces import Piece
 from attricert.proving.pilot import Pilot
-from attricert.sampling import Draws
+from attricert.sampling import Centered
 
 __all__ = ["PROOFS", "ROUNDING", "Beginning", "Proof", "proves"]
 
@@ -24,8 +24,8 @@ class Proof(ABC):
     """One thing that is proven."""
 
     @abstractmethod
-    def update(self, draws: Draws) -> Proof:
-        """After these draws too."""
+    def update(self, draws: Centered) -> Proof:
+        """After these draws too, about the pilot's center, and along its direction first."""
 
     @abstractmethod
     def pieces(self) -> Mapping[str, Piece]:

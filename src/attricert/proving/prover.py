@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from attricert.certificates import Evidence, Terms
 from attricert.certificates.pieces import Explained, Maps, Norm, Piece, Sampling
 from attricert.confidence import CONFIDENCE_BOUNDS, norm_interval
-from attricert.moments import Moments, no_moments
+from attricert.moments import no_moments
 from attricert.progress import ProgressCallback
 from attricert.proving.goal import Goal
 from attricert.proving.norm import NormProof, norm_problem
 from attricert.proving.pilot import Pilot, Source, explore
 from attricert.proving.proof import PROOFS, Beginning, Proof
 from attricert.proving.spread import SpreadProof, max_deviation
-from attricert.sampling import Draws, Sampler
+from attricert.sampling import Centered, Sampler
 
 __all__ = ["PILOT_SHARE", "Proven", "Prover", "class_of", "confidences", "evidence"]
 
@@ -49,24 +50,34 @@ _FIRST_CHECK, _CHECK_GROWTH = 256, 1.1  # draws before stopping early is conside
 class _Tally:
     """What the main stream has seen."""
 
-    moments: Moments[Tensor]
+    center: Tensor
+    total: Tensor
     calls: int = 0
     zeros: int = 0
     nonfinite: int = 0
 
-    def add(self, draws: Draws) -> _Tally:
-        return _Tally(
-            self.moments.update(draws.values),
-            self.calls + draws.calls,
-            self.zeros + draws.zeros,
-            self.nonfinite + draws.nonfinite,
+    @classmethod
+    def about(cls, center: Tensor) -> _Tally:
+        return cls(center, torch.zeros_like(center))
+
+    def add(self, draws: Centered) -> _Tally:
+        return replace(
+            self,
+            total=self.total + draws.total,
+            calls=self.calls + draws.calls,
+            zeros=self.zeros + int((draws.norms == 0).sum()),
+            nonfinite=self.nonfinite + int(np.isinf(draws.norms).sum()),
         )
+
+    @property
+    def mean(self) -> Tensor:
+        return self.center + self.total / self.calls
 
     def pieces(self, source: Source, pilot: int) -> dict[str, Piece]:
         counts = (np.array(count) for count in (self.calls, pilot, self.zeros, self.nonfinite))
         return {
             "sampling": Sampling(*counts),
-            "maps": Maps(self.moments.mean.reshape(source.shape).cpu().numpy()),
+            "maps": Maps(self.mean.reshape(source.shape).cpu().numpy()),
             "explained": Explained(np.array(class_of(source.target))),
         }
 
@@ -111,10 +122,11 @@ class Prover:
         return self._finite(source, units)
 
     def _asymptotic(self, source: Source, units: int) -> Proven:
-        tally = _Tally(no_moments(source.blank, variances=True))
+        m, share = no_moments(source.blank, variances=True), self.terms.share("norm")
+        origin = m.mean
+        tally = _Tally.about(origin)
         for draws in source.draws("main", 0, units):
-            tally = tally.add(draws)
-        m, share = tally.moments, self.terms.share("norm")
+            tally, m = tally.add(Centered.of(draws, origin, origin[None][:0])), m.update(draws.values)
         norm, _ = norm_interval(m.mean.cpu().numpy(), m.variance.cpu().numpy(), m.count, share)
         lower = Norm(np.array(min(norm, self.terms.max_norm)))
         return Proven("", {**tally.pieces(source, 0), "norm": lower})
@@ -124,9 +136,11 @@ class Prover:
         pilot = explore(source, units - main)
         norm, spread = self._core(pilot, main)
         others = self._others(pilot, main)
-        tally, outcome, done = _Tally(no_moments(source.blank)), "", 0
+        tally, outcome, done = _Tally.about(pilot.center), "", 0
+        directions = pilot.direction[None] if spread is None else spread.directions(pilot.direction)
         for stop in self._checkpoints(main):
-            for draws in source.draws("main", done, stop):
+            for chunk in source.draws("main", done, stop):
+                draws = Centered.of(chunk, pilot.center, directions)
                 tally = tally.add(draws)
                 norm = norm.update(draws)
                 spread = None if spread is None else spread.update(draws)

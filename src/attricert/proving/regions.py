@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import final
+from typing import Any, final
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from attricert.certificates import Terms
 from attricert.confidence import stake, upper_mean
-from attricert.proving.pilot import Pilot, across_of
+from attricert.proving.pilot import A, Pilot, across_of
 
 __all__ = ["Regions", "widest"]
 
@@ -97,17 +97,20 @@ class Regions:
     def coordinates(self, q: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
         """u.g and ||g - (u.g) u|| of rows q = g - m."""
         x = q @ self.direction
-        return x + self.center, across_of(q, x)
+        return x + self.center, across_of((q**2).sum(dim=1), x)
 
-    def holds(self, j: int, along: Float[Tensor, " n"], across: Float[Tensor, " n"]) -> Bool[Tensor, " n"]:
-        """Whether region j holds these maps."""
+    def holds(self, j: int, along: A, across: A) -> Any:
+        """Whether region j holds these maps, a flag each: an array, or a tensor."""
         return (along >= self.along[j]) & (across <= self.across[j])
 
     def stretched(self, q: Float[Tensor, "n d"], direction: Float[Tensor, " d"]) -> Float[Tensor, "n d"]:
         """Rows with their part along u stretched; zero outside of the outermost region."""
         along, across = self.coordinates(q)
-        rows = q + (self.stretch - 1) * torch.outer(along - self.center, direction)
-        return torch.where(self.holds(-1, along, across)[:, None], rows, 0.0)
+        return torch.where(self.holds(-1, along, across)[:, None], self.along_stretched(q, direction), 0.0)
+
+    def along_stretched(self, q: Float[Tensor, "n d"], direction: Float[Tensor, " d"]) -> Float[Tensor, "n d"]:
+        """Rows with their part along u stretched, wherever they lie."""
+        return q + (self.stretch - 1) * torch.outer(q @ direction, direction)
 
 
 def widest(sample: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " d"], Float[Tensor, " n"]]:

@@ -22,11 +22,10 @@ from attricert.confidence import (
     upper_mean,
     upper_proportion,
 )
-from attricert.moments import Moments, no_moments
-from attricert.proving.pilot import Pilot
+from attricert.proving.pilot import Pilot, across_of
 from attricert.proving.proof import ROUNDING, Proof
 from attricert.proving.regions import Regions, widest
-from attricert.sampling import CenteredFourth, Draws, Exact, Gram, Scatter
+from attricert.sampling import Centered, CenteredFourth, Exact, Gram, Scatter
 
 __all__ = ["ConeProof", "SpreadProof", "max_deviation"]
 
@@ -47,7 +46,6 @@ class SpreadProof(Proof):
     """lambda = lambda_max(E qq^T), q = g - m, m the pilot's mean (theory 5); and a cone, where asked for.
 
     Args:
-        center: m.
         farthest: B.
         alpha: probability of failure.
         bet: fixed by the pilot.
@@ -60,7 +58,6 @@ class SpreadProof(Proof):
         slip: the probability that a draw is not computed as it should be.
     """
 
-    center: Float[Tensor, " d"]
     farthest: float
     alpha: float
     bet: float
@@ -91,27 +88,29 @@ class SpreadProof(Proof):
         scatter: Scatter = (
             Exact.start(pilot.direction, stretch)
             if d <= _EXACT_UP_TO
-            else Gram(_CHUNK, pilot.direction, stretch, cone is not None)
+            else Gram(_CHUNK, farthest, pilot.direction, stretch, cone is not None)
         )
         along = (direction, lower) if both else None
-        return cls(pilot.center, farthest, alpha, bet, scatter, along=along, cone=cone, slip=terms.slip)
+        return cls(farthest, alpha, bet, scatter, along=along, cone=cone, slip=terms.slip)
 
-    def update(self, draws: Draws) -> SpreadProof:
-        """After these draws too."""
-        q = draws.rows - self.center
+    def directions(self, first: Float[Tensor, " d"]) -> Float[Tensor, "k d"]:
+        """The directions along which draws are asked for, after the pilot's."""
+        return first[None] if self.along is None else torch.stack([first, self.along[0]])
+
+    def update(self, draws: Centered) -> SpreadProof:
+        """After these draws too, along the direction of large spread second, where it is asked for."""
         along, total = self.along, self.total
         if along is not None:
-            squares = ((q @ along[0]) ** 2).reshape(-1, draws.calls_per_draw).mean(dim=1)
-            along, total = (along[0], along[1].update(squares.cpu().numpy())), total + float(squares.sum())
-        inside = torch.ones(len(q), dtype=torch.bool, device=q.device)
-        cone = self.cone
+            squares = draws.of_draws(draws.along[1] ** 2)
+            along, total = (along[0], along[1].update(squares)), total + float(squares.sum())
+        cone, inside = self.cone, None
         if cone is not None:
-            cone, inside = cone.update(draws, q)
+            cone, inside = cone.update(draws)
         return replace(
             self,
-            scatter=self.scatter.update(q, inside),
-            largest=max(self.largest, float((q**2).sum(dim=1).max())),
-            draws=self.draws + len(q) // draws.calls_per_draw,
+            scatter=self.scatter.update(draws.q, inside),
+            largest=max(self.largest, float(draws.squares.max())),
+            draws=self.draws + draws.count,
             along=along,
             total=total,
             cone=cone,
@@ -150,9 +149,10 @@ class ConeProof:
     Args:
         regions: chosen by the pilot.
         terms: for the shares of alpha.
-        size: ||m||.
         bets: for the variance inside, and the fourth moment there.
-        moments: of the draws' values.
+        total: the sum of all q.
+        draws: independent draws seen.
+        calls: rows seen.
         outside: draws outside of each region, of a pair either.
         largest: the largest ||q||^2 seen inside, q stretched.
         fourth: the fourth moment inside, or None.
@@ -160,9 +160,10 @@ class ConeProof:
 
     regions: Regions
     terms: Terms
-    center: Float[Tensor, " d"]
     bets: tuple[float, float]
-    moments: Moments[Tensor]
+    total: Float[Tensor, " d"]
+    draws: int
+    calls: int
     outside: tuple[int, ...]
     largest: float
     fourth: CenteredFourth | None
@@ -183,36 +184,37 @@ class ConeProof:
         second = stake(guess, limit, horizon, terms.share("inside_variance"))
         nothing = tuple(0 for _ in regions.along)
         bets = (float(second), bet)
-        return cls(regions, terms, pilot.center, bets, no_moments(pilot.center), nothing, 0.0, fourth)
+        return cls(regions, terms, bets, torch.zeros_like(pilot.center), 0, 0, nothing, 0.0, fourth)
 
-    def update(self, draws: Draws, q: Float[Tensor, "n d"]) -> tuple[ConeProof, Bool[Tensor, " n"]]:
-        """After these draws too; and which rows lie in the outermost region."""
-        along, across = self.regions.coordinates(q)
-        misses = [~self.regions.holds(j, along, across) for j in range(len(self.outside))]
-        counts = [int(miss.reshape(-1, draws.calls_per_draw).any(dim=1).sum()) for miss in misses]
-        inside, fourth = ~misses[-1], self.fourth
-        squares = across**2 + (self.regions.stretch * (along - self.regions.center)) ** 2
+    def update(self, draws: Centered) -> tuple[ConeProof, Bool[Tensor, " n"] | None]:
+        """After these draws too; and which rows lie in the outermost region, None if all do."""
+        r, away = self.regions, draws.along[0]
+        across = across_of(draws.squares, away)
+        held = [r.holds(j, away + r.center, across) for j in range(len(self.outside))]
+        counts = (draws.any_of_draws(~flags) for flags in held)
+        squares = np.where(held[-1], across**2 + (r.stretch * away) ** 2, 0.0)
+        inside, fourth = draws.rows_of(held[-1]), self.fourth
         if fourth is not None:
-            stretched = q + (self.regions.stretch - 1) * torch.outer(
-                along - self.regions.center, self.regions.direction
-            )
-            fourth = fourth.update(torch.where(inside[:, None], stretched, 0.0))
+            stretched = r.along_stretched(draws.q, r.direction)
+            fourth = fourth.update(stretched if inside is None else torch.where(inside[:, None], stretched, 0.0))
         state = replace(
             self,
-            moments=self.moments.update(draws.values),
+            total=self.total + draws.total,
+            draws=self.draws + draws.count,
+            calls=self.calls + draws.calls,
             outside=tuple(a + b for a, b in zip(self.outside, counts, strict=True)),
-            largest=max(self.largest, float(torch.where(inside, squares, 0.0).max())),
+            largest=max(self.largest, float(squares.max())),
             fourth=fourth,
         )
         return state, inside
 
     def pieces_of(self, top_variance: float, scatter: Scatter) -> Mapping[str, Piece]:
         """Cone, and fourth moment where asked for, given a bound on the top variance."""
-        r, n, terms, slip = self.regions, self.moments.count, self.terms, self.terms.slip
+        r, n, terms, slip = self.regions, self.draws, self.terms, self.terms.slip
         # Only the direction of h - m counts, a fixed one: no supremum over directions is needed (theory 5).
         away = bernstein(n, terms.share("drift"), top_variance, 2 * terms.max_norm)
         slipped = 2 * terms.max_norm * slip
-        drift = (float((self.moments.mean - self.center).norm()) + float(away) + slipped) * (1 + ROUNDING)
+        drift = (float(self.total.norm()) / self.calls + float(away) + slipped) * (1 + ROUNDING)
         masses = [
             min(upper_proportion(count, n, terms.share("regions") * part) + slip, 1.0)
             for count, part in zip(self.outside, r.shares, strict=True)

@@ -1,6 +1,7 @@
 """Draws of bounded attributions, and what is kept of them."""
 
 from attricert.sampling.batching import BatchSize
+from attricert.sampling.centered import Centered
 from attricert.sampling.columns import Columns
 from attricert.sampling.compute import Compute
 from attricert.sampling.fourth import CenteredFourth
@@ -15,6 +16,7 @@ __all__ = [
     "COPIES",
     "SATURATED",
     "BatchSize",
+    "Centered",
     "CenteredFourth",
     "Columns",
     "Compute",

@@ -32,10 +32,10 @@ class Columns:
     high: Float[Tensor, " r"]
 
     @classmethod
-    def of(cls, rows: Float[Tensor, "n r"]) -> Columns:
-        """Of these rows, n >= 1. Their entries should be centered: squares are summed as they are."""
+    def of(cls, rows: Float[Tensor, "n r"], total: Float[Tensor, " r"]) -> Columns:
+        """Of these rows, n >= 1, and their sum. Their entries should be centered: squares are summed as they are."""
         low, high = torch.aminmax(rows, dim=0)
-        return cls(len(rows), rows.sum(0), (rows**2).sum(0), low, high)
+        return cls(len(rows), total, (rows**2).sum(0), low, high)
 
     def merge(self, other: Columns) -> Columns:
         """The rows of both."""

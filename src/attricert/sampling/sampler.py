@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from attricert.attributions import (
     Attribution,
     Classifier,
     attributions_of,
+    checked_targets,
     classes_of,
     is_nonnegative,
     is_out_of_memory,
@@ -41,7 +43,7 @@ from attricert.streams import Stream
 __all__ = ["Draws", "Sampler"]
 
 _PROBE = 2
-_BATCHES = 4  # in a chunk: what surrounds the model is cheaper on larger arrays
+_BATCHES, _CHUNK_BYTES = 8, 32 * 2**20  # in a chunk, at most: what surrounds the model is cheaper on larger arrays
 
 
 @final
@@ -52,15 +54,13 @@ class Draws:
     Args:
         rows: bounded attributions in float64, one row a call; the two of an antithetic pair follow each other.
         calls_per_draw: 2 for antithetic pairs, else 1.
-        zeros: how many rows were zero.
-        nonfinite: how many held NaN or inf; they count as zero.
+        norms: of the rows before they were bounded: 0 where taken as zero; inf where not finite, which counts as zero.
         classes: predicted class of each row, -1 where the output was not finite; None without a classifier.
     """
 
     rows: Float[Tensor, "calls m"]
     calls_per_draw: int
-    zeros: int
-    nonfinite: int
+    norms: Float[Tensor, " calls"]
     classes: Int[Tensor, " calls"] | None = None
 
     @property
@@ -74,6 +74,11 @@ class Draws:
         if self.calls_per_draw == 1:
             return self.rows
         return self.rows.reshape(-1, self.calls_per_draw, self.rows.shape[1]).mean(dim=1)
+
+    @property
+    def nonfinite(self) -> int:
+        """How many rows held NaN or inf."""
+        return int((~torch.isfinite(self.norms)).sum())
 
     @property
     def votes(self) -> Int[Tensor, " n"]:
@@ -127,11 +132,13 @@ class Sampler:
 
         Yields chunks of a few batches each.
         """
+        begin = start
         while start < stop:
             size = self.batch.choose(lambda: self.bytes_per_draw(x, target, stream), x.device)
-            end = min(start + max(1, _BATCHES * size // self.calls_per_draw), stop)
+            end = min(start + max(1, self._rows_at_once(x, size) // self.calls_per_draw), stop)
             try:
-                draws = self._chunk(x, target, stream, start, end, size)
+                with checked_targets() if start > begin else contextlib.nullcontext():
+                    draws = self._chunk(x, target, stream, start, end, size)
             except (RuntimeError, MemoryError) as error:
                 if not (is_out_of_memory(error) and self.batch.halve()):
                     raise
@@ -139,22 +146,26 @@ class Sampler:
             yield draws
             start = end
 
+    def _rows_at_once(self, x: Tensor, size: int) -> int:
+        """As many whole batches as fit in a chunk."""
+        bytes_a_batch = 8 * size * max(math.prod(self.map_shape(x)), x.numel())
+        return size * max(1, min(_BATCHES, _CHUNK_BYTES // bytes_a_batch))
+
     def _chunk(self, x: Tensor, target: Tensor | None, stream: Stream, begin: int, end: int, size: int) -> Draws:
         """A few batches: only the attribution itself is computed batch by batch."""
-        noise, first = self._noise(x, stream, begin, end), begin * self.calls_per_draw
+        copies, first = self._copies(x, self._noise(x, stream, begin, end)), begin * self.calls_per_draw
         # No float64 on some accelerators: their statistics are kept on the CPU.
         device = "cpu" if x.device.type == "mps" else x.device
-        rows = torch.empty((len(noise), math.prod(self.map_shape(x))), dtype=torch.float64, device=device)
-        classes = None if self.classifier is None else torch.empty(len(noise), dtype=torch.int64, device=device)
-        for start in range(0, len(noise), size):
+        rows = torch.empty((len(copies), math.prod(self.map_shape(x))), dtype=torch.float64, device=device)
+        classes = None if self.classifier is None else torch.empty(len(copies), dtype=torch.int64, device=device)
+        for start in range(0, len(copies), size):
             part = slice(start, start + size)
-            attributions, scores = self._attributions(x, target, noise[part], stream, first + start)
+            attributions, scores = self._attributions(copies[part], target, stream, first + start)
             rows[part] = attributions.flatten(1)
             if classes is not None and scores is not None:
                 classes[part] = classes_of(scores)
-        values, norm = self.bound.with_norms(rows)
-        nonfinite, zeros = int((~torch.isfinite(norm)).sum()), int((norm == 0).sum())
-        return Draws(values, self.calls_per_draw, zeros, nonfinite, classes)
+        values, norms = self.bound.with_norms(rows)
+        return Draws(values, self.calls_per_draw, norms, classes)
 
     def _noise(self, x: Tensor, stream: Stream, start: int, stop: int) -> Tensor:
         rng = stream.rows(start, stop, torch.float64 if self.exact else x.dtype, x.device)
@@ -203,7 +214,7 @@ class Sampler:
 
     def copies(self, x: Float[Tensor, "*features"], stream: Stream, n: int) -> Float[Tensor, "n *features"]:
         """The first noisy copies of an input in a stream."""
-        return self._noisy(x, self._noise(x, stream, 0, n))
+        return self._copies(x, self._noise(x, stream, 0, n))
 
     def votes(self, x: Float[Tensor, "*features"], target: Tensor | None, stream: Stream, n: int) -> float:
         """The share of the first noisy copies that the classifier puts in the target's class."""
@@ -216,10 +227,11 @@ class Sampler:
     def plain(self, x: Float[Tensor, "*features"], target: Tensor | None) -> Float[Tensor, " m"]:
         """The bounded attribution of the input itself, in float64; of one call, if the attribution is random."""
         still = torch.zeros(1, self.free(x).dimension, dtype=torch.float64, device=x.device)
-        found, _ = replace(self, classifier=None)._attributions(x, target, still, Stream(0, "", "plain"), 0)
+        copy, alone = self._copies(x, still), replace(self, classifier=None)
+        found, _ = alone._attributions(copy, target, Stream(0, "", "plain"), 0)
         return self.bound(found.flatten(1).to("cpu" if x.device.type == "mps" else x.device, torch.float64))[0]
 
-    def _noisy(self, x: Tensor, noise: Tensor) -> Tensor:
+    def _copies(self, x: Tensor, noise: Tensor) -> Tensor:
         free = self.free(x)
         if not self.exact:
             return x + free.spread(noise.to(x.device))
@@ -227,10 +239,9 @@ class Sampler:
         return free.put(x, copies.to(x.device))
 
     def _attributions(
-        self, x: Tensor, target: Tensor | None, noise: Tensor, stream: Stream, first: int
+        self, noisy: Tensor, target: Tensor | None, stream: Stream, first: int
     ) -> tuple[Tensor, Tensor | None]:
-        """Of the calls of a stream from the first on, with their classes' scores."""
-        noisy = self._noisy(x, noise)
+        """Of noisy copies, those of the calls of a stream from the first on; with their classes' scores."""
         noisy = channels_last(noisy) if self.channels_last else noisy
         targets = None if target is None else target.expand(len(noisy), *target.shape)
         scores = None
@@ -242,7 +253,7 @@ class Sampler:
             attributions = attributions_of(self.attribution, noisy, targets)
         else:
             attributions, scores = with_output(self.attribution, self.classifier, noisy, targets)
-        shape, found = self.map_shape(x), tuple(attributions.shape[1:])
+        shape, found = self.map_shape(noisy[0]), tuple(attributions.shape[1:])
         if found != shape:
             raise ArgumentError("attribution", found, f"must return maps of one shape, here {shape} an input")
         if is_nonnegative(self.attribution):
@@ -266,11 +277,11 @@ class Sampler:
     ) -> int:
         """Memory that one draw takes, measured on so many; see `batching.bytes_per_draw`."""
         probe = Stream(stream.seed, stream.sample, "probe")
-        noise = self._noise(x, probe, 0, draws)
+        copies = self._copies(x, self._noise(x, probe, 0, draws))
         entries = max(x.numel(), math.prod(self.map_shape(x)))
         weights = (
             weight
             for module in modules_of(self.attribution, self.classifier)
             for weight in itertools.chain(module.parameters(), module.buffers())
         )
-        return bytes_per_draw(lambda: self._attributions(x, target, noise, probe, 0)[0], len(noise), entries, weights)
+        return bytes_per_draw(lambda: self._attributions(copies, target, probe, 0)[0], len(copies), entries, weights)

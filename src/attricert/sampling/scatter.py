@@ -3,8 +3,8 @@
 Both forms give upper bounds of sup_v mean (v.q_i)^2 over unit vectors v, of all q_i seen, and of those inside a region
 with their part along a direction u stretched. `Exact` keeps d x d matrices. `Gram` keeps a few numbers: it cuts the
 rows into chunks and adds up the chunks' largest eigenvalues, which is at least the largest eigenvalue of the sum. The
-larger the chunk, the tighter the sum, at a cost of chunk * d multiplications a row and chunk^3 / 3 a chunk; memory is
-chunk * d.
+larger the chunk, the tighter the sum, at a cost of chunk * d / 2 multiplications a row and chunk^3 / 3 a chunk; memory
+is chunk * d numbers in float32.
 """
 
 from __future__ import annotations
@@ -18,20 +18,24 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from attricert.precision import full_precision
 from attricert.sampling.eigen import largest_eigenvalue
 
 __all__ = ["Exact", "Gram", "Scatter", "rounding"]
 
 
 _BLOCKS = 4  # of columns: of a symmetric matrix 10 of 16 blocks are computed
+_COLUMNS = 1024  # whose products are summed up in float32
+_ROUNDING = 2.0**-24  # of float32
+_UNDERFLOW = 2.0**-123  # of the product of two entries of size <= 1, or one of these, in float32
 
 
 class Scatter(ABC):
     """Immutable state; `update` gives the next one."""
 
     @abstractmethod
-    def update(self, q: Float[Tensor, "n d"], inside: Bool[Tensor, " n"]) -> Scatter:
-        """These centered rows too, and which of them lie in the region."""
+    def update(self, q: Float[Tensor, "n d"], inside: Bool[Tensor, " n"] | None = None) -> Scatter:
+        """These centered rows too, and which of them lie in the region; None if all do."""
 
     @abstractmethod
     def top(self) -> float:
@@ -67,10 +71,9 @@ class Exact(Scatter):
         zero = torch.zeros(len(direction), len(direction), dtype=torch.float64, device=direction.device)
         return cls(0, zero, zero, direction, stretch)
 
-    def update(self, q: Float[Tensor, "n d"], inside: Bool[Tensor, " n"]) -> Exact:
+    def update(self, q: Float[Tensor, "n d"], inside: Bool[Tensor, " n"] | None = None) -> Exact:
         """These rows too."""
-        far = q[~inside]  # few, if any
-        outside = _plus(self.outside, far) if len(far) else self.outside
+        outside = self.outside if inside is None else _plus(self.outside, q[~inside])  # few
         return replace(self, count=self.count + len(q), second=_plus(self.second, q), outside=outside)
 
     def top(self) -> float:
@@ -109,31 +112,40 @@ def _whole(lower: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
 @final
 @dataclass(frozen=True)
 class Gram(Scatter):
-    """Sums over chunks of the largest eigenvalue of the Gram matrix.
+    """Sums over chunks of the largest eigenvalue of the Gram matrix, of products in float32 (theory 5).
 
     Args:
         chunk: rows in a chunk.
+        farthest: B >= ||q||, of every row; rows are kept in units of it, so that no square underflows.
         direction: u.
         stretch: of the parts along it.
         regions: whether those inside are asked for.
         sums: of all rows, and of those inside with the stretch; over closed chunks.
         count: rows seen, pending ones included.
-        pending: rows of the chunk that is not closed yet, and which of them lie inside.
+        pending: rows of the chunk that is not closed yet.
     """
 
     chunk: int
+    farthest: float
     direction: Float[Tensor, " d"]
     stretch: float
     regions: bool
     sums: tuple[float, float] = (0.0, 0.0)
     count: int = 0
-    pending: tuple[tuple[Tensor, Tensor], ...] = ()
+    pending: tuple[_Kept, ...] = ()
 
-    def update(self, q: Float[Tensor, "n d"], inside: Bool[Tensor, " n"]) -> Gram:
+    def update(self, q: Float[Tensor, "n d"], inside: Bool[Tensor, " n"] | None = None) -> Gram:
         """These rows too; chunks close at fixed counts, whatever the sizes of the updates."""
-        seen = self
-        for rows, flags in zip(torch.split(q, self.chunk), torch.split(inside, self.chunk), strict=True):
-            seen = seen._add(rows, flags)
+        along = q @ self.direction if self.regions else q[:, 0]
+        flags = torch.ones_like(along) if inside is None else inside.to(q.dtype)
+        kept = _Kept((q * (1 / self.farthest)).float(), along / self.farthest, flags)
+        seen, start = self, 0
+        while start < len(kept):
+            room = self.chunk - sum(map(len, seen.pending))
+            part = kept.part(start, start + room)
+            seen = replace(seen, count=seen.count + len(part), pending=(*seen.pending, part))
+            seen = seen._closed() if len(part) == room else seen
+            start += len(part)
         return seen
 
     def top(self) -> float:
@@ -144,30 +156,59 @@ class Gram(Scatter):
         """Likewise."""
         return self._closed().sums[1] / max(self.count, 1)
 
-    def _add(self, rows: Tensor, inside: Tensor) -> Gram:
-        room = self.chunk - sum(len(part) for part, _ in self.pending)
-        part = (rows[:room], inside[:room])
-        state = replace(self, count=self.count + len(rows), pending=(*self.pending, part))
-        if len(rows) < room:
-            return state
-        closed = state._closed()
-        return replace(closed, pending=((rows[room:], inside[room:]),) if len(rows) > room else ())
-
     def _closed(self) -> Gram:
         if not self.pending:
             return self
-        parts = [rows for rows, _ in self.pending]
-        # Block by block: joining the rows would copy them.
-        gram = torch.cat([torch.cat([a @ b.T for b in parts], dim=1) for a in parts])
-        gram = (gram + gram.T) / 2
-        up = rounding(len(gram) * parts[0].shape[1])
-        sums = (self.sums[0] + up * largest_eigenvalue(gram), self.sums[1])
+        gram, lost = _products([part.rows for part in self.pending])
+        sums = (self.sums[0] + self._top(gram, lost), self.sums[1])
         if not self.regions:
             return replace(self, sums=sums, pending=())
-        along = torch.cat([rows @ self.direction for rows in parts])
-        inside = torch.cat([flags for _, flags in self.pending]).to(gram.dtype)
+        along = torch.cat([part.along for part in self.pending])
+        inside = torch.cat([part.inside for part in self.pending])
         stretched = (gram + (self.stretch**2 - 1) * torch.outer(along, along)) * torch.outer(inside, inside)
-        return replace(self, sums=(sums[0], sums[1] + up * largest_eigenvalue(stretched)), pending=())
+        return replace(self, sums=(sums[0], sums[1] + self._top(stretched, lost)), pending=())
+
+    def _top(self, gram: Tensor, lost: float) -> float:
+        up = rounding(len(gram) * len(self.direction))
+        return up * self.farthest**2 * (largest_eigenvalue(gram) + lost)
+
+
+@final
+@dataclass(frozen=True)
+class _Kept:
+    """Rows of a chunk, in float32; their parts along u, and whether they lie inside, in float64."""
+
+    rows: Float[Tensor, "n d"]
+    along: Float[Tensor, " n"]
+    inside: Float[Tensor, " n"]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def part(self, start: int, stop: int) -> _Kept:
+        return _Kept(self.rows[start:stop], self.along[start:stop], self.inside[start:stop])
+
+
+def _products(parts: list[Tensor]) -> tuple[Tensor, float]:
+    """The inner products of rows of norm <= 1 in float32, in float64; and what their matrix may be off by.
+
+    Columns are taken some at a time, and their products are summed up in float64. A product of k columns is off by at
+    most an allowance times the product of the two norms, in whatever order its terms are summed up: each is rounded at
+    most k times, and its two factors were. So the matrix is off, in the spectral norm, by that allowance times its
+    trace (theory 5). What underflows is below `_UNDERFLOW` an entry.
+    """
+    n, d = sum(map(len, parts)), parts[0].shape[1]
+    gram = torch.zeros(n, n, dtype=torch.float64, device=parts[0].device)
+    ends = [n * i // _BLOCKS for i in range(_BLOCKS + 1)]
+    with full_precision():
+        for first in range(0, d, _COLUMNS):
+            columns = torch.cat([part[:, first : first + _COLUMNS] for part in parts])
+            for start, end in pairwise(ends):  # a symmetric matrix: its lower blocks will do
+                gram[start:end, :end] += columns[start:end] @ columns[:end].T
+    gram = _whole(gram)
+    allowance = 1.01 * (min(d, _COLUMNS) + 4) * _ROUNDING
+    trace = float(gram.diagonal().sum()) / (1 - allowance)
+    return gram, allowance * trace + n * d * _UNDERFLOW
 
 
 def rounding(operations: int) -> float:
