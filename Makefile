@@ -4,9 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test lint format bench soundness coverage faults fuzz reproduce train clean
+.PHONY: help demo test lint format bench bench-accelerator mnist10k soundness coverage faults fuzz reproduce train clean
 help:            ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -30,8 +30,15 @@ format: $(READY) ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)  ## speed and memory, against a bare loop and Captum's NoiseTunnel; results in benchmarks/results/
+bench: $(READY)  ## speed and memory, against bare loops and Captum's NoiseTunnel; results in benchmarks/results/
 	$(BIN)/python benchmarks/run.py
+
+bench-accelerator: $(READY)  ## the same on a GPU, with more draws; ends with 1 where there is none
+	$(BIN)/python benchmarks/run.py --device cuda --full
+
+mnist10k: $(READY)  ## all 10,000 MNIST test digits, some hours; goes on where it stopped, in runs/mnist10k/
+	$(BIN)/attricert certify --config benchmarks/mnist10k/run.yaml --workers 2 --out runs/mnist10k
+	$(BIN)/python benchmarks/mnist10k/summary.py runs/mnist10k
 
 soundness: $(READY)  ## attack certificates by the thousand, within an hour; goes on where it stopped, in runs/soundness/
 	PYTHONPATH=tests $(BIN)/python tests/soundness/campaign.py runs/soundness

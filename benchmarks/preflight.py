@@ -8,6 +8,7 @@ import sys
 import time
 
 import torch
+from alternating import alternate
 
 import attricert as ac
 
@@ -20,16 +21,10 @@ def main(pairs=10):
     smoothed = ac.SmoothedAttribution(ac.Saliency(ac.models.load("mnist-standard")), ac.Gaussian(0.155))
     x, y = data.images[:1], data.labels[:1]
 
-    def seconds(preflight):
-        begun = time.perf_counter()
-        smoothed.certify(x, y, n_samples=SAMPLES, seed=0, preflight=preflight)
-        return time.perf_counter() - begun
+    def certify(preflight):
+        return lambda: smoothed.certify(x, y, n_samples=SAMPLES, seed=0, preflight=preflight)
 
-    seconds(True), seconds(False)
-    with_it, without = [], []
-    for i in range(pairs):
-        for preflight in (True, False) if i % 2 else (False, True):
-            (with_it if preflight else without).append(seconds(preflight))
+    with_it, without = alternate({True: certify(True), False: certify(False)}, pairs).values()
     # The two differ by less than one certify differs from the next: what the calls take is measured by themselves, too.
     batch = smoothed._batch(x, y, None)[0]
     sampler = smoothed._sampler(smoothed._classifier(y))

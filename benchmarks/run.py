@@ -1,190 +1,225 @@
-"""Speed and memory of `certify`, and what it certifies; `make bench` writes benchmarks/results/.
+"""Speed and memory of `certify` beside a bare loop and Captum's NoiseTunnel; `make bench`, `make bench-accelerator`.
 
-Rates are measured alternately, on the same digits, model, batch size and threads, and compared by ratio. The bare loop
-computes gradients of clean copies in one fixed batch, with no noise, no statistics and nothing kept: what no
-certification can beat. NoiseTunnel is Captum's, around its Saliency, at its fastest setting for this batch size.
+All contenders of a model are measured alternately in one process, on one input, with the same batch size and threads,
+and told as ratios. The bare loops compute gradients of copies in one fixed batch, with no noise, no statistics and
+nothing kept: what no certification can beat. One has its copies with channels last, as `certify` gives them on a CPU.
+
+Usage: python benchmarks/run.py [--device cuda] [--full] [--rounds N] [--models NAME ...]
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import math
 import resource
 import statistics
 import subprocess
 import sys
-import time
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import captum.attr
 import torch
+from alternating import alternate, machine, ratio
 
 import attricert as ac
 
-BATCH = 128  # what certify chooses for this model
-DRAWS = 10_240
-ROUNDS = 16
 RESULTS = Path(__file__).parent / "results"
+BARE, LAST = "bare loop", "bare loop, channels last"
+EVERYTHING = "certify, everything"
+MEMORY = (1_000, 10_000)  # draws
 
 
-def setting() -> tuple[torch.nn.Module, torch.Tensor, int]:
-    """The standard model and one test digit."""
-    image, label = ac.datasets.load("mnist", split="sample")[0]
-    return ac.models.load("mnist-standard"), image[None], label
+@dataclass(frozen=True)
+class Setting:
+    """A model of the zoo and one input.
+
+    Args:
+        model: its name.
+        data: where the input is from.
+        sigma: of the noise.
+        draws: a turn, in quick runs.
+        full: a turn, in full ones.
+        rounds: of turns, by default.
+        memory: at which numbers of draws peak memory is measured, in quick runs.
+    """
+
+    model: str
+    data: str
+    sigma: float
+    draws: int
+    full: int
+    rounds: int = 8
+    memory: tuple[int, int] = MEMORY
 
 
-def bare_loop(model: torch.nn.Module, x: torch.Tensor, target: int, draws: int) -> None:
-    """Forward and backward to the input, again and again."""
-    batch = x.repeat(BATCH, 1, 1, 1)
-    for _ in range(draws // BATCH):
-        leaf = batch.detach().requires_grad_()
-        torch.autograd.grad(model(leaf)[:, target].sum(), leaf)
-
-
-def noise_tunnel(model: torch.nn.Module, x: torch.Tensor, target: int, draws: int) -> None:
-    """Captum's SmoothGrad."""
-    tunnel = captum.attr.NoiseTunnel(captum.attr.Saliency(model))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        tunnel.attribute(
-            x, nt_type="smoothgrad", nt_samples=draws, nt_samples_batch_size=BATCH, stdevs=0.125, target=target
-        )
-
-
-Contender = Callable[[torch.nn.Module, torch.Tensor, int, int], None]
-
-
-def certify(noise: ac.UniformBall | ac.Gaussian, *, everything: bool) -> Contender:
-    """Ours: pilot, noise, bound, statistics, confidence bounds; of the norm alone, or of all that can be proven."""
-    prove = None if everything else ()
-
-    def run(model: torch.nn.Module, x: torch.Tensor, target: int, draws: int) -> None:
-        smoothed = ac.SmoothedAttribution(ac.Saliency(model), noise, batch_size=BATCH)
-        smoothed.certify(x, target, n_samples=draws, seed=0, prove=prove)
-
-    return run
-
-
-CONTENDERS = {
-    "bare loop": bare_loop,
-    "norm alone, UniformBall(3.5)": certify(ac.UniformBall(3.5), everything=False),
-    "norm alone, Gaussian(0.125)": certify(ac.Gaussian(0.125), everything=False),
-    "everything, Gaussian(0.125)": certify(ac.Gaussian(0.125), everything=True),
-    "Captum NoiseTunnel": noise_tunnel,
+SETTINGS = {
+    "mnist": Setting("mnist-standard", "mnist", 0.125, 2_048, 10_240),
+    "cifar10": Setting("cifar10-standard", "cifar10", 0.125, 1_024, 10_240),
+    "lite0": Setting("imagenet-efficientnet-lite0", "photographs", 0.25, 128, 2_048, 4, (128, 256)),
 }
 
 
-def rates() -> dict[str, list[float]]:
-    """Gradient samples per second, each contender once a round, in an order that rotates."""
-    model, x, target = setting()
-    names = list(CONTENDERS)
-    found: dict[str, list[float]] = {name: [] for name in names}
-    for turn in range(ROUNDS + 1):
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            start = time.perf_counter()
-            CONTENDERS[name](model, x, target, DRAWS)
-            if turn > 0:  # the first is a warm-up
-                found[name].append(DRAWS / (time.perf_counter() - start))
-    return found
+@dataclass(frozen=True)
+class Subject:
+    """What all contenders work on.
+
+    Args:
+        model: on its device.
+        x: one input there, shape (1, ...).
+        target: the class that is explained.
+        sigma: of the noise.
+        batch: noisy copies at once, for all.
+    """
+
+    model: torch.nn.Module
+    x: torch.Tensor
+    target: int
+    sigma: float
+    batch: int
+
+    @classmethod
+    def of(cls, setting: Setting, device: str, batch: int | None = None) -> Subject:
+        """The batch size is what `certify` chooses, if none is given."""
+        model = ac.models.load(setting.model).to(device)
+        split = "test" if setting.data == "photographs" else "sample"
+        x = ac.datasets.load(setting.data, split=split).images[:1].to(device)
+        with torch.no_grad():
+            target = int(model(x).argmax())
+        if batch is None:
+            batch = ac.doctor(ac.Saliency(model), x, target, noise=ac.Gaussian(setting.sigma)).cost.batch_size or 1
+        return cls(model, x, target, setting.sigma, batch)
+
+    def bare(self, draws: int, *, last: bool) -> None:
+        """Forward and backward to the input, again and again."""
+        copies = self.x.expand(self.batch, *self.x.shape[1:])
+        order = torch.channels_last if last else torch.contiguous_format
+        batch = torch.empty(copies.shape, dtype=copies.dtype, device=copies.device, memory_format=order).copy_(copies)
+        for _ in range(draws // self.batch):
+            leaf = batch.detach().requires_grad_()
+            torch.autograd.grad(self.model(leaf)[:, self.target].sum(), leaf)
+
+    def certify(self, draws: int, prove: tuple[str, ...] | None) -> None:
+        """Pilot, noise, bound, statistics, confidence bounds; of the norm alone, or of all that can be proven."""
+        noise = ac.Gaussian(self.sigma)
+        smoothed = ac.SmoothedAttribution(ac.Saliency(self.model), noise, batch_size=self.batch)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ac.MeaningWarning)  # what it costs is asked, not what it is worth
+            smoothed.certify(self.x, self.target, n_samples=draws, seed=0, prove=prove)
+
+    def noise_tunnel(self, draws: int) -> None:
+        """Captum's SmoothGrad."""
+        import captum.attr
+
+        tunnel = captum.attr.NoiseTunnel(captum.attr.Saliency(self.model))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tunnel.attribute(
+                self.x,
+                nt_type="smoothgrad",
+                nt_samples=draws,
+                nt_samples_batch_size=self.batch,
+                stdevs=self.sigma,
+                target=self.target,
+            )
+
+    def contenders(self, draws: int) -> dict[str, Callable[[], None]]:
+        """By name; all compute so many gradients, which are whole batches."""
+        return {
+            BARE: lambda: self.bare(draws, last=False),
+            LAST: lambda: self.bare(draws, last=True),
+            "certify, the norm alone": lambda: self.certify(draws, ()),
+            EVERYTHING: lambda: self.certify(draws, None),
+            "Captum NoiseTunnel": lambda: self.noise_tunnel(draws),
+        }
 
 
-def peak_memory(draws: int) -> float:
-    """Peak resident MiB of a process that certifies one digit."""
-    command = [sys.executable, __file__, "--memory", str(draws)]
-    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-
-
-def digits(n_samples: int = 10_000, count: int = 20) -> dict[str, dict[str, float]]:
-    """What is certified of the first test digits; each row has draws of its own, but for the printed formula."""
-    model, data = ac.models.load("mnist-standard"), ac.datasets.load("mnist", split="sample").slice(0, count)
-    saliency, gaussian = ac.Saliency(model), ac.Gaussian(3.5 / 786**0.5)
-
-    def run(noise: ac.UniformBall | ac.Gaussian, bound: ac.Normalize, prove: tuple[str, ...] | None) -> ac.Certificate:
-        smoothed = ac.SmoothedAttribution(saliency, noise, bound)
-        return smoothed.certify(data.images, data.labels, n_samples=n_samples, alpha=1e-3, seed=0, prove=prove)
-
-    uniform = run(ac.UniformBall(3.5), ac.Normalize(), ())
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ac.NotABoundWarning)
-        printed = ac.PaperCertificate(uniform.evidence)
-    found = {
-        "uniform, printed formula (no bound)": printed,
-        "uniform, total variation": uniform,
-        "uniform, all": run(ac.UniformBall(3.5), ac.Normalize(), None),
-        "Gaussian, total variation": run(gaussian, ac.Normalize(), ()),
-        "Gaussian, all": run(gaussian, ac.Normalize(), None),
-        "Gaussian, all, entries clipped at 0.15": run(gaussian, ac.Normalize(max_entry=0.15), None),
+def measured(name: str, device: str, rounds: int, *, full: bool) -> dict[str, Any]:
+    """Rates as ratios to each bare loop (1 is as fast, below 1 slower), and peak memory at two numbers of draws."""
+    setting = SETTINGS[name]
+    subject = Subject.of(setting, device)
+    draws = math.ceil((setting.full if full else setting.draws) / subject.batch) * subject.batch
+    seconds = alternate(subject.contenders(draws), rounds)
+    rates = {
+        who: {
+            "to_bare_loop": ratio(seconds[BARE], taken),
+            "to_bare_loop_channels_last": ratio(seconds[LAST], taken),
+        }
+        for who, taken in seconds.items()
     }
-    return {name: _summary(certificate) for name, certificate in found.items()}
-
-
-def _summary(certificate: ac.Certificate | ac.PaperCertificate, eps: float = 0.02) -> dict[str, float]:
-    row = {f"max_eps({t})": float(certificate.max_eps(t).mean()) for t in (0.8, 0.9)}
-    if isinstance(certificate, ac.PaperCertificate) or certificate.evidence.entries is None:
-        return row
+    memory = {str(n): peak_memory(name, device, subject.batch, n) for n in (MEMORY if full else setting.memory)}
     return {
-        **row,
-        "top 100": float(certificate.top_k_overlap(eps, 100).mean()),
-        "top 100, absolute": float(certificate.top_k_overlap(eps, 100, absolute=True).mean()),
-        "certain signs": float((certificate.signs(eps) != 0).mean()),
-        "tau": float(certificate.kendall_tau(eps).mean()),
-        "prediction radius": float(certificate.prediction_radius().mean()),
+        "model": setting.model,
+        "draws_a_turn": draws,
+        "batch": subject.batch,
+        "rounds": rounds,
+        "samples_a_second": round(draws / statistics.median(seconds[EVERYTHING]), 1),
+        "rates": rates,
+        "peak_memory_mib": memory,
     }
 
 
-def report() -> str:
-    """Run everything and put it in Markdown."""
-    found = rates()
-    base, tunnel = found["bare loop"], found["Captum NoiseTunnel"]
-    lines = ["| | samples/s (median) | ratio to bare loop: median (quartiles) | ratio to NoiseTunnel: median |"]
-    lines += ["|---|---|---|---|"]
-    for name, values in found.items():
-        ratios = [a / b for a, b in zip(values, base, strict=True)]
-        low, middle, high = statistics.quantiles(ratios, n=4)
-        to_tunnel = statistics.median(a / b for a, b in zip(values, tunnel, strict=True))
-        row = f"{statistics.median(values):,.0f} | {middle:.3f} ({low:.3f} to {high:.3f}) | {to_tunnel:.3f}"
-        lines.append(f"| {name} | {row} |")
-    small, large = peak_memory(10_000), peak_memory(100_000)
-    lines += [
-        "",
-        "| draws | peak memory, MiB |",
-        "|---|---|",
-        f"| 10,000 | {small:.1f} |",
-        f"| 100,000 | {large:.1f} |",
-    ]
-    lines += ["", f"Ratio: {large / small:.4f}", ""]
-    certified = digits()
-    names = list(certified["Gaussian, all"])
-    lines += [
-        "| mean over digits 0-19; entries at eps = 0.02 | " + " | ".join(names) + " |",
-        "|---" * (len(names) + 1) + "|",
-    ]
-    for method, row in certified.items():
-        cells = (f"{row[name]:.5f}" if name in row else "" for name in names)
-        lines.append(f"| {method} | {' | '.join(cells)} |")
+def peak_memory(name: str, device: str, batch: int, draws: int) -> float:
+    """Peak MiB of a process of its own that certifies one input: resident, or on the accelerator."""
+    asked = ["--device", device, "--models", name, "--batch", str(batch), "--memory", str(draws)]
+    command = [sys.executable, __file__, *asked]
+    return round(float(subprocess.run(command, capture_output=True, text=True, check=True).stdout), 1)
+
+
+def in_this_process(name: str, device: str, batch: int | None, draws: int) -> float:
+    """The same, here."""
+    Subject.of(SETTINGS[name], device, batch).certify(draws, None)
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def markdown(found: dict[str, Any]) -> str:
+    """The table of docs/speed.md."""
+    lines = ["| model | what | rate by the bare loop's | by that with channels last |", "|---|---|---|---|"]
+    for result in found["models"].values():
+        for who, by in result["rates"].items():
+            cells = (f"{b['median']:.3f} ({b['low']:.3f} to {b['high']:.3f})" for b in by.values())
+            lines.append(f"| {result['model']} | {who} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def arguments() -> argparse.Namespace:
+    """What is asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--full", action="store_true", help="more draws a turn; the models of images too")
+    parser.add_argument("--rounds", type=int, help="8 by default, of images 4")
+    parser.add_argument("--models", nargs="+", choices=SETTINGS, default=list(SETTINGS))
+    parser.add_argument("--batch", type=int, help="goes with --memory")
+    parser.add_argument("--memory", type=int, help="print the peak memory of this process at so many draws")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """All, or one measurement of memory."""
+    asked = arguments()
+    if asked.device.startswith("cuda") and not torch.cuda.is_available():
+        print(f"--device {asked.device}: there is no such accelerator here; nothing was measured", file=sys.stderr)
+        return 1
+    if asked.memory is not None:
+        print(in_this_process(asked.models[0], asked.device, asked.batch, asked.memory))
+        return 0
+    found: dict[str, Any] = {"machine": machine(asked.device), "full": asked.full, "models": {}}
+    for name in asked.models:
+        found["models"][name] = measured(name, asked.device, asked.rounds or SETTINGS[name].rounds, full=asked.full)
+        print(json.dumps(found["models"][name]), flush=True)
     RESULTS.mkdir(exist_ok=True)
-    raw = {
-        "rates": found,
-        "memory_mib": {"10000": small, "100000": large},
-        "digits": certified,
-        "threads": torch.get_num_threads(),
-    }
-    (RESULTS / "results.json").write_text(json.dumps(raw, indent=2))
-    text = "\n".join(lines)
-    (RESULTS / "results.md").write_text(text + "\n")
-    return text
-
-
-def main() -> None:
-    """All benchmarks, or (in a process of its own) one memory measurement."""
-    if sys.argv[1:2] == ["--memory"]:
-        model, x, target = setting()
-        certify(ac.Gaussian(0.125), everything=True)(model, x, target, int(sys.argv[2]))
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-    else:
-        print(report())
+    kind = asked.device.partition(":")[0]
+    (RESULTS / f"{kind}.json").write_text(json.dumps(found, indent=1) + "\n")
+    text = markdown(found)
+    (RESULTS / f"{kind}.md").write_text(text + "\n")
+    print(text)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

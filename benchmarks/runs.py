@@ -1,10 +1,12 @@
-"""Runs over data sets: inputs per minute of one worker and of two, what the store costs.
+"""Weak scaling of runs: inputs per minute of one worker and of two, in processes and on Ray; what the store costs.
 
-Usage: python benchmarks/runs.py [inputs [turns]]; both cores of a machine with two must be free.
+Usage: python benchmarks/runs.py [inputs [turns [n_samples]]]; inputs are those of one worker, two get twice as many.
+Both cores of a machine with two must be free. Ray's actors need the extra ray; the cluster is started once, before.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import statistics
 import sys
 import tempfile
@@ -19,9 +21,10 @@ from attricert.runs.rows import Row
 CONFIG = runs.Config(
     "mnist-standard", "mnist:sample[0:100]", noise="gaussian", parameters={"sigma": 0.125}, n_samples=10_000, seed=0
 )
+WORKERS = (1, 2)
 
 
-def rate(workers: int, inputs: int) -> tuple[float, float]:
+def rate(executor: runs.Executor, workers: int, inputs: int, n_samples: int) -> tuple[float, float]:
     """Inputs per minute, of the whole run and from the moment that every worker has done one."""
     begun: list[float] = []
 
@@ -30,12 +33,20 @@ def rate(workers: int, inputs: int) -> tuple[float, float]:
             begun.append(time.perf_counter())
 
     with tempfile.TemporaryDirectory() as folder:
-        config = replace(CONFIG, data=f"mnist:sample[0:{inputs}]")
+        config = replace(CONFIG, data=f"mnist:sample[0:{inputs}]", n_samples=n_samples)
         start = time.perf_counter()
-        runs.certify(config, Path(folder) / "run", executor=runs.Processes(workers), on_progress=report)
+        runs.certify(config, Path(folder) / "run", executor=executor, on_progress=report)
         seconds = time.perf_counter() - start
     steady = (len(begun) - workers) / (begun[-1] - begun[workers - 1])
     return 60 * inputs / seconds, 60 * steady
+
+
+def contenders() -> dict[tuple[str, int], runs.Executor]:
+    """By kind and number of workers, a thread each."""
+    found: dict[tuple[str, int], runs.Executor] = {("processes", n): runs.Processes(n) for n in WORKERS}
+    if importlib.util.find_spec("ray"):
+        found |= {("Ray", n): runs.Ray(n) for n in WORKERS}
+    return found
 
 
 def store_share(inputs: int) -> float:
@@ -54,18 +65,27 @@ def store_share(inputs: int) -> float:
 
 
 def main() -> None:
-    """Measure in turns."""
+    """Measure in turns, in an order that changes from one to the next."""
     counts = [int(value) for value in sys.argv[1:]]
-    inputs, turns = (*counts, *(40, 3)[len(counts) :])
-    figures: dict[int, list[tuple[float, float]]] = {1: [], 2: []}
-    for _ in range(turns):
-        for workers, found in figures.items():
-            found.append(rate(workers, inputs))
-            whole, steady = found[-1]
-            print(f"{workers} workers: {whole:.1f} inputs a minute, {steady:.1f} once all have begun", flush=True)
-    for which, name in enumerate(("whole run", "once all have begun")):
-        one, two = (statistics.median(pair[which] for pair in figures[workers]) for workers in (1, 2))
-        print(f"two workers by one, {name}, medians of {turns}: {two / one:.3f}")
+    inputs, turns, n_samples = (*counts, *(20, 3, 2_000)[len(counts) :])
+    executors = contenders()
+    if any(kind == "Ray" for kind, _ in executors):
+        import ray
+
+        ray.init(num_cpus=max(WORKERS), include_dashboard=False, log_to_driver=False, configure_logging=False)
+    figures: dict[tuple[str, int], list[tuple[float, float]]] = {who: [] for who in executors}
+    for turn in range(turns):
+        for kind, workers in sorted(executors, reverse=bool(turn % 2)):
+            figures[kind, workers].append(rate(executors[kind, workers], workers, workers * inputs, n_samples))
+            whole, steady = figures[kind, workers][-1]
+            print(f"{kind}, {workers}: {whole:.1f} inputs a minute, {steady:.1f} once all have begun", flush=True)
+    for kind in dict.fromkeys(kind for kind, _ in executors):
+        for which, name in enumerate(("whole run", "once all have begun")):
+            one, two = ([pair[which] for pair in figures[kind, workers]] for workers in WORKERS)
+            each = sorted(b / a for a, b in zip(one, two, strict=True))
+            print(
+                f"{kind}, two workers by one, {name}: {statistics.median(each):.3f} ({each[0]:.3f} to {each[-1]:.3f})"
+            )
     print(f"share of the store: {store_share(inputs):.4f}")
 
 

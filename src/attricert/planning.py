@@ -13,9 +13,11 @@ import numpy as np
 
 from attricert import checks
 from attricert.certificates import Claim
+from attricert.errors import UnavailableError
 from attricert.noise import NOISES, Gaussian, Noise, telling_sizes
 from attricert.proving import Forecast
 from attricert.showing import shown_by
+from attricert.workload import Workload
 
 __all__ = [
     "FEWEST",
@@ -123,6 +125,7 @@ class Plan:
         entries: what to expect with some bounds on entries at the scale that is `chosen`, the first without any; empty
             where single entries are not planned for.
         entries_eps: the eps at which signs and ranks of entries are told: a tenth of sigma, or what is like it.
+        device: what the pilot's draws were computed on.
     """
 
     claim: Claim | None
@@ -133,6 +136,7 @@ class Plan:
     cosine: float = 0.9
     entries: tuple[PlannedEntry, ...] = ()
     entries_eps: float | None = None
+    device: str = ""
 
     __repr__ = shown_by("attricert.report.brief:plan")
     _repr_html_ = shown_by("attricert.report.notebook:plan")
@@ -185,6 +189,23 @@ class Plan:
         A constant of the model from now on: certificates of the inputs that it was chosen on are void.
         """
         return None if self.best_entry is None else self.best_entry.max_entry
+
+    def workload(self, inputs: int) -> Workload:
+        """What so many inputs take at the scale that is `chosen`, at the pilot's speed.
+
+        Args:
+            inputs: of the whole data set.
+
+        Returns:
+            A value that says it for any number of workers: ``plan.workload(50_000).told((1, 8, 64))``.
+
+        Raises:
+            UnavailableError: no scale was tried.
+        """
+        chosen = self.chosen
+        if chosen is None or not chosen.seconds_a_sample:
+            raise UnavailableError("workload() needs a scale that was tried")
+        return Workload(inputs, chosen.samples_needed or self.n_samples, 1 / chosen.seconds_a_sample, self.device)
 
     @property
     def shortfall(self) -> str:

@@ -32,6 +32,7 @@ from attricert.proving import Forecast, Goal, Prover, evidence, forecast, functi
 from attricert.sampling import COPIES, BatchSize, Compute, Preflight, Sampler, check_precision, preflight
 from attricert.streams import Stream, fresh_seed
 from attricert.units import InputUnits
+from attricert.workload import measured_on
 
 __all__ = ["SmoothedAttribution"]
 
@@ -379,7 +380,8 @@ class SmoothedAttribution:
         options = replace(options, seed=_seed(options.seed))
         batch = samples(inputs, target, None)
         tried = self._scales(batch, classifier, claim, scales)
-        empty = Plan(claim, self.noise, len(batch), options.n_samples, (), threshold)
+        device = measured_on(batch[0][0].device)
+        empty = Plan(claim, self.noise, len(batch), options.n_samples, (), threshold, device=device)
         with reporting(progress, n_pilot * len(batch) * len(tried), "planning") as tick:
 
             def forecasts_at(noise: Noise) -> list[Forecast]:

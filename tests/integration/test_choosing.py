@@ -219,10 +219,13 @@ def test_what_a_plan_takes_of_certify_counts(capsys):
     plan = json.loads(capsys.readouterr().out)
     assert [row["scale"] for row in plan["rows"]] == [0.1]
     assert (plan["entries"], plan["max_entry"]) == ([], None)
+    assert (plan["workload"]["inputs"], plan["workload"]["n_samples"]) == (1, 600)
     assert main([*PLAN, *data, "--sigma", "0.1", "--maps", "drop", "--target", "3"]) == 1
     assert "leaves the smoothed model the explained class" in capsys.readouterr().out
     assert main([*PLAN, *data, "--sigma", "0.1", "--max_entry", "0.2"]) == 0
-    assert "--max_entry 0.2" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "--max_entry 0.2" in out
+    assert out.splitlines()[-1].startswith("1 input of 600 samples: ")
     assert main([*PLAN, *data, "--scales", "0.1"]) == 0
     assert "a certificate of an input that it was chosen on is void" in " ".join(capsys.readouterr().out.split())
 

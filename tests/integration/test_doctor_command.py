@@ -1,6 +1,7 @@
 """The command that looks before anything is certified."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -65,18 +66,21 @@ def test_a_healthy_model(capsys):
     assert list(findings) == NAMES
     assert {f["name"] for f in findings.values() if f["status"] != "ok"} <= {"threads", "device"}
     assert findings["noise"]["meaning"].startswith("chosen here")
-    cost = found["cost"]
+    cost, takes = found["cost"], found["workload"]
+    assert takes["inputs"] == 4
+    assert takes["seconds"]["1"] == pytest.approx(4 * cost["seconds_an_input"])
     assert cost["n_samples"] == 10_000
     assert cost["seconds_an_input"] == pytest.approx(10_000 * cost["seconds_a_draw"])
 
 
 def test_what_is_printed(capsys):
-    assert main([*ZOO, "--radius", "3.5", "--n_samples", "700"]) == 0
+    assert main([*ZOO, "--radius", "3.5", "--n_samples", "700", "--total_inputs", "50000", "--workers", "1,2"]) == 0
     out = capsys.readouterr().out
     assert "UniformBall(radius=3.5)" in out.splitlines()[0]
     assert "chosen here" not in out
     assert "s for the 700 of an input" in out
     assert out.splitlines()[-1].startswith("no problems, ")
+    assert re.match(r"50,000 inputs of 700 samples: \S+ \w+ on 1, \S+ \w+ on 2 workers, ", out.splitlines()[-2])
 
 
 def test_all_troubles_are_told_at_once(capsys):

@@ -13,6 +13,7 @@ from PIL import Image
 import attricert as ac
 from attricert import runs
 from attricert.cli.main import main
+from attricert.report import rendering
 
 MODEL = """
 import torch
@@ -100,6 +101,12 @@ def test_attacks_are_told(here):
     assert "attack.parquet is not shown" in (here / "run" / "report.html").read_text(encoding="utf-8")
 
 
+def listed(text):
+    """The heading of the table of inputs, and its number of rows."""
+    table = text.split('id="all"')[1].split("</table>")[0]
+    return table[1:].split("<")[0], len(re.findall('<th scope="row">', table))
+
+
 def test_failed_and_missing_inputs_count(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     data = ac.datasets.load("mnist", split="sample")
@@ -116,7 +123,12 @@ def test_failed_and_missing_inputs_count(tmp_path, monkeypatch, capsys):
     assert "The inputs: 2 of 4 in full" in text
     share = runs.load("run").certified_share(0.01, 0.5, inputs=4)
     assert f"<td>3 of 4</td><td>{ac.report.shown(float(share.at_least), 3)}</td>" in text
-    assert len(re.findall('<th scope="row">', text.split('id="all"')[1].split("</table>")[0])) == 4
+    assert listed(text) == ("All inputs in a table", 4)
+    monkeypatch.setattr(rendering, "_LISTED", 3)
+    assert main(["report", "run", "--eps", "0.01", "--cosine", "0.5", "--inputs", "1"]) == 0
+    text = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert listed(text) == ("The first 3 of 4 inputs in a table", 3)
+    assert f"<td>3 of 4</td><td>{ac.report.shown(float(share.at_least), 3)}</td>" in text  # all of them count
 
 
 @pytest.mark.parametrize(

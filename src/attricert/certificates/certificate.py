@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
@@ -110,7 +111,7 @@ class Certificate:
             eps: l2 size of the perturbation, >= 0, in input units.
         """
         values = checks.nonnegative_values("eps", eps)
-        return _shaped(cosines.cosine(self.evidence, values.reshape(1, -1)), values)
+        return self._once(cosines.cosine, values)
 
     @_USUAL
     def max_eps(self, cosine: npt.ArrayLike) -> Array:
@@ -120,7 +121,7 @@ class Certificate:
             cosine: threshold T, > 0 and < 1.
         """
         values = checks.open_fractions("cosine", cosine)
-        return _shaped(cosines.max_eps(self.evidence, values.reshape(1, -1)), values)
+        return self._once(cosines.max_eps, values)
 
     def certified_share(
         self,
@@ -179,10 +180,14 @@ class Certificate:
             eps: l2 size of the perturbation, >= 0, in input units.
         """
         values = checks.nonnegative_values("eps", eps)
-        silent = ~self.certified(values.reshape(-1))
+        silent, sizes = ~self.certified(values.reshape(-1)), values.reshape(-1).tolist()
         reasons = np.full(silent.shape, "", dtype=object)
-        for i, j in zip(*np.nonzero(silent), strict=True):
-            reasons[i, j] = self._reason(int(i), float(values.reshape(-1)[j]))
+        for j in np.flatnonzero(silent.any(axis=0)).tolist():
+            some = np.flatnonzero(silent[:, j])
+            moved = displacement(self.evidence[some], np.array([[sizes[j]]]))[:, 0]
+            reasons[some, j] = [
+                self._reason(i, sizes[j], by) for i, by in zip(some.tolist(), moved.tolist(), strict=True)
+            ]
         return np.asarray(reasons[:, 0] if values.ndim == 0 else reasons)
 
     @_USUAL
@@ -435,6 +440,17 @@ class Certificate:
         """
         return cls(Evidence.load(path))
 
+    @cached_property
+    def _found(self) -> dict[tuple[str, bytes], Array]:
+        """What was searched for, by what and where: reasons, words and shares ask for the same again."""
+        return {}
+
+    def _once(self, search: Callable[[Evidence, Array], Array], values: Array) -> Array:
+        key = search.__name__, values.tobytes()
+        if key not in self._found:
+            self._found[key] = search(self.evidence, values.reshape(1, -1))
+        return _shaped(self._found[key].copy(), values)
+
     @property
     def _population(self) -> Certificate:
         """What the same evidence says of h; the shares of observed averages are left unused."""
@@ -483,13 +499,12 @@ class Certificate:
         if checks.count("k", k, 1) > self.terms.map_entries:
             raise ArgumentError("k", k, f"must be at most the number of entries, {self.terms.map_entries}")
 
-    def _reason(self, i: int, eps: float) -> str:
+    def _reason(self, i: int, eps: float, moved: float) -> str:
         s, norm = self.evidence.sampling, float(self.norm[i])
         if s.zeros[i] + s.nonfinite[i] == s.n_samples[i]:
             return f"all {s.n_samples[i]} sampled attributions are zero or not finite"
         if norm <= 0:
             return f"the smoothed attribution cannot be told from zero with {s.n_samples[i]} samples"
-        moved = float(displacement(self.evidence[i], np.array([[eps]]))[0, 0])
         if moved >= norm:
             return f"eps={eps:g} may move the map by {moved:.3g}, its norm is at least {norm:.3g}"
         return f"the averages of {self.terms.observed_draws} draws are too far from their expectations"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from attricert.cli.commands.doctor import Options
 from attricert.cli.containing import contained
 from attricert.cli.lines import say
 from attricert.cli.output import show, show_json
+from attricert.cli.whole_set import WholeSet, apart
 from attricert.diagnosis import Diagnosis, mode_told
 from attricert.errors import AttricertError, ModelModeWarning
 from attricert.noise import NOISES
@@ -31,17 +31,17 @@ _MARKS = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}
 
 def run(**values: Any) -> int:
     """Look, print; 1 if there is a problem."""
-    names = {f.name for f in fields(Options)}
-    own, given = ({name: value for name, value in values.items() if (name in names) == here} for here in (True, False))
-    options = Options(**own)
+    own, asked, given = apart(values, Options, WholeSet)
+    options, whole = Options(**own), WholeSet(**asked)
     checks.count("inputs", options.inputs, 1)
     config, scaled = _of(given)
     with contained(), limited_threads(config.threads):
-        found = _examined(config, options.inputs, scaled=scaled)
+        found, inputs = _examined(config, options.inputs, scaled=scaled)
+    takes = None if found.cost.seconds_a_draw is None else whole.of(found.cost.workload(inputs))
     if options.json:
-        show_json(found.to_dict())
+        show_json({**found.to_dict(), "workload": None if takes is None else takes.to_dict(whole.workers)})
     else:
-        _show(config, found)
+        _show(config, found, "" if takes is None else takes.told(whole.workers))
     return 1 if found.problems else 0
 
 
@@ -54,12 +54,14 @@ def _of(given: Mapping[str, Any]) -> tuple[Config, bool]:
     return Config.of({word: 1.0, **plain}), word in plain
 
 
-def _examined(config: Config, count: int, *, scaled: bool) -> Diagnosis:
+def _examined(config: Config, count: int, *, scaled: bool) -> tuple[Diagnosis, int]:
+    """What is found of the first inputs, and how many inputs there are."""
     modes: list[str] = []
     with _noted(modes):
         loaded = LoadedConfig.load(config)
     data = load_data(config.data, config.model, config.reading())
-    data = data.slice(0, min(count, len(data)))
+    inputs_in_all = len(data)
+    data = data.slice(0, min(count, inputs_in_all))
     say(f"data: {data.reading}")
     items = datasets.cast(data, loaded.input_dtype)
     inputs = torch.stack([items[i][0] for i in range(len(items))])
@@ -76,7 +78,8 @@ def _examined(config: Config, count: int, *, scaled: bool) -> Diagnosis:
         own_scale=scaled,
     )
     # Whoever loads a model for a run puts it in eval mode.
-    return found.with_finding(mode_told("; ".join(modes))) if modes else found
+    found = found.with_finding(mode_told("; ".join(modes))) if modes else found
+    return found, inputs_in_all
 
 
 @contextmanager
@@ -92,7 +95,7 @@ def _noted(modes: list[str]) -> Iterator[None]:
             warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
 
 
-def _show(config: Config, found: Diagnosis) -> None:
+def _show(config: Config, found: Diagnosis, takes: str) -> None:
     show(f"{config.model}, {config.data}: {found.subject}")
     longest = max(len(finding.name) for finding in found.findings)
     for finding in found.findings:
@@ -102,5 +105,7 @@ def _show(config: Config, found: Diagnosis) -> None:
             show(f"{margin}{finding.meaning}")
         if finding.way_out:
             show(f"{margin}-> {finding.way_out}")
+    if takes:
+        show(takes)
     problems, notes = len(found.problems), len(found.notes)
     show(f"{problems or 'no'} problem{'' if problems == 1 else 's'}, {notes or 'no'} note{'' if notes == 1 else 's'}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from attricert.cli.containing import contained
 from attricert.cli.going_on import command
 from attricert.cli.lines import say
 from attricert.cli.output import show, show_json, show_table
+from attricert.cli.whole_set import WholeSet, apart
 from attricert.errors import ArgumentError
 from attricert.noise import NOISES
 from attricert.planning import Plan
@@ -26,6 +27,7 @@ from attricert.runs import Config
 from attricert.runs.loaded import LoadedConfig
 from attricert.runs.loading import load_data
 from attricert.runs.results import units_of
+from attricert.runs.work import limited_threads
 from attricert.units import InputUnits
 
 __all__ = ["run"]
@@ -35,24 +37,27 @@ _SCALES = tuple(word for name in NOISES for word in NOISES.required(name))
 
 def run(**values: Any) -> int:
     """Sample, estimate, print; 1 if the target cannot be reached."""
-    names = {f.name for f in fields(Options)}
-    own, given = ({name: value for name, value in values.items() if (name in names) == here} for here in (True, False))
-    options = Options(**own)
+    own, asked, given = apart(values, Options, WholeSet)
+    options, whole = Options(**own), WholeSet(**asked)
     checks.count("inputs", options.inputs, 1)
     config, scales = _of(given, options)
     claim = None if options.eps is None else Claim(eps=options.eps, cosine=_cosine(options))
     if options.picture is not None:
         _refuse_form(options.picture)
-    with contained():
-        found, units = _estimated(config, options, claim, scales)
+    with contained(), limited_threads(config.threads):
+        found, units, inputs = _estimated(config, options, claim, scales)
+    takes = whole.of(replace(found.workload(inputs), n_samples=_spent(found)))
     if options.json:
         best = None if found.best is None else asdict(found.best)
         rows, entries = ([asdict(row) for row in some] for some in (found.scales, found.entries))
-        told = {"entries": entries, "entries_eps": found.entries_eps, "max_entry": found.max_entry}
-        show_json({"rows": rows, "best": best, "shortfall": found.shortfall, **told})
+        told: dict[str, Any] = {"entries": entries, "entries_eps": found.entries_eps, "max_entry": found.max_entry}
+        show_json(
+            {"rows": rows, "best": best, "shortfall": found.shortfall, **told, "workload": takes.to_dict(whole.workers)}
+        )
     else:
         _show(config, options, found, units)
         _show_command(given, found, config)
+        show(takes.told(whole.workers))
     if options.picture is not None:
         from attricert import plots
 
@@ -83,10 +88,12 @@ def _of(given: Mapping[str, Any], options: Options) -> tuple[Config, tuple[float
 
 def _estimated(
     config: Config, options: Options, claim: Claim | None, scales: tuple[float, ...] | None
-) -> tuple[Plan, InputUnits]:
+) -> tuple[Plan, InputUnits, int]:
+    """The plan, the units of eps, and how many inputs there are."""
     loaded = LoadedConfig.load(config)
     data = load_data(config.data, config.model, config.reading())
-    data = data.slice(0, min(options.inputs, len(data)))
+    inputs_in_all = len(data)
+    data = data.slice(0, min(options.inputs, inputs_in_all))
     say(f"data: {data.reading}")
     items = datasets.cast(data, loaded.input_dtype)
     inputs = torch.stack([items[i][0] for i in range(len(items))])
@@ -102,7 +109,7 @@ def _estimated(
         entries=config.maps == "keep",
         progress=True,
     )
-    return found, units_of(loaded.form(data.form), tuple(inputs.shape[1:]))
+    return found, units_of(loaded.form(data.form), tuple(inputs.shape[1:])), inputs_in_all
 
 
 def _show(config: Config, options: Options, found: Plan, units: InputUnits) -> None:
@@ -168,7 +175,6 @@ def _show_command(given: Mapping[str, Any], found: Plan, config: Config) -> None
     if found.claim is None:
         what = "the largest eps" + ("" if best.kept is None else " with all classes kept")
         show(f"{what}: {name} = {best.scale:.4g}. Less noise changes the map less, and proves less.")
-        spent = found.n_samples
     else:
         samples = best.samples_needed or found.n_samples
         what = "least noise that will do" + ("" if best.kept is None else " and keeps the classes")
@@ -176,7 +182,7 @@ def _show_command(given: Mapping[str, Any], found: Plan, config: Config) -> None
             f"{what}: {name} = {best.scale:.4g}, with {samples:,} samples an input, about "
             f"{best.seconds:.3g} s each here. More noise needs fewer samples and blurs the map more."
         )
-        spent = found.n_samples if found.max_entry is not None else math.ceil(1.1 * samples)
+    spent = _spent(found)
     data = config.data if found.max_entry is None else datasets.beyond(config.data, found.inputs)
     if data is None:
         show(
@@ -190,6 +196,13 @@ def _show_command(given: Mapping[str, Any], found: Plan, config: Config) -> None
     bound = found.max_entry if found.max_entry is not None else given.get("max_entry")
     flags |= {name: f"{best.scale:.4g}", "n_samples": spent, "max_entry": bound}
     show(f"about {seconds * spent / found.n_samples:.3g} s an input here: {command('certify', **flags)}")
+
+
+def _spent(found: Plan) -> int:
+    """Samples an input that the command is told to take: a tenth more than a claim needs."""
+    chosen = found.chosen
+    needed = None if found.claim is None or chosen is None else chosen.samples_needed
+    return found.n_samples if needed is None or found.max_entry is not None else math.ceil(1.1 * needed)
 
 
 def _refuse_form(picture: str) -> None:

@@ -20,6 +20,7 @@ from attricert.fixed import Fixed
 from attricert.noise import Gaussian, Noise
 from attricert.sampling import LookedAt
 from attricert.text import one_line
+from attricert.workload import measured_on
 
 __all__ = ["default_noise", "examine"]
 
@@ -92,7 +93,7 @@ def _called(patient: Patient, whole: Cost) -> tuple[list[Finding], Cost]:
         return [*findings, _failed("memory", said)], whole
     findings.append(cost.memory_told(memory, patient.batch_size, single=patient.single))
     seconds, said = _tried(lambda: cost.duration(patient))
-    whole = Cost(*memory, seconds, patient.n_samples)
+    whole = Cost(*memory, seconds, patient.n_samples, measured_on(patient.inputs.device))
     if seconds is None:
         return [*findings, _failed("time", said)], whole
     look = partial(cost.speed, seconds_a_draw=seconds)

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, final
 
-from attricert.errors import UnknownNameError
+from attricert.errors import UnavailableError, UnknownNameError
 from attricert.showing import shown_by
+from attricert.workload import Workload
 
 __all__ = ["Cost", "Diagnosis", "Finding", "Status"]
 
@@ -45,17 +46,32 @@ class Cost:
         batch_size: draws at once that follow from it; None likewise.
         seconds_a_draw: measured; None likewise.
         n_samples: draws an input that are reckoned with.
+        device: what the draws were timed on.
     """
 
     bytes_a_draw: int | None
     batch_size: int | None
     seconds_a_draw: float | None
     n_samples: int
+    device: str = ""
 
     @property
     def seconds_an_input(self) -> float | None:
         """That all draws of an input take; what is proven from them adds some."""
         return None if self.seconds_a_draw is None else self.seconds_a_draw * self.n_samples
+
+    def workload(self, inputs: int) -> Workload:
+        """What so many inputs take: their draws, and not what is proven from these.
+
+        Args:
+            inputs: of the whole data set.
+
+        Raises:
+            UnavailableError: no draws could be timed.
+        """
+        if not self.seconds_a_draw:
+            raise UnavailableError("workload() needs draws that were timed")
+        return Workload(inputs, self.n_samples, 1 / self.seconds_a_draw, self.device)
 
 
 @final

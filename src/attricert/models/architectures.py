@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import final
 
 from torch import Tensor, nn
 
 from attricert import checks
 
-__all__ = ["ARCHITECTURES", "Rescaled", "Residual", "cifar_resnet", "efficientnet_lite0", "mnist_cnn"]
+__all__ = ["ARCHITECTURES", "Rescaled", "Residual", "cifar_resnet", "efficientnet_lite", "mnist_cnn"]
 
 
 def mnist_cnn() -> nn.Sequential:
@@ -91,19 +92,23 @@ class Rescaled(nn.Module):
         return result
 
 
-def efficientnet_lite0() -> Rescaled:
-    """EfficientNet-Lite0 (Tan and Le 2019; no squeeze-and-excitation, ReLU6); (n, 3, 224, 224) to (n, 1000) logits.
+def efficientnet_lite(number: int) -> Rescaled:
+    """EfficientNet-Lite (Tan and Le 2019; no squeeze-and-excitation, ReLU6); (n, 3, 224, 224) to (n, 1000) logits.
 
-    Inputs are RGB in [0, 1]. From the package efficientnet-lite-pytorch, 4.7 million weights.
+    Inputs are RGB in [0, 1]. From the package efficientnet-lite-pytorch; the networks end in a mean over all places, so
+    that Lite1 and Lite2, trained at 240 and 260 pixels, take 224 too.
+
+    Args:
+        number: 0, 1 or 2, of 4.7, 5.4 or 6.1 million weights.
     """
     checks.extra("efficientnet_lite_pytorch", "imagenet")
     from efficientnet_lite_pytorch import EfficientNet
 
-    return Rescaled(EfficientNet.from_name("efficientnet-lite0"))
+    return Rescaled(EfficientNet.from_name(f"efficientnet-lite{number}"))
 
 
 ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {
     "mnist_cnn": mnist_cnn,
     "cifar_resnet": cifar_resnet,
-    "efficientnet_lite0": efficientnet_lite0,
+    **{f"efficientnet_lite{number}": partial(efficientnet_lite, number) for number in range(3)},
 }

@@ -61,7 +61,8 @@ def report(
     Args:
         folder: of the run.
         out: the file, which ends in .html; ``report.html`` in the folder if None. An earlier report there is replaced.
-        inputs: how many of the certified inputs are shown in full, the first ones; all are in its table.
+        inputs: how many of the certified inputs are shown in full, the first ones; its table has the first
+            1,000, all figures of the whole set count every input.
         eps: l2 sizes, in input units; those that the run was asked for if None.
         cosine: thresholds; likewise.
         top_k: size of the top set; likewise.

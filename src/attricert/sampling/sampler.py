@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import final
@@ -44,6 +44,8 @@ __all__ = ["Draws", "Sampler"]
 
 _PROBE = 2
 _BATCHES, _CHUNK_BYTES = 8, 32 * 2**20  # in a chunk, at most: what surrounds the model is cheaper on larger arrays
+
+_CACHE_BYTES = 2**20  # of float64 noise: what is done to it in turn stays in a CPU's cache
 
 
 @final
@@ -153,7 +155,7 @@ class Sampler:
 
     def _chunk(self, x: Tensor, target: Tensor | None, stream: Stream, begin: int, end: int, size: int) -> Draws:
         """A few batches: only the attribution itself is computed batch by batch."""
-        copies, first = self._copies(x, self._noise(x, stream, begin, end)), begin * self.calls_per_draw
+        copies, first = self._noisy(x, stream, begin, end), begin * self.calls_per_draw
         # No float64 on some accelerators: their statistics are kept on the CPU.
         device = "cpu" if x.device.type == "mps" else x.device
         rows = torch.empty((len(copies), math.prod(self.map_shape(x))), dtype=torch.float64, device=device)
@@ -166,6 +168,21 @@ class Sampler:
                 classes[part] = classes_of(scores)
         values, norms = self.bound.with_norms(rows)
         return Draws(values, self.calls_per_draw, norms, classes)
+
+    def _noisy(self, x: Tensor, stream: Stream, begin: int, end: int) -> Tensor:
+        """Copies with the noise of these rows; on a CPU made by so many at a time as its caches hold."""
+        step = end - begin
+        if x.device.type == "cpu":
+            step = max(1, _CACHE_BYTES // (8 * x.numel()))
+        order = torch.channels_last if self.channels_last else torch.contiguous_format
+        shape = ((end - begin) * self.calls_per_draw, *x.shape)
+        copies = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=order)
+        add = self._adding(x)
+        for start in range(begin, end, step):
+            made = add(self._noise(x, stream, start, min(start + step, end)))
+            first = (start - begin) * self.calls_per_draw
+            copies[first : first + len(made)] = made
+        return copies
 
     def _noise(self, x: Tensor, stream: Stream, start: int, stop: int) -> Tensor:
         rng = stream.rows(start, stop, torch.float64 if self.exact else x.dtype, x.device)
@@ -214,7 +231,7 @@ class Sampler:
 
     def copies(self, x: Float[Tensor, "*features"], stream: Stream, n: int) -> Float[Tensor, "n *features"]:
         """The first noisy copies of an input in a stream."""
-        return self._copies(x, self._noise(x, stream, 0, n))
+        return self._adding(x)(self._noise(x, stream, 0, n))
 
     def votes(self, x: Float[Tensor, "*features"], target: Tensor | None, stream: Stream, n: int) -> float:
         """The share of the first noisy copies that the classifier puts in the target's class."""
@@ -227,22 +244,22 @@ class Sampler:
     def plain(self, x: Float[Tensor, "*features"], target: Tensor | None) -> Float[Tensor, " m"]:
         """The bounded attribution of the input itself, in float64; of one call, if the attribution is random."""
         still = torch.zeros(1, self.free(x).dimension, dtype=torch.float64, device=x.device)
-        copy, alone = self._copies(x, still), replace(self, classifier=None)
+        copy, alone = self._adding(x)(still), replace(self, classifier=None)
         found, _ = alone._attributions(copy, target, Stream(0, "", "plain"), 0)
         return self.bound(found.flatten(1).to("cpu" if x.device.type == "mps" else x.device, torch.float64))[0]
 
-    def _copies(self, x: Tensor, noise: Tensor) -> Tensor:
+    def _adding(self, x: Tensor) -> Callable[[Tensor], Tensor]:
+        """What makes copies of an input from rows of noise."""
         free = self.free(x)
         if not self.exact:
-            return x + free.spread(noise.to(x.device))
-        copies = Lattice.around(free.take(x), self.noise.lattice_step(free.dimension)).copies(noise)
-        return free.put(x, copies.to(x.device))
+            return lambda noise: x + free.spread(noise.to(x.device))
+        lattice = Lattice.around(free.take(x), self.noise.lattice_step(free.dimension))
+        return lambda noise: free.put(x, lattice.copies(noise).to(x.device))
 
     def _attributions(
         self, noisy: Tensor, target: Tensor | None, stream: Stream, first: int
     ) -> tuple[Tensor, Tensor | None]:
         """Of noisy copies, those of the calls of a stream from the first on; with their classes' scores."""
-        noisy = channels_last(noisy) if self.channels_last else noisy
         targets = None if target is None else target.expand(len(noisy), *target.shape)
         scores = None
         if is_random(self.attribution):
@@ -277,7 +294,7 @@ class Sampler:
     ) -> int:
         """Memory that one draw takes, measured on so many; see `batching.bytes_per_draw`."""
         probe = Stream(stream.seed, stream.sample, "probe")
-        copies = self._copies(x, self._noise(x, probe, 0, draws))
+        copies = self._noisy(x, probe, 0, draws)
         entries = max(x.numel(), math.prod(self.map_shape(x)))
         weights = (
             weight

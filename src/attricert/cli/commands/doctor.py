@@ -9,6 +9,7 @@ from typing import ClassVar, final
 from jsonargparse import ArgumentParser
 
 from attricert.cli.arguments import add_options
+from attricert.cli.whole_set import WholeSet
 from attricert.runs.config import Config
 
 __all__ = ["EXAMPLES", "Options", "configure"]
@@ -45,3 +46,4 @@ def configure(parser: ArgumentParser) -> None:
     """Add this command's arguments."""
     add_options(parser, Config)
     add_options(parser, Options)
+    add_options(parser, WholeSet)

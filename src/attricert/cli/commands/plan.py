@@ -9,12 +9,14 @@ from typing import ClassVar, final
 from jsonargparse import ArgumentParser
 
 from attricert.cli.arguments import add_options
+from attricert.cli.whole_set import WholeSet
 from attricert.runs.config import Config
 
 __all__ = ["EXAMPLES", "Options", "configure"]
 
 EXAMPLES = (
     "attricert plan --model mnist-standard --data mnist:sample[0:4]",
+    "attricert plan --model mnist-standard --data mnist:sample --total_inputs 50000 --workers 1,8,64",
     "attricert plan --model mine.py:model --data images --eps 0.05 --cosine 0.9 --scales 0.1,0.2,0.4",
 )
 
@@ -56,3 +58,4 @@ def configure(parser: ArgumentParser) -> None:
     """Add this command's arguments."""
     add_options(parser, Config)
     add_options(parser, Options)
+    add_options(parser, WholeSet)

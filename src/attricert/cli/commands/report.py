@@ -26,7 +26,7 @@ class Options:
     Args:
         run: folder that attricert certify --out has written.
         out: the file to write; by default report.html in that folder.
-        inputs: how many of the first certified inputs are shown in full; all are in the table.
+        inputs: how many of the first certified inputs are shown in full; the table has the first 1,000.
         eps: l2 sizes at which to report; by default those of the run.
         cosine: thresholds at which to report; by default those of the run.
         top_k: size of the top set; by default that of the run.
