@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from attricert.attributions import (
         ATTRIBUTIONS,
         Attribution,
+        Autocast,
         InputXGradient,
         IntegratedGradients,
         OneLabel,
@@ -25,11 +26,11 @@ if TYPE_CHECKING:
         StochasticIntegratedGradients,
         wrap,
     )
-    from attricert.beforehand import doctor, plan
+    from attricert.beforehand import doctor, plan, tune
     from attricert.bounding import BOUNDS, Bound, Clip, Normalize
     from attricert.certificates import Certificate, Claim, Evidence, Observed, PaperCertificate
     from attricert.confidence import CONFIDENCE_BOUNDS, LowerBound
-    from attricert.diagnosis import Diagnosis, Finding
+    from attricert.diagnosis import Diagnosis, Finding, Tuning
     from attricert.errors import (
         ArgumentError,
         AttributionWarning,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from attricert.options import Options
     from attricert.planning import Plan, PlannedScale
     from attricert.preprocessing import Preprocessed, preprocessed
+    from attricert.sampling import Compute
     from attricert.smoothed import SmoothedAttribution
     from attricert.units import InputUnits, perturbation
 
@@ -60,11 +62,13 @@ __all__ = [
     "Attribution",
     "AttributionWarning",
     "AttricertError",
+    "Autocast",
     "Bound",
     "CallError",
     "Certificate",
     "Claim",
     "Clip",
+    "Compute",
     "Diagnosis",
     "Evidence",
     "Finding",
@@ -91,6 +95,7 @@ __all__ = [
     "Saliency",
     "SmoothedAttribution",
     "StochasticIntegratedGradients",
+    "Tuning",
     "UnavailableError",
     "UniformBall",
     "UnknownNameError",
@@ -110,6 +115,7 @@ __all__ = [
     "report",
     "runs",
     "tabular",
+    "tune",
     "wrap",
 ]
 
@@ -119,6 +125,7 @@ __getattr__, __dir__ = lazily(
         "attributions": (
             "ATTRIBUTIONS",
             "Attribution",
+            "Autocast",
             "InputXGradient",
             "IntegratedGradients",
             "OneLabel",
@@ -127,11 +134,11 @@ __getattr__, __dir__ = lazily(
             "StochasticIntegratedGradients",
             "wrap",
         ),
-        "beforehand": ("doctor", "plan"),
+        "beforehand": ("doctor", "plan", "tune"),
         "bounding": ("BOUNDS", "Bound", "Clip", "Normalize"),
         "certificates": ("Certificate", "Claim", "Evidence", "Observed", "PaperCertificate"),
         "confidence": ("CONFIDENCE_BOUNDS", "LowerBound"),
-        "diagnosis": ("Diagnosis", "Finding"),
+        "diagnosis": ("Diagnosis", "Finding", "Tuning"),
         "errors": (
             "ArgumentError",
             "AttributionWarning",
@@ -150,6 +157,7 @@ __getattr__, __dir__ = lazily(
         "options": ("Options",),
         "planning": ("Plan", "PlannedScale"),
         "preprocessing": ("Preprocessed", "preprocessed"),
+        "sampling": ("Compute",),
         "smoothed": ("SmoothedAttribution",),
         "units": ("InputUnits", "perturbation"),
     },

@@ -1,4 +1,4 @@
-"""What is asked before anything is certified, of an attribution alone: `plan` and `doctor`."""
+"""What is asked before anything is certified, of an attribution alone: `plan`, `doctor` and `tune`."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from torch import Tensor
 from attricert.attributions import Attribution, Classifier, Targets
 from attricert.bounding import Bound, Normalize
 from attricert.certificates import Claim
-from attricert.diagnosis import Diagnosis
+from attricert.diagnosis import Diagnosis, Tuning
 from attricert.errors import ArgumentError
 from attricert.fixed import Fixed
-from attricert.noise import Noise
+from attricert.noise import Gaussian, Noise
 from attricert.planning import Plan, noise_of
 from attricert.progress import ProgressCallback
 from attricert.smoothed import SmoothedAttribution
 from attricert.units import InputUnits
 
-__all__ = ["doctor", "plan"]
+__all__ = ["doctor", "plan", "tune"]
 
 
 def plan(
@@ -120,3 +120,25 @@ def doctor(
     smoothed = SmoothedAttribution(attribution, chosen, given, classifier, batch_size=batch_size, fixed=fixed)
     own_scale = isinstance(noise, Noise)
     return smoothed.doctor(inputs, target, n_samples=n_samples, units=units, own_scale=own_scale)
+
+
+def tune(
+    attribution: Attribution | SmoothedAttribution,
+    inputs: Tensor,
+    target: Targets | npt.ArrayLike = None,
+    *,
+    compile: bool = False,
+    seconds: float = 4.0,
+) -> Tuning:
+    """Measure in which way draws are fastest here; see `SmoothedAttribution.tune`.
+
+    Args:
+        attribution: g, as in `SmoothedAttribution`, which gets Gaussian noise here; or a `SmoothedAttribution`.
+        inputs: as in `SmoothedAttribution.tune`, like all that follows.
+        target: class index, or one an input; None for single-output models.
+        compile: try a compiled model, too.
+        seconds: that this may take, about.
+    """
+    if not isinstance(attribution, SmoothedAttribution):
+        attribution = SmoothedAttribution(attribution, Gaussian(1.0))
+    return attribution.tune(inputs, target, compile=compile, seconds=seconds)

@@ -26,6 +26,7 @@ __all__ = [
     "finite_values",
     "flag",
     "fraction",
+    "half_precision",
     "keep",
     "known",
     "nonnegative_values",
@@ -129,6 +130,11 @@ def known(name: str, value: str, options: Iterable[str]) -> str:
     if value not in options:
         raise UnknownNameError(name, str(value), options)
     return str(value)
+
+
+def half_precision(name: str, value: str) -> str:
+    """A dtype of half precision."""
+    return known(name, value, ("bfloat16", "float16"))
 
 
 def plain(value: Any) -> Any:

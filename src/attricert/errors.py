@@ -10,6 +10,7 @@ __all__ = [
     "AttributionWarning",
     "AttricertError",
     "CallError",
+    "ComputeWarning",
     "DerivativeWarning",
     "InPlaceWarning",
     "IntegrityError",
@@ -79,6 +80,10 @@ class ModelModeWarning(UserWarning):
 
 class DerivativeWarning(UserWarning):
     """An attack goes without derivatives, as the attribution has none."""
+
+
+class ComputeWarning(UserWarning):
+    """Draws cannot be computed in the way that was asked for; they are computed in the plain one."""
 
 
 class OutputWarning(UserWarning):

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from attricert import checks
 from attricert.arguments import functionals_of, numbers_of, samples
-from attricert.attributions import Attribution, Classifier, Targets, is_nonnegative, is_random, undisturbed
+from attricert.attributions import Attribution, Classifier, Targets, autocast_of, is_nonnegative, is_random, undisturbed
 from attricert.bounding import Bound, Normalize
 from attricert.certificates import Certificate, Claim, Evidence, Ledger, Observed, Terms, least_scale
 from attricert.confidence import CONFIDENCE_BOUNDS
-from attricert.diagnosis import Diagnosis, Patient, default_noise, examine
+from attricert.diagnosis import Diagnosis, Patient, Tuning, default_noise, examine, tuned
 from attricert.errors import ArgumentError, AttributionWarning, MeaningWarning
 from attricert.fixed import Fixed
 from attricert.moments import no_moments
@@ -29,7 +29,7 @@ from attricert.planning import FEWEST, Plan, plan_scales, scales_for_classes, sc
 from attricert.preprocessing import warn_of_range
 from attricert.progress import ProgressCallback, reporting
 from attricert.proving import Forecast, Goal, Prover, evidence, forecast, functional_bounds
-from attricert.sampling import COPIES, BatchSize, Preflight, Sampler, check_precision, preflight
+from attricert.sampling import COPIES, BatchSize, Compute, Preflight, Sampler, check_precision, preflight
 from attricert.streams import Stream, fresh_seed
 from attricert.units import InputUnits
 from attricert.workload import measured_on
@@ -39,6 +39,7 @@ __all__ = ["SmoothedAttribution"]
 _FEWEST = 100  # draws for a certificate; with fewer no bound says anything
 _SEARCH_STEPS, _SEARCH_RANGE = 12, 64.0
 _VOTES = 32  # noisy copies that tell whether a class is worth a pilot
+_SINGLY = 8  # draws that tell how fast they are where each is a call of its own
 _VARIANCE_GAIN = 3.0  # in certified eps, about
 
 
@@ -62,6 +63,8 @@ class SmoothedAttribution:
         memory_budget: bytes for a batch; by default 1 GiB on the CPU, half the free memory on CUDA.
         fixed: entries of an input to which no noise is added, and of which the certificate takes no change: a mask
             (bool, True is held fixed) of one input's shape; by default the attribution's own ``fixed``, if it has one.
+        compute: how draws are computed, which changes nothing but speed: memory format, compiling, threads; `tune`
+            measures what to choose.
     """
 
     attribution: Attribution
@@ -72,6 +75,7 @@ class SmoothedAttribution:
     batch_size: int | None = None
     memory_budget: int | None = None
     fixed: npt.ArrayLike | Fixed | None = None
+    compute: Compute = field(default_factory=Compute)
 
     def __post_init__(self) -> None:
         if not isinstance(self.noise, Noise):
@@ -87,6 +91,8 @@ class SmoothedAttribution:
             raise ArgumentError("attribution", self.attribution, "must be callable as g(inputs, target)")
         if self.classifier is not None and not callable(self.classifier):
             raise ArgumentError("classifier", self.classifier, "must be callable, giving scores of shape (n, classes)")
+        if not isinstance(self.compute, Compute):
+            raise ArgumentError("compute", self.compute, "must be a Compute(channels_last=, compile=, threads=)")
         checks.flag("antithetic", self.antithetic)
         given = getattr(self.attribution, "fixed", None) if self.fixed is None else self.fixed
         checks.keep(self, fixed=given if given is None or isinstance(given, Fixed) else Fixed.of(given))
@@ -121,7 +127,7 @@ class SmoothedAttribution:
         """
         n_samples = checks.count("n_samples", n_samples, 2 if self.antithetic else 1)
         run_seed, sampler, maps = _seed(seed), self._sampler(), []
-        with undisturbed(self.attribution, self.classifier):
+        with undisturbed(self.attribution, self.classifier), self.compute.in_threads():
             batch = self._batch(inputs, target, sample_ids)
             looked = self._preflight(sampler, batch[0])
             sampler = sampler.settled(*batch[0][:2])
@@ -223,7 +229,7 @@ class SmoothedAttribution:
             like: terms whose ledger says what is proven, at which shares of alpha, and whose lattice (or lack of one)
                 is taken; to prove again what somebody else has proven. Made from the options if None.
         """
-        with undisturbed(self.attribution, self.classifier):
+        with undisturbed(self.attribution, self.classifier), self.compute.in_threads():
             certificate = self._certified(
                 options, inputs, target, functionals, sample_ids, progress, on_draws=on_draws, like=like
             )
@@ -276,7 +282,7 @@ class SmoothedAttribution:
         proven = options.proven(classifier=classifier is not None)
         sampler = self._sampler(classifier if "prediction" in proven else None)
         draws = n_samples // sampler.calls_per_draw
-        with undisturbed(self.attribution, self.classifier):
+        with undisturbed(self.attribution, self.classifier), self.compute.in_threads():
             batch = self._batch(inputs, target, None)
             looked_at = self._preflight(sampler, batch[0]).looked_at
             sampler = sampler.settled(*batch[0][:2])
@@ -405,7 +411,7 @@ class SmoothedAttribution:
 
         deviation = float(torch.stack([free.take(x) for x, *_ in batch]).double().std(correction=0))
         voting = classifier is not None and batch[0][1] is not None
-        with undisturbed(self.attribution, self.classifier):
+        with undisturbed(self.attribution, self.classifier), self.compute.in_threads():
             return scales_for_classes(self.noise, free.dimension, deviation, votes_at if voting else None)
 
     def doctor(
@@ -442,9 +448,37 @@ class SmoothedAttribution:
         indices = torch.stack(targets) if targets else None
         assumed = not checks.flag("own_scale", own_scale)
         sampler = self._sampler(self._classifier(indices))
+        sampler = replace(sampler, compute=replace(self.compute, compile=False))  # which would take too long
         if assumed:
             sampler = replace(sampler, noise=default_noise(self.noise, stacked, sampler.fixed))
         return examine(Patient(sampler, stacked, indices, self.batch_size, n_samples, units, assumed))
+
+    def tune(
+        self,
+        inputs: Tensor,
+        target: Targets | npt.ArrayLike = None,
+        *,
+        compile: bool = False,
+        seconds: float = 4.0,
+    ) -> Tuning:
+        """Measure in which way draws are fastest here: memory format, batch size, threads. No result depends on it.
+
+        Args:
+            inputs: shape (batch, ...), float32 or float64, finite; the first one stands for all.
+            target: class index, or one an input; None for single-output models.
+            compile: try a compiled model, too: seconds to minutes more.
+            seconds: that this may take, about; at slow models it takes longer.
+
+        Returns:
+            The rates, and what to choose: ``compute`` and ``batch_size`` go with
+            ``dataclasses.replace(smoothed, compute=..., batch_size=...)``, ``workers`` with runs.
+        """
+        x, index, _ = samples(inputs, target, None)[0]
+        checks.flag("compile", compile)
+        sampler = self._sampler(self._classifier(target))
+        with undisturbed(self.attribution, self.classifier), self.compute.in_threads():
+            few = _SINGLY if is_random(self.attribution) else None
+            return tuned(sampler, x, index, seconds=checks.positive("seconds", seconds), compile=compile, most=few)
 
     def min_noise_scale(
         self,
@@ -573,7 +607,17 @@ class SmoothedAttribution:
         own = getattr(self.attribution, "rows_at_once", None) if self.memory_budget is None else None
         batch = BatchSize(own if self.batch_size is None else self.batch_size, self.memory_budget)
         fixed = self.fixed if isinstance(self.fixed, Fixed) else None  # as the constructor has made it
-        return Sampler(self.attribution, self.noise, self.bound, self.antithetic, classifier, batch, exact, fixed)
+        return Sampler(
+            self.attribution,
+            self.noise,
+            self.bound,
+            self.antithetic,
+            classifier,
+            batch,
+            exact,
+            fixed,
+            compute=self.compute,
+        )
 
     def _classifier(self, target: Targets | npt.ArrayLike) -> Classifier | None:
         if self.classifier is not None or target is None:
@@ -610,6 +654,7 @@ class SmoothedAttribution:
             preflight=looked_at,
             entries=math.prod(shape),
             fixed=sampler.fixed,
+            autocast=autocast_of(self.attribution, self.classifier),
         )
 
 

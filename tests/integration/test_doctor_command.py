@@ -13,7 +13,7 @@ ZOO = ["doctor", "--model", "mnist-standard", "--data", "mnist:sample[0:4]"]
 OWN = ["doctor", "--model", "mine.py:model", "--data", "data.npz", "--n_samples", "500"]
 NAMES = [
     *("device", "threads", "dtype", "mode", "batch norm", "input range", "noise", "fixed entries", "calls", "output"),
-    *("saturation", "map shape", "map values", "in place", "repeats", "rows", "memory", "time"),
+    *("saturation", "map shape", "map values", "in place", "repeats", "rows", "memory", "time", "speed"),
 ]
 
 MINE = """

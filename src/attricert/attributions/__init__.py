@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         undisturbed,
         with_output,
     )
+    from attricert.attributions.casting import Autocast, autocast_of
     from attricert.attributions.modules import in_training, modules_of
     from attricert.attributions.outputs import Targets, checked_targets, classes_of, held_by_name, logits_of
     from attricert.attributions.preserving import seeded
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ATTRIBUTIONS",
     "Attribution",
+    "Autocast",
     "Classifier",
     "InputXGradient",
     "IntegratedGradients",
@@ -54,6 +56,7 @@ __all__ = [
     "as_module",
     "at_uniforms",
     "attributions_of",
+    "autocast_of",
     "checked_targets",
     "classes_of",
     "comes_singly",
@@ -104,6 +107,7 @@ __getattr__, __dir__ = lazily(
             "undisturbed",
             "with_output",
         ),
+        "casting": ("Autocast", "autocast_of"),
         "modules": ("in_training", "modules_of"),
         "outputs": (
             "Targets",

@@ -50,6 +50,8 @@ class Terms:
             switched off, None in evidence of before there was one.
         entries: m, entries of one map; as many as dimension where None is given.
         fixed: entries of an input that are held fixed, or None.
+        autocast: the dtype of half precision in which g's model computes (`attricert.Autocast`); None where there is
+            none.
         version: library version.
     """
 
@@ -70,6 +72,7 @@ class Terms:
     preflight: tuple[str, ...] | None = None
     entries: int | None = None
     fixed: Fixed | None = None
+    autocast: str | None = None
     version: str = __version__
 
     def __post_init__(self) -> None:
@@ -84,6 +87,8 @@ class Terms:
             checks.text(name, getattr(self, name))
         for name in ("nonnegative", "antithetic", "random"):
             checks.flag(name, getattr(self, name))
+        if self.autocast is not None:
+            checks.half_precision("autocast", self.autocast)
         checks.known("confidence", self.confidence, (*CONFIDENCE_BOUNDS, "asymptotic"))
         checks.count("seed", self.seed, 0)
         if self.preflight is not None:
@@ -110,7 +115,8 @@ class Terms:
     def about(self) -> str:
         """Those that matter most: one line that can be shown, whoever wrote them."""
         held = "" if self.fixed is None else f"{self.fixed.count} entries held fixed, "
-        return printable(f"{self.noise}, {self.bound}, {held}{self.guarantee}, alpha={self.alpha!r}")
+        half = "" if self.autocast is None else f"computed in {self.autocast}, "
+        return printable(f"{self.noise}, {self.bound}, {held}{half}{self.guarantee}, alpha={self.alpha!r}")
 
     def share(self, name: str) -> float:
         """The part of alpha that goes to one thing that is proven."""

@@ -6,12 +6,14 @@ import time
 
 from attricert.diagnosis.finding import Cost, Finding
 from attricert.diagnosis.patient import Patient
+from attricert.diagnosis.tuning import Rate, tuned
 
-__all__ = ["duration", "duration_told", "memory", "memory_told"]
+__all__ = ["duration", "duration_told", "memory", "memory_told", "speed"]
 
 _PROBE = 2
 _WARM, _MOST = 8, 2_048  # draws
-_SECONDS = 2.0  # for draws that are timed
+_SECONDS = 1.0  # for draws that are timed, and as much for ways to compute them
+_MEASUREMENTS = 12  # of ways to compute: some four ways, each a few times
 _MEBIBYTE = 2**20
 _LONG = 600.0  # seconds an input
 
@@ -51,6 +53,31 @@ def duration_told(cost: Cost) -> Finding:
         way = "a GPU (--device cuda), --workers, fewer --n_samples, or --stop_eps and --stop_cosine"
         return Finding("time", "note", seen, "long, for each input", way)
     return Finding("time", "ok", seen, "what is proven from the draws adds some")
+
+
+def speed(patient: Patient, seconds_a_draw: float) -> Finding:
+    """In which order channels lie in memory, and what threads do, measured: a second, however slow they are."""
+    sampler, most = patient.shaped, max(1, int(_SECONDS / _MEASUREMENTS / max(seconds_a_draw, 1e-9)))
+    found = tuned(sampler, patient.inputs[0], patient.target, seconds=_SECONDS, sizes=(), most=most)
+    present = found.rates[0].draws_a_second
+    order = "channels last in memory" if sampler.channels_last else "copies as they come"
+    others = [f"{present / rate.draws_a_second:.2g} x {_otherwise(rate)}" for rate in found.rates[1:]]
+    seen = f"{order}: {', '.join([f'{present:.3g} draws a second', *others])}"
+    if found.workers > 1:
+        meaning = (
+            f"{found.workers} processes of one thread would do about {found.workers_gain:.2g} x as much as this one"
+        )
+        return Finding(
+            "speed", "ok", seen, meaning, f"--workers {found.workers} for many inputs; ac.tune measures more"
+        )
+    return Finding("speed", "ok", seen, "ac.tune measures batch sizes and compiling, too")
+
+
+def _otherwise(rate: Rate) -> str:
+    threads = rate.compute.threads
+    if threads is not None:
+        return f"{threads} thread{'' if threads == 1 else 's'}"
+    return "channels first"
 
 
 def _timed(patient: Patient, start: int, stop: int) -> float:

@@ -94,7 +94,10 @@ def _called(patient: Patient, whole: Cost) -> tuple[list[Finding], Cost]:
     findings.append(cost.memory_told(memory, patient.batch_size, single=patient.single))
     seconds, said = _tried(lambda: cost.duration(patient))
     whole = Cost(*memory, seconds, patient.n_samples, measured_on(patient.inputs.device))
-    return [*findings, _failed("time", said) if seconds is None else cost.duration_told(whole)], whole
+    if seconds is None:
+        return [*findings, _failed("time", said)], whole
+    look = partial(cost.speed, seconds_a_draw=seconds)
+    return [*findings, cost.duration_told(whole), _found("speed", look, patient)], whole
 
 
 def _once(function: LookedAt, patient: Patient) -> Tensor:

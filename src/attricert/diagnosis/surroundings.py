@@ -8,11 +8,11 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from attricert.attributions import comes_singly, in_training
+from attricert.attributions import autocast_of, comes_singly, in_training
 from attricert.diagnosis.finding import Finding
 from attricert.diagnosis.patient import Patient
 
-__all__ = ["batch_norm", "device", "dtype", "mode", "mode_told", "threads"]
+__all__ = ["batch_norm", "device", "dtype", "mode", "mode_told", "processors", "threads"]
 
 _SHOWN = 3
 
@@ -38,7 +38,7 @@ def device(patient: Patient) -> Finding:
 
 def threads(patient: Patient) -> Finding:
     """Of the processors that there are, how many are used."""
-    used, there = torch.get_num_threads(), _processors()
+    used, there = torch.get_num_threads(), processors()
     seen = f"{used} of {there} processors"
     if patient.inputs.device.type != "cpu" or used == there:
         return Finding("threads", "ok", seen)
@@ -55,6 +55,9 @@ def dtype(patient: Patient) -> Finding:
     inputs = _word(patient.inputs.dtype)
     found = sorted({_word(w.dtype) for m in patient.models for w in _weights(m) if w.is_floating_point()})
     seen = f"inputs {inputs}, weights {' and '.join(found) or 'none'}"
+    if half := autocast_of(*patient.owners):
+        meaning = f"the model computes in {half}, as part of what is certified; the terms say so"
+        return Finding("dtype", "ok", seen, meaning)
     if any("16" in word for word in found):
         meaning = "half precision: maps are coarse, and equal inputs may have maps that differ in their third digit"
         return Finding("dtype", "note", seen, meaning, "model.float(), if it fits")
@@ -123,6 +126,6 @@ def _word(kind: torch.dtype) -> str:
     return str(kind).removeprefix("torch.")
 
 
-def _processors() -> int:
+def processors() -> int:
     """That this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -14,11 +14,11 @@ from attricert.text import printable
 
 if TYPE_CHECKING:
     from attricert.attacks import AttackResult, Sandwich
-    from attricert.diagnosis import Diagnosis
+    from attricert.diagnosis import Diagnosis, Rate, Tuning
     from attricert.planning import Plan
     from attricert.proving import Forecast
 else:  # which need torch
-    AttackResult = Diagnosis = Forecast = Plan = Sandwich = Any
+    AttackResult = Diagnosis = Forecast = Plan = Rate = Sandwich = Tuning = Any
 
 __all__ = [
     "THRESHOLD",
@@ -33,6 +33,7 @@ __all__ = [
     "sandwich",
     "scale",
     "span",
+    "tuning",
 ]
 
 THRESHOLD = 0.9
@@ -87,6 +88,29 @@ def diagnosis(what: Diagnosis) -> str:
         f"{len(names)} {kind}{'' if len(names) == 1 else 's'} ({', '.join(names)})" for kind, names in told if names
     ]
     return printable(f"Diagnosis({what.subject}; {', '.join(said) or 'nothing amiss'})")
+
+
+def tuning(what: Tuning) -> str:
+    """A line for each way that was timed, relative to the present one; and what to choose."""
+    present = what.rates[0].draws_a_second
+    lines = [f"Tuning: {short(present, 'nearest')} draws a second as it is; {what.processors} processors"]
+    for rate in what.rates:
+        lines.append(f"{rate.draws_a_second / present:8.2f} x  {_way(rate)} (spread {rate.spread:.0%})")
+    lines.append(f"to choose: {what.compute!r}, batch_size={what.batch_size}; {what.gain:.2f} x as fast")
+    if what.workers > 1:
+        lines.append(f"many inputs: --workers {what.workers}, of one thread each; about {what.workers_gain:.2f} x that")
+    return "\n".join(lines)
+
+
+def _way(rate: Rate) -> str:
+    c, words = rate.compute, [f"batches of {rate.batch_size}"]
+    if c.channels_last is not None:
+        words.append(f"channels {'last' if c.channels_last else 'first'}")
+    if c.compile:
+        words.append("compiled")
+    if c.threads is not None:
+        words.append(f"{c.threads} thread{'' if c.threads == 1 else 's'}")
+    return ", ".join(words)
 
 
 def attack_result(what: AttackResult) -> str:

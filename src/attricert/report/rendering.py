@@ -109,7 +109,9 @@ def _words(m: Measures) -> dict[str, Any]:
         "inputs": inputs(f.inputs),
         "sample": m.shows_change,
         "limits": [
-            *statement.limits_of(_observed(terms), terms.fixed, random=terms.random, names=f.names or ()),
+            *statement.limits_of(
+                _observed(terms), terms.fixed, random=terms.random, names=f.names or (), autocast=terms.autocast
+            ),
             *_LIMITS,
         ],
         "curve": whole_set.curve(m),
@@ -244,6 +246,8 @@ def _facts(m: Measures) -> Iterator[tuple[str, str]]:
     yield "samples", f"up to {int((sampling.n_samples + sampling.n_pilot).max()):,} an input"
     if terms.random:
         yield "random attribution", "each draw had random numbers of its own"
+    if terms.autocast is not None:
+        yield "precision", f"the model computes in {terms.autocast}"
     if terms.preflight is not None:
         yield "looked at before the draws", ", ".join(terms.preflight) or "nothing: it was switched off"
     yield "certified with", f"attricert {terms.version}"

@@ -44,6 +44,7 @@ class Statement:
         fixed: entries of an input that are held fixed, or None.
         random: whether equal inputs may have different maps.
         names: of an input's entries; empty where they have none.
+        autocast: the dtype of half precision in which the model computes; None where there is none.
     """
 
     model: str
@@ -66,6 +67,7 @@ class Statement:
     fixed: Fixed | None = None
     random: bool = False
     names: tuple[str, ...] = ()
+    autocast: str | None = None
 
     def to_text(self) -> str:
         """Lines of plain text."""
@@ -118,7 +120,7 @@ class Statement:
 
     def _limits(self) -> Iterator[str]:
         eps = "eps is in units of the model's input" + ("" if self.units is None else f": {self.units.note(1.0)}")
-        limits = limits_of(self.observed, self.fixed, random=self.random, names=self.names)
+        limits = limits_of(self.observed, self.fixed, random=self.random, names=self.names, autocast=self.autocast)
         yield from _lines(f"{' '.join(limits)} {eps}. More: docs/threat_model.md.")
         yield ""
         yield from _lines(
@@ -161,7 +163,12 @@ def unproven(confidence: str, *, printed: bool = False) -> str:
 
 
 def limits_of(
-    observed: int | None, fixed: Fixed | None = None, *, random: bool = False, names: Sequence[str] = ()
+    observed: int | None,
+    fixed: Fixed | None = None,
+    *,
+    random: bool = False,
+    names: Sequence[str] = (),
+    autocast: str | None = None,
 ) -> tuple[str, ...]:
     """What no claim says.
 
@@ -170,6 +177,7 @@ def limits_of(
         fixed: entries of an input that are held fixed, or None.
         random: whether equal inputs may have different maps.
         names: of an input's entries; empty where they have none.
+        autocast: the dtype of half precision in which the model computes; None where there is none.
     """
     maps = "smoothed maps" if observed is None else "averages of maps under noise"
     more = []
@@ -182,6 +190,10 @@ def limits_of(
         )
     if random:
         more.append("Attributions are random by themselves: a smoothed map is the mean over noise and that randomness.")
+    if autocast is not None:
+        more.append(
+            f"The model computes in {autocast}: attributions are those of the model so computed, and not in float32."
+        )
     return (
         *more,
         f"It is about {maps}, of the same class at both points, and not about the attribution without noise.",

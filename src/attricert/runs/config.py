@@ -14,6 +14,7 @@ from attricert.errors import ArgumentError, UnknownNameError
 from attricert.noise import NOISES, Noise
 from attricert.registry import Registry, choice
 from attricert.runs.code import is_code
+from attricert.runs.objects import is_object
 
 if TYPE_CHECKING:
     from attricert.datasets import Reading
@@ -46,6 +47,7 @@ class Config:
             them inside, so that noise and eps are in pixels.
         std: of each channel, for images in [0, 1].
         output: which of the model's outputs is meant: a key, an attribute, or a place in a tuple.
+        autocast: bfloat16 (or float16, on CUDA): the model computes in half precision, as part of what is certified.
         n_samples: noisy copies of each input, pilot included.
         prove: what to prove beside the norm: top_variance, cone, fourth, entries, prediction; by default all but
             fourth, which gives larger certificates with many samples, at a cost. Entries go only where maps are kept;
@@ -67,6 +69,9 @@ class Config:
         threads: CPU threads of a worker; with another number, or on another kind of machine, sums may differ in their
             last bits.
         batch_size: noisy copies computed at once; by default chosen to fit memory on the CPU, 256 elsewhere.
+        channels_last: give copies of images with channels last in memory (true, false); by default where it is of use.
+        compile: compile the model, once in each worker, which takes seconds to minutes; sums may differ in their last
+            bits.
         preflight: look first, in a few calls, for random maps, rows of a batch that are mixed, changes in place.
         size: of images in folders: one number makes the shorter side that and cuts the middle square out; height and
             width stretch to them. eps is in these pixels.
@@ -85,6 +90,7 @@ class Config:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     output: str | None = None
+    autocast: str | None = None
     n_samples: int = 10_000
     prove: tuple[str, ...] | None = None
     functionals: str | None = None
@@ -101,6 +107,8 @@ class Config:
     device: str = "cpu"
     threads: int = 1
     batch_size: int | None = None
+    channels_last: bool | None = None
+    compile: bool = False
     preflight: bool = True
     size: tuple[int, ...] | None = None
     label_column: str | None = None
@@ -109,13 +117,13 @@ class Config:
 
     groups: ClassVar[Mapping[str, Collection[str]]] = {  # how help shows them
         "what to certify": (
-            *("model", "data", "attribution", "target", "mean", "std", "output", "size"),
+            *("model", "data", "attribution", "target", "mean", "std", "output", "autocast", "size"),
             *("label_column", "id_column", "skip_columns", "functionals"),
         ),
         "noise and bound": ("noise", "bound", "antithetic"),
         "how much and how sure": ("n_samples", "alpha", "stop_eps", "stop_cosine", "seed", "preflight"),
         "what is proven": ("prove", "confidence", "guarantee", "observed_samples", "method", "maps"),
-        "where the work is done": ("device", "threads", "batch_size"),
+        "where the work is done": ("device", "threads", "batch_size", "channels_last", "compile"),
     }
 
     def __post_init__(self) -> None:
@@ -130,6 +138,7 @@ class Config:
         checks.known("maps", self.maps, _MAPS)
         checks.count("threads", self.threads, 1, _THREADS)
         model_arguments(self.model, self.mean, self.std, self.output)
+        self._check_autocast()
         known = {name: parameter for registry in _KINDS.values() for name, parameter in registry.parameters().items()}
         for name, value in self.parameters.items():
             if name not in known:
@@ -228,6 +237,15 @@ class Config:
         from attricert.datasets import Reading
 
         return Reading(self.size, self.label_column, self.id_column, self.skip_columns)
+
+    def _check_autocast(self) -> None:
+        if self.autocast is None:
+            return
+        if checks.half_precision("autocast", self.autocast) == "float16" and not self.device.startswith("cuda"):
+            raise ArgumentError("autocast", self.autocast, "needs CUDA (--device cuda); bfloat16 goes anywhere")
+        if is_object(self.attribution):
+            rule = "goes with attributions that runs make; make this one of attricert.Autocast(model)"
+            raise ArgumentError("autocast", self.autocast, rule)
 
     def own_code(self) -> dict[str, str]:
         """Settings whose names stand for a user's own code, with these."""

@@ -19,6 +19,7 @@ from attricert.runs.config import Config, parameters_of
 from attricert.runs.loading import fitted, input_dtype, load_array, load_attribution, load_device, load_model
 from attricert.runs.objects import NOTHING, Objects, is_object
 from attricert.runs.rows import Row
+from attricert.sampling import Compute
 from attricert.smoothed import SmoothedAttribution
 from attricert.tabular import Standardized
 
@@ -53,7 +54,7 @@ class LoadedConfig:
         where = load_device(config.device if device is None else device)
         given = is_object(config.model)
         named = _given(objects, config.model, where) if given else load_model(config.model)
-        fit = fitted(named, config.mean, config.std, config.output)
+        fit = fitted(named, config.mean, config.std, config.output, config.autocast)
         model = fit if given else fit.to(where)
         functionals = load_array("functionals", config.functionals)
         if is_object(config.attribution):
@@ -126,6 +127,7 @@ class LoadedConfig:
             classifier=self.classifier,
             antithetic=c.antithetic,
             batch_size=_ACCELERATOR_BATCH if c.batch_size is None and not on_cpu else c.batch_size,
+            compute=Compute(channels_last=c.channels_last, compile=c.compile),
         )
 
     def target(self, labels: Tensor, predicted: Tensor) -> Tensor | None:

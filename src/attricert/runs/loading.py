@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from attricert import datasets, models
-from attricert.attributions import ATTRIBUTIONS, Attribution, Output, warn_of_training
+from attricert.attributions import ATTRIBUTIONS, Attribution, Autocast, Output, warn_of_training
 from attricert.datasets import Dataset, Labelled, Reading
 from attricert.errors import ArgumentError, IntegrityError
 from attricert.files import parse_array, read_regular
@@ -58,7 +58,11 @@ def model_arguments(
 
 
 def fitted(
-    model: nn.Module, mean: tuple[float, ...] | None, std: tuple[float, ...] | None, output: str | None
+    model: nn.Module,
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
+    output: str | None,
+    autocast: str | None = None,
 ) -> nn.Module:
     """A model of images in [0, 1] that gives one output.
 
@@ -67,7 +71,15 @@ def fitted(
         mean: of each channel, with std: it normalizes images inside.
         std: of each channel.
         output: which of its outputs is meant; a number is a place.
+        autocast: the dtype of half precision in which it computes, apart from what is put in front.
+
+    Raises:
+        ArgumentError: it is no torch model, and is to compute in half precision.
     """
+    if autocast is not None:
+        if isinstance(model, BlackBox):
+            raise ArgumentError("autocast", autocast, "goes with torch models")
+        model = Autocast(model, autocast)
     if mean is not None:
         model = Preprocessed(model, mean, std)
     if output is not None:

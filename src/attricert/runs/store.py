@@ -154,6 +154,7 @@ class Store:
             fixed=None if terms is None else terms.fixed,
             random=terms is not None and terms.random,
             names=m.data_form.names,
+            autocast=None if terms is None else terms.autocast,
         )
         write_atomically(self.folder / CLAIM, statement.to_text().encode())
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from attricert import checks
 from attricert._version import __version__
-from attricert.attributions import is_nonnegative
+from attricert.attributions import autocast_of, is_nonnegative
 from attricert.certificates import Terms
 from attricert.datasets import Dataset, Form
 from attricert.errors import ArgumentError, AttricertError, IntegrityError, UnavailableError
@@ -285,6 +285,9 @@ class _Checking:
         nonnegative = is_nonnegative(setting.attribution)
         if self._terms is not None and self._terms.nonnegative != nonnegative:
             yield f"nonnegative: {self._terms.nonnegative!r} -> {nonnegative!r}"
+        autocast = autocast_of(setting.attribution, setting.classifier)
+        if self._terms is not None and self._terms.autocast != autocast:
+            yield f"autocast: {self._terms.autocast!r} -> {autocast!r}"
 
     def _may_run(self, *settings: str) -> None:
         """Whether the code that these settings name may be run."""

@@ -160,7 +160,8 @@ def dry_run(setting: LoadedConfig, unit: Unit, asked: Asked) -> None:
         with _said_once(*SAID):
             options = setting.config.options()
             options = replace(options, n_samples=min(options.n_samples, _DRY_RUN))
-            row = _certified(setting, unit, options, None, None)
+            plain = replace(setting, config=replace(setting.config, compile=False))  # which would take too long
+            row = _certified(plain, unit, options, None, None)
         asked.top(Terms.from_json(row.facts["terms"]).map_entries)
     except (ArgumentError, KeyboardInterrupt):
         raise

@@ -3,6 +3,7 @@
 from attricert.sampling.batching import BatchSize
 from attricert.sampling.centered import Centered
 from attricert.sampling.columns import Columns
+from attricert.sampling.compute import Compute
 from attricert.sampling.fourth import CenteredFourth
 from attricert.sampling.free import Free
 from attricert.sampling.lattice import check_precision
@@ -18,6 +19,7 @@ __all__ = [
     "Centered",
     "CenteredFourth",
     "Columns",
+    "Compute",
     "Draws",
     "Exact",
     "Free",

@@ -42,6 +42,13 @@ class BatchSize:
             self._size = max(1, size if size < _STEP else size - size % _STEP)
         return self._size
 
+    @property
+    def size(self) -> int:
+        """The batch size, which has been chosen."""
+        if self._size is None:
+            raise RuntimeError("no batch size was chosen")
+        return self._size
+
     def halve(self) -> bool:
         """Half the size after an out-of-memory; False when a single draw did not fit."""
         if self._size is None or self._size == 1:

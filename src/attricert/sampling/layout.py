@@ -9,11 +9,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attricert.errors import AttricertError
+from attricert.sampling.looks import alike
 
-__all__ = ["channels_last", "gains_from_channels_last"]
+__all__ = ["IMAGES", "channels_last", "gains_from_channels_last"]
 
-_IMAGES = 4  # axes of a batch of images
-_CLOSE = 1e-3  # of the norm: more than sums in another order make, and than a kink of a network does
+IMAGES = 4
+"""Axes of a batch of images."""
 
 
 def channels_last(copies: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
@@ -33,7 +34,7 @@ def gains_from_channels_last(
         copies: of an input, a few.
         modules: that compute them.
     """
-    if copies.ndim != _IMAGES or copies.device.type != "cpu":
+    if copies.ndim != IMAGES or copies.device.type != "cpu":
         return False
     if not any(isinstance(part, nn.Conv2d) for module in modules for part in module.modules()):
         return False
@@ -42,4 +43,4 @@ def gains_from_channels_last(
         found = maps_of(channels_last(copies))
     except AttricertError:  # ``view``, for one, refuses such strides
         return False
-    return bool((found - plain).norm() <= _CLOSE * plain.norm())
+    return alike(found, plain, *modules)

@@ -16,6 +16,7 @@ from attricert.attributions import (
     Classifier,
     at_uniforms,
     attributions_of,
+    autocast_of,
     modules_of,
     name_of,
     scores_of,
@@ -26,11 +27,12 @@ from attricert.errors import ArgumentError, CallError
 from attricert.sampling.free import Free
 from attricert.text import one_line, shortened
 
-__all__ = ["COPIES", "SATURATED", "Beside", "LookedAt"]
+__all__ = ["COPIES", "SATURATED", "Beside", "LookedAt", "alike"]
 
 # Relative. Sums in another order differ by far less, what is random or mixes rows by far more. A kink that is met may
 # differ by more too, but not at each of several noisy copies.
 _REPEAT, _REPEAT_ELSEWHERE, _ROWS, _HALF = 1e-5, 1e-3, 1e-2, 30.0
+_ANOTHER_WAY = 1e-3
 _REPEATS = {"attribution": 3, "classifier": 1}  # what has few outcomes may give the same one several times
 _COMPANY = [(2.0, 0.5), (-1.0, 3.0), (0.0, 1.0)]  # sizes of neighbours
 _SINGLE = 4  # bytes
@@ -194,8 +196,7 @@ class LookedAt:
     @cached_property
     def coarseness(self) -> float:
         """By how much more than single precision results may differ."""
-        parameters = (p for module in modules_of(self.who) for p in module.parameters())
-        return _HALF if any(p.is_floating_point() and p.element_size() < _SINGLE for p in parameters) else 1.0
+        return _coarseness(self.who)
 
     def _alike(self, found: Tensor, before: Tensor) -> Tensor:
         """What it gave now, of the shape that it gave before."""
@@ -221,6 +222,24 @@ class LookedAt:
             said = shortened(one_line(str(error.__cause__)), _WORDS)
             rule = f"takes one input at a time, not {len(batch)}: give batch_size=1 ({said})"
             raise ArgumentError(self.role, name_of(self.who), rule) from error
+
+
+def alike(found: Tensor, plain: Tensor, *owners: object) -> bool:
+    """Whether maps, computed in two ways, are the same up to rounding.
+
+    Args:
+        found: in one way.
+        plain: in the other.
+        owners: of the models, whose precision says how coarse that is.
+    """
+    return _apart(found, plain) <= _ANOTHER_WAY * _coarseness(*owners)
+
+
+def _coarseness(*owners: object) -> float:
+    if autocast_of(*owners) is not None:
+        return _HALF
+    parameters = (p for module in modules_of(*owners) for p in module.parameters())
+    return _HALF if any(p.is_floating_point() and p.element_size() < _SINGLE for p in parameters) else 1.0
 
 
 def _size(batch_size: int | None) -> int:

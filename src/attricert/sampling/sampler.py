@@ -7,6 +7,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import final
 
 import torch
@@ -34,9 +35,11 @@ from attricert.errors import ArgumentError
 from attricert.fixed import Fixed
 from attricert.noise import Noise
 from attricert.sampling.batching import BatchSize, bytes_per_draw
+from attricert.sampling.compiling import compiled
+from attricert.sampling.compute import Compute
 from attricert.sampling.free import Free
 from attricert.sampling.lattice import Lattice
-from attricert.sampling.layout import gains_from_channels_last
+from attricert.sampling.layout import IMAGES, channels_last, gains_from_channels_last
 from attricert.streams import Stream
 
 __all__ = ["Draws", "Sampler"]
@@ -105,6 +108,7 @@ class Sampler:
             whose last bits tell x from a perturbed input.
         fixed: entries of an input to which no noise is added, or None.
         shape: of one map; None for that of the input.
+        compute: how they are computed, as far as `settled` is to see to it.
         channels_last: copies of images are given with their channels last in memory.
     """
 
@@ -117,6 +121,7 @@ class Sampler:
     exact: bool = True
     fixed: Fixed | None = None
     shape: tuple[int, ...] | None = None
+    compute: Compute = field(default_factory=Compute)
     channels_last: bool = False
 
     @property
@@ -195,17 +200,36 @@ class Sampler:
         return Free.of(x, self.fixed)
 
     def settled(self, x: Float[Tensor, "*features"], target: Tensor | None) -> Sampler:
-        """For maps of the shape that a noisy copy of this input has, in the order in memory that suits their model."""
-        stream = Stream(0, "", "shape")
+        """For maps of the shape that a noisy copy of this input has, computed as is asked for and possible.
 
-        def maps_of(copies: Tensor) -> Tensor:
-            index = None if target is None else target.expand(len(copies), *target.shape)
+        Raises:
+            ArgumentError: channels are to come last in what are no images.
+        """
+        stream, last = Stream(0, "", "shape"), self.compute.channels_last
+        index = None if target is None else target[None]
+
+        def maps_of(copies: Tensor, attribution: Attribution = self.attribution) -> Tensor:
             with seeded(stream.seed_of(0)):
-                return attributions_of(self.attribution, copies, index)
+                return attributions_of(attribution, copies, index)
+
+        def taken(copies: Tensor) -> Tensor:
+            if self.classifier is not None:
+                scores_of(self.classifier, copies, index)
+            return maps_of(copies)
 
         copies = self.copies(x, stream, 1)[:1]
-        last = gains_from_channels_last(maps_of, copies, modules_of(self.attribution, self.classifier))
-        return replace(self, shape=tuple(maps_of(copies).shape[1:]), channels_last=last)
+        if last is None:
+            last = gains_from_channels_last(taken, copies, modules_of(self.attribution, self.classifier))
+        elif last and copies.ndim != IMAGES:
+            rule = f"goes with inputs of shape (channels, rows, columns), not {tuple(x.shape)}"
+            raise ArgumentError("channels_last", last, rule)
+        ready = replace(self, shape=tuple(maps_of(copies).shape[1:]), channels_last=last)
+        if not self.compute.compile:
+            return ready
+        self.batch.choose(lambda: ready.bytes_per_draw(x, target, stream), x.device)
+        given = channels_last(copies) if last else copies
+        attribution, classifier = compiled(self.attribution, self.classifier, self.batch, partial(maps_of, given))
+        return replace(ready, attribution=attribution, classifier=classifier)
 
     def copies(self, x: Float[Tensor, "*features"], stream: Stream, n: int) -> Float[Tensor, "n *features"]:
         """The first noisy copies of an input in a stream."""
