@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.linalg
 import torch
-from scipy.sparse.linalg import ArpackError, eigsh
+from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 from torch import Tensor
 
 __all__ = ["largest_eigenvalue"]
@@ -24,31 +24,36 @@ def largest_eigenvalue(matrix: Tensor) -> float:
     Lanczos' value is only a lower bound; that a slightly larger mu is an upper one is proven by Cholesky's
     factorization of mu I - A, which only a positive definite matrix has. Where it fails, a full solver decides.
     """
-    a = matrix.cpu().numpy()
-    trace = float(np.trace(a))
+    a = matrix.cpu()
+    trace = float(a.trace())
     if trace <= 0:
         return 0.0
     rounding = 4 * len(a) ** 2 * np.finfo(np.float64).eps
     guess = _lanczos(a)
     if guess is not None and _is_below(a, guess * _LIFT):
         return guess * _LIFT * (1 + rounding)
-    top = scipy.linalg.eigh(a, eigvals_only=True, subset_by_index=[len(a) - 1, len(a) - 1])[0]
+    top = scipy.linalg.eigh(a.numpy(), eigvals_only=True, subset_by_index=[len(a) - 1, len(a) - 1])[0]
     return float(max(top, 0.0)) + rounding * trace
 
 
-def _lanczos(a: npt.NDArray[np.float64]) -> float | None:
+def _lanczos(a: Tensor) -> float | None:
     if len(a) <= _SMALL:
         return None
+
+    # Torch multiplies, whose threads are at hand: another library's would first have to wake up beside them.
+    def times(v: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return (a @ torch.from_numpy(v.reshape(-1))).numpy()
+
     try:
         start = np.ones(len(a))  # a fixed start: the same matrix gives the same bound
-        return float(eigsh(a, k=1, which="LA", v0=start, tol=_LANCZOS_TOLERANCE, return_eigenvectors=False)[0])
+        operator = LinearOperator(tuple(a.shape), matvec=times, dtype=np.float64)
+        return float(eigsh(operator, k=1, which="LA", v0=start, tol=_LANCZOS_TOLERANCE, return_eigenvectors=False)[0])
     except ArpackError:
         return None
 
 
-def _is_below(a: npt.NDArray[np.float64], mu: float) -> bool:
+def _is_below(a: Tensor, mu: float) -> bool:
     """Whether mu I - A is positive definite."""
     shifted = -a
-    shifted.flat[:: len(a) + 1] += mu
-    # torch's, whose threads are at hand: another library's would first have to wake up beside them.
-    return int(torch.linalg.cholesky_ex(torch.from_numpy(shifted)).info) == 0
+    shifted.diagonal().add_(mu)
+    return int(torch.linalg.cholesky_ex(shifted).info) == 0
