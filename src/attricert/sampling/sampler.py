@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import final
@@ -17,7 +17,6 @@ from torch import Tensor
 from attricert.attributions import (
     Attribution,
     Classifier,
-    at_uniforms,
     attributions_of,
     checked_targets,
     classes_of,
@@ -27,7 +26,6 @@ from attricert.attributions import (
     modules_of,
     scores_of,
     seeded,
-    takes_uniforms,
     with_output,
 )
 from attricert.bounding import Bound
@@ -37,17 +35,16 @@ from attricert.noise import Noise
 from attricert.sampling.batching import BatchSize, bytes_per_draw
 from attricert.sampling.compiling import compiled
 from attricert.sampling.compute import Compute
+from attricert.sampling.copies import Copies
 from attricert.sampling.free import Free
-from attricert.sampling.lattice import Lattice
 from attricert.sampling.layout import IMAGES, channels_last, gains_from_channels_last
+from attricert.sampling.randomness import random_maps
 from attricert.streams import Stream
 
 __all__ = ["Draws", "Sampler"]
 
 _PROBE = 2
 _BATCHES, _CHUNK_BYTES = 8, 32 * 2**20  # in a chunk, at most: what surrounds the model is cheaper on larger arrays
-
-_CACHE_BYTES = 2**20  # of float64 noise: what is done to it in turn stays in a CPU's cache
 
 
 @final
@@ -157,7 +154,7 @@ class Sampler:
 
     def _chunk(self, x: Tensor, target: Tensor | None, stream: Stream, begin: int, end: int, size: int) -> Draws:
         """A few batches: only the attribution itself is computed batch by batch."""
-        copies, first = self._noisy(x, stream, begin, end), begin * self.calls_per_draw
+        copies, first = self._copies.of(x, stream, begin, end), begin * self.calls_per_draw
         # No float64 on some accelerators: their statistics are kept on the CPU.
         device = "cpu" if x.device.type == "mps" else x.device
         rows = torch.empty((len(copies), math.prod(self.map_shape(x))), dtype=torch.float64, device=device)
@@ -168,36 +165,20 @@ class Sampler:
             rows[part] = attributions.flatten(1)
             if classes is not None and scores is not None:
                 classes[part] = classes_of(scores)
-        norms = self.bound.into(rows)
+        norms = self.bound.into(self._as_promised(rows))
         return Draws(rows, self.calls_per_draw, norms, classes)
-
-    def _noisy(self, x: Tensor, stream: Stream, begin: int, end: int) -> Tensor:
-        """Copies with the noise of these rows; on a CPU made by so many at a time as its caches hold."""
-        step = end - begin
-        if x.device.type == "cpu":
-            step = max(1, _CACHE_BYTES // (8 * x.numel()))
-        order = torch.channels_last if self.channels_last else torch.contiguous_format
-        shape = ((end - begin) * self.calls_per_draw, *x.shape)
-        copies = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=order)
-        add = self._adding(x)
-        for start in range(begin, end, step):
-            made = add(self._noise(x, stream, start, min(start + step, end)))
-            first = (start - begin) * self.calls_per_draw
-            copies[first : first + len(made)] = made
-        return copies
-
-    def _noise(self, x: Tensor, stream: Stream, start: int, stop: int) -> Tensor:
-        rng = stream.rows(start, stop, torch.float64 if self.exact else x.dtype, x.device)
-        rows = self.noise.sample(rng, self.free(x).dimension)
-        return torch.stack([rows, -rows], dim=1).flatten(0, 1) if self.antithetic else rows
 
     def map_shape(self, x: Float[Tensor, "*features"]) -> tuple[int, ...]:
         """Of one map of this input."""
         return tuple(x.shape) if self.shape is None else self.shape
 
+    @property
+    def _copies(self) -> Copies:
+        return Copies(self.noise, self.antithetic, self.exact, self.fixed, self.channels_last)
+
     def free(self, x: Float[Tensor, "*features"]) -> Free:
         """The entries that noise is added to."""
-        return Free.of(x, self.fixed)
+        return self._copies.free(x)
 
     def settled(self, x: Float[Tensor, "*features"], target: Tensor | None) -> Sampler:
         """For maps of the shape that a noisy copy of this input has, computed as is asked for and possible.
@@ -233,7 +214,7 @@ class Sampler:
 
     def copies(self, x: Float[Tensor, "*features"], stream: Stream, n: int) -> Float[Tensor, "n *features"]:
         """The first noisy copies of an input in a stream."""
-        return self._adding(x)(self._noise(x, stream, 0, n))
+        return self._copies.of(x, stream, 0, n)
 
     def votes(self, x: Float[Tensor, "*features"], target: Tensor | None, stream: Stream, n: int) -> float:
         """The share of the first noisy copies that the classifier puts in the target's class."""
@@ -245,18 +226,10 @@ class Sampler:
 
     def plain(self, x: Float[Tensor, "*features"], target: Tensor | None) -> Float[Tensor, " m"]:
         """The bounded attribution of the input itself, in float64; of one call, if the attribution is random."""
-        still = torch.zeros(1, self.free(x).dimension, dtype=torch.float64, device=x.device)
-        copy, alone = self._adding(x)(still), replace(self, classifier=None)
-        found, _ = alone._attributions(copy, target, Stream(0, "", "plain"), 0)
-        return self.bound(found.flatten(1).to("cpu" if x.device.type == "mps" else x.device, torch.float64))[0]
-
-    def _adding(self, x: Tensor) -> Callable[[Tensor], Tensor]:
-        """What makes copies of an input from rows of noise."""
-        free = self.free(x)
-        if not self.exact:
-            return lambda noise: x + free.spread(noise.to(x.device))
-        lattice = Lattice.around(free.take(x), self.noise.lattice_step(free.dimension))
-        return lambda noise: free.put(x, lattice.copies(noise).to(x.device))
+        alone = replace(self, classifier=None)
+        found, _ = alone._attributions(self._copies.itself(x), target, Stream(0, "", "plain"), 0)
+        rows = found.flatten(1).to("cpu" if x.device.type == "mps" else x.device, torch.float64)
+        return self.bound(self._as_promised(rows))[0]
 
     def _attributions(
         self, noisy: Tensor, target: Tensor | None, stream: Stream, first: int
@@ -265,7 +238,7 @@ class Sampler:
         targets = None if target is None else target.expand(len(noisy), *target.shape)
         scores = None
         if is_random(self.attribution):
-            attributions = self._random(noisy, targets, stream, first)
+            attributions = random_maps(self.attribution, noisy, targets, stream, first, self.calls_per_draw)
             if self.classifier is not None:
                 scores = scores_of(self.classifier, noisy, targets)
         elif self.classifier is None:
@@ -275,44 +248,23 @@ class Sampler:
         shape, found = self.map_shape(noisy[0]), tuple(attributions.shape[1:])
         if found != shape:
             raise ArgumentError("attribution", found, f"must return maps of one shape, here {shape} an input")
-        if is_nonnegative(self.attribution):
-            if bool((attributions < 0).any()):
-                raise ArgumentError("nonnegative", True, f"the attribution returned {float(attributions.min()):.3g}")
-            # A promise that is broken too rarely to be seen here would make certificates false: |g| is certified.
-            attributions = attributions.abs()
         return attributions, scores
 
-    def _random(self, noisy: Tensor, targets: Tensor | None, stream: Stream, first: int) -> Tensor:
-        """Each with random numbers of its own, which belong to its place in the stream."""
-        if not takes_uniforms(self.attribution):
-            return self._one_by_one(noisy, targets, stream, first)
-        return attributions_of(at_uniforms(self.attribution, self._uniforms(noisy, stream, first)), noisy, targets)
-
-    def _uniforms(self, noisy: Tensor, stream: Stream, first: int) -> Tensor:
-        """One a call, independent of the noise; the two of a pair lie half a unit apart (theory 8)."""
-        each, end = self.calls_per_draw, first + len(noisy)
-        begin = first // each
-        own = Stream(stream.seed, stream.sample, f"{stream.stage} uniforms")
-        numbers = own.rows(begin, -(-end // each), torch.float64, noisy.device).uniform()
-        apart = torch.arange(each, dtype=numbers.dtype, device=numbers.device) / each
-        spread = ((numbers[:, None] + apart) % 1).flatten()
-        return spread[first - begin * each : end - begin * each].to(noisy)
-
-    def _one_by_one(self, noisy: Tensor, targets: Tensor | None, stream: Stream, first: int) -> Tensor:
-        """Each in a call of its own with a seed of its own: rows of one call may share their random numbers."""
-        found = []
-        for i in range(len(noisy)):
-            with seeded(stream.seed_of(first + i)):
-                index = None if targets is None else targets[i : i + 1]
-                found.append(attributions_of(self.attribution, noisy[i : i + 1], index))
-        return torch.cat(found)
+    def _as_promised(self, rows: Tensor) -> Tensor:
+        """Rows of maps, which are never negative where the attribution says so."""
+        if not is_nonnegative(self.attribution):
+            return rows
+        if bool((rows < 0).any()):
+            raise ArgumentError("nonnegative", True, f"the attribution returned {float(rows.min()):.3g}")
+        # A promise that is broken too rarely to be seen here would make certificates false: |g| is certified.
+        return rows.abs_()
 
     def bytes_per_draw(
         self, x: Float[Tensor, "*features"], target: Tensor | None, stream: Stream, draws: int = _PROBE
     ) -> int:
         """Memory that one draw takes, measured on so many; see `batching.bytes_per_draw`."""
         probe = Stream(stream.seed, stream.sample, "probe")
-        copies = self._noisy(x, probe, 0, draws)
+        copies = self._copies.of(x, probe, 0, draws)
         entries = max(x.numel(), math.prod(self.map_shape(x)))
         weights = (
             weight

@@ -1,0 +1,50 @@
+"""Users' choices of speed over precision: proofs go without, and find them again afterwards."""
+
+import pytest
+import torch
+
+import attricert as ac
+from attricert.precision import full_precision, matmul_precision, set_matmul_precision
+
+
+@pytest.fixture(autouse=True)
+def restored():
+    before = matmul_precision()
+    yield
+    set_matmul_precision(before)
+
+
+def old():
+    torch.set_float32_matmul_precision("medium")
+
+
+def new():
+    torch.backends.mkldnn.matmul.fp32_precision = "bf16"
+
+
+def both():
+    old()
+    new()
+    torch.backends.cuda.matmul.fp32_precision = "ieee"  # so that torch no longer tells what the old way would be
+
+
+@pytest.mark.parametrize("choose", [old, new, both])
+def test_within_all_is_full_and_afterwards_as_before(choose):
+    choose()
+    chosen = matmul_precision()
+    with full_precision():
+        assert torch.backends.mkldnn.matmul.fp32_precision == "ieee"
+        assert torch.backends.cuda.matmul.fp32_precision == "ieee"
+    assert matmul_precision() == chosen
+
+
+@pytest.mark.parametrize("choose", [old, new, both])
+def test_certificates_come_whatever_is_chosen(choose):
+    """Torch raises an error where both ways were used and one asks in the old way."""
+    choose()
+    chosen = matmul_precision()
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 3)).eval()
+    smoothed = ac.SmoothedAttribution(ac.InputXGradient(model), ac.Gaussian(0.1))
+    found = smoothed.certify(torch.ones(1, 3, 4), 0, n_samples=200, seed=0, prove=["top_variance"])
+    assert found.max_eps(0.9)[0] > 0
+    assert matmul_precision() == chosen
