@@ -38,13 +38,14 @@ def set_matmul_precision(precision: Precision) -> None:
 
 
 @contextlib.contextmanager
-def full_precision() -> Iterator[None]:
-    """Within: no products by way of bfloat16 or TF32, for which proofs do not allow."""
+def full_precision(device: str) -> Iterator[None]:
+    """Within: no products by way of bfloat16 or TF32, for which proofs do not allow; on this type of device."""
     before = matmul_precision()
     try:
         torch.set_float32_matmul_precision("highest")
         for backend in _BACKENDS:
             backend.fp32_precision = "ieee"
-        yield
+        with torch.autocast(device, enabled=False):
+            yield
     finally:
         set_matmul_precision(before)

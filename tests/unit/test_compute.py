@@ -180,3 +180,12 @@ def test_runs_take_them_as_settings():
     assert compute == ac.Compute(channels_last=False, compile=True)
     with pytest.raises(ac.ArgumentError, match="channels_last"):
         Config.of({**what, "channels_last": "yes"})
+
+
+def test_scripted_models_are_used_as_they_are():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of torch's own
+        net = torch.jit.script(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 3)).eval())
+    smoothed = ac.SmoothedAttribution(ac.InputXGradient(net), ac.Gaussian(0.1), compute=ac.Compute(compile=True))
+    with pytest.warns(ac.ComputeWarning, match="cannot be compiled here"):
+        smoothed.attribute(torch.ones(1, 3, 4), 0, n_samples=10, seed=0)

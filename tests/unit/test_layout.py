@@ -74,15 +74,41 @@ def test_only_convolutions_ask_for_it(model):
     assert settled(whole).channels_last is isinstance(model, nn.Conv2d)
 
 
+class ByMemory(nn.Module):
+    """Reads memory as it lies, which is wrong."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(2, 3, 8)
+
+    def forward(self, x):
+        return self.conv(x.as_strided(x.shape, (128, 64, 8, 1)) ** 2).flatten(1)
+
+
+class Viewed(nn.Module):
+    """Of one copy the first view can be had in either order, of two it cannot."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.last = nn.Conv2d(2, 4, 3, stride=2), nn.Linear(36, 3)
+
+    def forward(self, x):
+        return self.last(self.conv(x.view(-1, 2, 8, 8)).view(len(x), -1))
+
+
 def test_other_maps_in_that_order_are_no_reason_to_take_it():
-    class ByMemory(nn.Module):
-        """Reads memory as it lies, which is wrong."""
-
-        def __init__(self):
-            super().__init__()
-            self.conv = nn.Conv2d(2, 3, 8)
-
-        def forward(self, x):
-            return self.conv(x.as_strided(x.shape, (128, 64, 8, 1)) ** 2).flatten(1)
-
     assert settled(ByMemory().eval()).channels_last is False
+
+
+@pytest.mark.parametrize("model", [ByMemory, Viewed])
+def test_what_is_asked_for_and_would_be_wrong_is_refused(model):
+    smoothed = ac.SmoothedAttribution(
+        ac.Saliency(model().eval()), ac.Gaussian(0.1), compute=ac.Compute(channels_last=True)
+    )
+    with pytest.raises(ac.ArgumentError, match="channels_last=True: must be left out"):
+        smoothed.attribute(X[None], 1, n_samples=10, seed=0)
+
+
+def test_views_that_a_batch_refuses_are_found_before_the_draws():
+    smoothed = ac.SmoothedAttribution(ac.Saliency(Viewed().eval()), ac.Gaussian(0.1))
+    assert smoothed.attribute(X[None], 1, n_samples=10, seed=0).shape == (1, 2, 8, 8)

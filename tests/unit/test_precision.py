@@ -32,7 +32,7 @@ def both():
 def test_within_all_is_full_and_afterwards_as_before(choose):
     choose()
     chosen = matmul_precision()
-    with full_precision():
+    with full_precision("cpu"):
         assert torch.backends.mkldnn.matmul.fp32_precision == "ieee"
         assert torch.backends.cuda.matmul.fp32_precision == "ieee"
     assert matmul_precision() == chosen
@@ -48,3 +48,31 @@ def test_certificates_come_whatever_is_chosen(choose):
     found = smoothed.certify(torch.ones(1, 3, 4), 0, n_samples=200, seed=0, prove=["top_variance"])
     assert found.max_eps(0.9)[0] > 0
     assert matmul_precision() == chosen
+
+
+@pytest.mark.parametrize("owner", [torch.backends, torch.backends.mkldnn, torch.backends.cudnn.rnn])
+def test_other_settings_of_the_new_way_are_no_trouble(owner):
+    before = owner.fp32_precision
+    try:
+        owner.fp32_precision = "ieee"
+        test_certificates_come_whatever_is_chosen(lambda: None)
+        assert owner.fp32_precision == "ieee"
+    finally:
+        owner.fp32_precision = before
+
+
+def test_autocast_that_nobody_declares_is_refused():
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 3)).eval()
+    smoothed = ac.SmoothedAttribution(ac.InputXGradient(model), ac.Gaussian(0.1))
+    with (
+        torch.autocast("cpu", torch.bfloat16),
+        pytest.raises(ac.ArgumentError, match=r"torch.autocast='cpu'"),
+    ):
+        smoothed.attribute(torch.ones(1, 3, 4), 0, n_samples=10, seed=0)
+
+
+def test_products_within_autocast_are_full_too():
+    rows = torch.rand(200, 300)
+    with torch.autocast("cpu", torch.bfloat16), full_precision("cpu"):
+        found = rows @ rows.T
+    assert found.dtype == torch.float32

@@ -293,3 +293,20 @@ def test_what_the_command_certifies_is_what_shards_make(tmp_path, capsys):
     np.testing.assert_array_equal(one.maps, other.maps)
     np.testing.assert_array_equal(one.norm, other.norm)
     assert one.terms.random
+
+
+@pytest.mark.parametrize("mixed", [lambda u: u.mean(), lambda u: u.roll(1)])
+def test_rows_that_are_mixed_by_their_uniforms_are_found(mixed):
+    class Mixing:
+        random = True
+
+        def at(self, uniforms):
+            u = mixed(uniforms)
+            return lambda inputs, target: inputs * (u.reshape(-1, 1, 1, 1) - 0.5) + 0.05
+
+        def __call__(self, inputs, target):
+            return self.at(torch.rand(len(inputs)))(inputs, target)
+
+    smoothed = ac.SmoothedAttribution(Mixing(), ac.Gaussian(0.1), ac.Clip(5.0))
+    with pytest.raises(ac.ArgumentError, match="beside other inputs than alone"):
+        smoothed.certify(torch.rand(1, 1, 6, 6), None, n_samples=200, seed=0)

@@ -43,9 +43,16 @@ _LONGEST = 400  # characters of somebody else's message
 def undisturbed(attribution: Attribution, classifier: Classifier | None) -> Iterator[None]:
     """While they are called again and again: models in eval mode, and in the end everything as it was.
 
+    Raises:
+        ArgumentError: within ``torch.autocast``, which makes another function of a model that nobody would be told of.
+
     Warns:
         ModelModeWarning: a model is in train mode.
     """
+    for device in ("cpu", "cuda"):
+        if torch.is_autocast_enabled(device):
+            rule = "must be left before draws are made; attricert.Autocast(model) is told in the terms"
+            raise ArgumentError("torch.autocast", device, rule)
     with preserved(attribution, classifier):
         # What says that it is random may owe that to a layer in train mode; a classifier gets there at each call.
         modules = [] if comes_singly(attribution) else modules_of(attribution, classifier)

@@ -107,15 +107,20 @@ def _set_deterministic(value: tuple[bool, bool]) -> None:
         torch.use_deterministic_algorithms(value[0], warn_only=value[1])
 
 
-def _cudnn() -> tuple[bool, bool, bool, bool]:
-    c: Any = torch.backends.cudnn
-    return c.enabled, c.benchmark, c.deterministic, c.allow_tf32
+_CUDNN = ("enabled", "benchmark", "deterministic", "allow_tf32")
 
 
-def _set_cudnn(value: tuple[bool, bool, bool, bool]) -> None:
-    if _cudnn() != value:
-        cudnn: Any = torch.backends.cudnn
-        cudnn.set_flags(*value)
+def _cudnn() -> dict[str, bool]:
+    found = {}
+    for name in _CUDNN:
+        with contextlib.suppress(RuntimeError):  # torch tells no allow_tf32 where it was said in another way
+            found[name] = getattr(torch.backends.cudnn, name)
+    return found
+
+
+def _set_cudnn(value: dict[str, bool]) -> None:
+    for name in value.items() - _cudnn().items():
+        setattr(torch.backends.cudnn, *name)
 
 
 def _set_threads(value: int) -> None:

@@ -43,6 +43,11 @@ class BatchSize:
         return self._size
 
     @property
+    def fixed(self) -> int | None:
+        """The batch size, if it is known already."""
+        return self._size
+
+    @property
     def size(self) -> int:
         """The batch size, which has been chosen."""
         if self._size is None:

@@ -44,14 +44,15 @@ def compiled(
     model = getattr(attribution, "model", None)
     if not (dataclasses.is_dataclass(attribution) and isinstance(model, nn.Module)) or model in _failed:
         return attribution, classifier
-    # Torch compiles once for a module and a shape, however often it is asked to.
-    whole: Any = dataclasses.replace(attribution, model=_OfOneSize(model, batch))
+    whole: Any = attribution
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what torch says of its own tools
+            # Torch compiles once for a module and a shape, however often it is asked to.
+            whole = dataclasses.replace(attribution, model=_OfOneSize(model, batch))
             found = maps_of(whole)
         why = "" if alike(found, maps_of(attribution), attribution) else "it gives other maps then"
-    except AttricertError as error:
+    except (AttricertError, RuntimeError) as error:  # scripted models are refused at once
         why = shortened(one_line(str(error.__cause__ or error)), _WORDS)
     if why:
         _failed.add(model)

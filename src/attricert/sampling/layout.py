@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from attricert.errors import AttricertError
 from attricert.sampling.looks import alike
 
-__all__ = ["IMAGES", "channels_last", "gains_from_channels_last"]
+__all__ = ["IMAGES", "channels_last", "gains_from_channels_last", "takes_channels_last"]
 
 IMAGES = 4
 """Axes of a batch of images."""
@@ -24,20 +24,28 @@ def channels_last(copies: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
     return like.copy_(copies)
 
 
-def gains_from_channels_last(
-    maps_of: Callable[[Tensor], Tensor], copies: Float[Tensor, "n *features"], modules: list[nn.Module]
-) -> bool:
-    """Whether copies are better given in that order: to convolutions on a CPU that take it, and give the same maps.
+def gains_from_channels_last(copies: Float[Tensor, "n *features"], modules: list[nn.Module]) -> bool:
+    """Whether copies are likely to be better given in that order: to convolutions on a CPU.
 
     Args:
-        maps_of: the attribution's maps of copies.
-        copies: of an input, a few.
-        modules: that compute them.
+        copies: of an input.
+        modules: that compute the maps.
     """
     if copies.ndim != IMAGES or copies.device.type != "cpu":
         return False
-    if not any(isinstance(part, nn.Conv2d) for module in modules for part in module.modules()):
-        return False
+    return any(isinstance(part, nn.Conv2d) for module in modules for part in module.modules())
+
+
+def takes_channels_last(
+    maps_of: Callable[[Tensor], Tensor], copies: Float[Tensor, "n c h w"], modules: list[nn.Module]
+) -> bool:
+    """Whether maps of copies in that order can be had, and are the same.
+
+    Args:
+        maps_of: the attribution's maps of copies.
+        copies: of an input, two where so many can be given at once: of a single one strides tell less.
+        modules: that compute the maps.
+    """
     plain = maps_of(copies)
     try:
         found = maps_of(channels_last(copies))

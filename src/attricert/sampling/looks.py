@@ -14,6 +14,7 @@ from torch import Tensor
 from attricert.attributions import (
     Attribution,
     Classifier,
+    TakesUniforms,
     at_uniforms,
     attributions_of,
     autocast_of,
@@ -25,6 +26,7 @@ from attricert.attributions import (
 )
 from attricert.errors import ArgumentError, CallError
 from attricert.sampling.free import Free
+from attricert.streams import sample_key
 from attricert.text import one_line, shortened
 
 __all__ = ["COPIES", "SATURATED", "Beside", "LookedAt", "alike"]
@@ -38,7 +40,6 @@ _COMPANY = [(2.0, 0.5), (-1.0, 3.0), (0.0, 1.0)]  # sizes of neighbours
 _SINGLE = 4  # bytes
 _FAR = 100.0  # times an input: there few logits lie in [0, 1]
 _ATTEMPTS, _MORE, _BATCH = 3, 6, 4
-_UNIFORM = 0.625  # neither end nor middle
 _WORDS = 200  # characters of what others say
 
 SATURATED = 1e-4
@@ -91,10 +92,10 @@ class LookedAt:
     def attribution(cls, who: Attribution, target: Tensor | None, batch_size: int | None, free: Free) -> LookedAt:
         """An attribution; ``batch_size`` is that which is fixed, or None.
 
-        One that takes uniforms is looked at with one number, the same for all rows.
+        One that takes uniforms is looked at with a number a row, which belongs to its values.
         """
-        called = at_uniforms(who, torch.tensor(_UNIFORM)) if takes_uniforms(who) else who
-        return cls("attribution", who, partial(attributions_of, called), target, _size(batch_size), free)
+        call = partial(_at_own_uniforms, who) if takes_uniforms(who) else partial(attributions_of, who)
+        return cls("attribution", who, call, target, _size(batch_size), free)
 
     @classmethod
     def classifier(
@@ -222,6 +223,14 @@ class LookedAt:
             said = shortened(one_line(str(error.__cause__)), _WORDS)
             rule = f"takes one input at a time, not {len(batch)}: give batch_size=1 ({said})"
             raise ArgumentError(self.role, name_of(self.who), rule) from error
+
+
+def _at_own_uniforms(
+    who: TakesUniforms, inputs: Tensor, target: Tensor | None, on_change: Callable[[str], None] | None = None
+) -> Tensor:
+    """The same row has the same number, alone and beside others, which have others."""
+    numbers = [int(sample_key(row), 16) / 16**32 for row in inputs]
+    return attributions_of(at_uniforms(who, torch.tensor(numbers).to(inputs)), inputs, target, on_change)
 
 
 def alike(found: Tensor, plain: Tensor, *owners: object) -> bool:

@@ -20,6 +20,7 @@ from attricert.attributions import (
     attributions_of,
     checked_targets,
     classes_of,
+    comes_singly,
     is_nonnegative,
     is_out_of_memory,
     is_random,
@@ -37,7 +38,7 @@ from attricert.sampling.compiling import compiled
 from attricert.sampling.compute import Compute
 from attricert.sampling.copies import Copies
 from attricert.sampling.free import Free
-from attricert.sampling.layout import IMAGES, channels_last, gains_from_channels_last
+from attricert.sampling.layout import IMAGES, channels_last, gains_from_channels_last, takes_channels_last
 from attricert.sampling.randomness import random_maps
 from attricert.streams import Stream
 
@@ -187,23 +188,31 @@ class Sampler:
             ArgumentError: channels are to come last in what are no images.
         """
         stream, last = Stream(0, "", "shape"), self.compute.channels_last
-        index = None if target is None else target[None]
 
         def maps_of(copies: Tensor, attribution: Attribution = self.attribution) -> Tensor:
             with seeded(stream.seed_of(0)):
-                return attributions_of(attribution, copies, index)
+                return attributions_of(attribution, copies, index_of(copies))
+
+        def index_of(copies: Tensor) -> Tensor | None:
+            return None if target is None else target.expand(len(copies), *target.shape)
 
         def taken(copies: Tensor) -> Tensor:
             if self.classifier is not None:
-                scores_of(self.classifier, copies, index)
+                scores_of(self.classifier, copies, index_of(copies))
             return maps_of(copies)
 
-        copies = self.copies(x, stream, 1)[:1]
-        if last is None:
-            last = gains_from_channels_last(taken, copies, modules_of(self.attribution, self.classifier))
-        elif last and copies.ndim != IMAGES:
+        single = self.batch.fixed == 1 or comes_singly(self.attribution)
+        copies = self.copies(x, stream, 2)[: 1 if single else 2]
+        modules = modules_of(self.attribution, self.classifier)
+        if last and copies.ndim != IMAGES:
             rule = f"goes with inputs of shape (channels, rows, columns), not {tuple(x.shape)}"
             raise ArgumentError("channels_last", last, rule)
+        if last and not takes_channels_last(taken, copies, modules):
+            rule = "must be left out: given that order, the model fails or gives other maps"
+            raise ArgumentError("channels_last", last, rule)
+        if last is None:
+            last = gains_from_channels_last(copies, modules) and takes_channels_last(taken, copies, modules)
+        copies = copies[:1]
         ready = replace(self, shape=tuple(maps_of(copies).shape[1:]), channels_last=last)
         if not self.compute.compile:
             return ready

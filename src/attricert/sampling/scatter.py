@@ -200,7 +200,7 @@ def _products(parts: list[Tensor]) -> tuple[Tensor, float]:
     n, d = sum(map(len, parts)), parts[0].shape[1]
     gram = torch.zeros(n, n, dtype=torch.float64, device=parts[0].device)
     ends = [n * i // _BLOCKS for i in range(_BLOCKS + 1)]
-    with full_precision():
+    with full_precision(gram.device.type):
         for first in range(0, d, _COLUMNS):
             columns = torch.cat([part[:, first : first + _COLUMNS] for part in parts])
             for start, end in pairwise(ends):  # a symmetric matrix: its lower blocks will do
