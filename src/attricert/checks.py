@@ -23,6 +23,7 @@ __all__ = [
     "count",
     "data_range",
     "extra",
+    "finite",
     "finite_values",
     "flag",
     "fraction",
@@ -37,6 +38,7 @@ __all__ = [
     "size",
     "text",
     "typed",
+    "within",
 ]
 
 SMALLEST, LARGEST = 1e-60, 1e60
@@ -48,14 +50,31 @@ _NUMBER = (int, float, np.integer, np.floating)
 Rule = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.bool_]]
 
 
-def positive(name: str, value: object) -> float:
-    """A finite number > 0."""
+def finite(name: str, value: object, rule: str = "must be a finite number") -> float:
+    """A finite number; the rule is what the error says."""
     if isinstance(value, _NUMBER) and not isinstance(value, bool):
         with contextlib.suppress(OverflowError):  # an integer beyond all floats
             number = float(value)
-            if math.isfinite(number) and number > 0:
+            if math.isfinite(number):
                 return number
-    raise ArgumentError(name, value, "must be a finite number > 0")
+    raise ArgumentError(name, value, rule)
+
+
+def positive(name: str, value: object) -> float:
+    """A finite number > 0."""
+    rule = "must be a finite number > 0"
+    number = finite(name, value, rule)
+    if number > 0:
+        return number
+    raise ArgumentError(name, value, rule)
+
+
+def within(name: str, value: object, low: float, high: float, rule: str) -> float:
+    """A number from the one to the other, both included; the rule is what the error says."""
+    number = finite(name, value, rule)
+    if low <= number <= high:
+        return number
+    raise ArgumentError(name, value, rule)
 
 
 def size(name: str, value: object) -> float:

@@ -70,17 +70,23 @@ class Workload:
         return self.startup + share * self.seconds_an_input / slowed
 
     def to_dict(self, workers: Sequence[int] = WORKERS) -> dict[str, Any]:
-        """As plain values, with the seconds for some numbers of workers."""
-        return {**asdict(self), "seconds": {str(n): self.seconds(n) for n in workers}}
+        """As plain values, with the seconds for some numbers of workers, at least one."""
+        return {**asdict(self), "seconds": {str(n): seconds for n, seconds in self._times(workers)}}
 
     def told(self, workers: Sequence[int] = WORKERS) -> str:
         """In a line, for some numbers of workers, at least one."""
-        times = [f"{_duration(self.seconds(n))} on {n:,}" for n in workers]
+        times = [f"{_duration(seconds)} on {n:,}" for n, seconds in self._times(workers)]
         return (
             f"{self.inputs:,} input{'' if self.inputs == 1 else 's'} of {self.n_samples:,} samples: "
             f"{', '.join(times)} worker{'' if tuple(workers) == (1,) else 's'}, "
             f"worked out from {self.rate:.3g} samples a second of one ({self.device})"
         )
+
+    def _times(self, workers: Sequence[int]) -> list[tuple[int, float]]:
+        """Each number of workers with its seconds."""
+        if not len(workers):
+            raise ArgumentError("workers", workers, "must name at least one number")
+        return [(n, self.seconds(n)) for n in workers]
 
 
 def measured_on(device: torch.device) -> str:

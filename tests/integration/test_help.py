@@ -130,6 +130,10 @@ def test_words_that_mean_nothing_are_answered_with_what_may_be_meant(line, messa
         ("plan --model x", "the following arguments are required: --data"),
         ("certify --sigma abc", "--sigma: 'abc' is no number"),
         ("certify --batch_size None,", "--batch_size: 'None,' is no whole number"),
+        ("doctor --total_inputs 1e6", "--total_inputs: '1e6' is no whole number"),
+        ("doctor --rate ''", "--rate: '' is no number"),
+        ("doctor --efficiency ''", "--efficiency: '' is no number"),
+        ("doctor --channels_last maybe", "--channels_last: 'maybe' is neither true nor false"),
         ("status", "the following arguments are required: RUN"),
         ("attack", "the following arguments are required: --run"),
     ],
@@ -158,6 +162,27 @@ def test_config_files_get_one_line_too(capsys, tmp_path, text, message):
         main(["certificates", "run", "--config", str(tmp_path / "c.yaml")])
     assert end.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_every_flag_of_numbers_or_truth_says_so_in_plain_words(capsys):
+    """Whatever is typed: jsonargparse has a text of its own for each kind of flag and of value."""
+    rules = {int: "is no whole number", float: "is no number", bool: "is neither true nor false"}
+    tried = set()
+    for command, parser in parsers()[1].items():
+        for action in parser._actions:
+            hint = getattr(action, "_typehint", None)
+            kind = next((kind for kind in rules if hint in (kind, kind | None)), None)
+            if kind is None or not action.option_strings:
+                continue
+            tried.add(hint)
+            for value in ("maybe", "", "[1]", "a: b", *(("1.5", "1e6") if kind is int else ())):
+                with pytest.raises(SystemExit):
+                    parser.parse_args([f"{action.option_strings[0]}={value}"])
+                said = capsys.readouterr().err.strip()
+                assert said.startswith(f"attricert: error: {action.option_strings[0]}: "), (command, said)
+                assert said.endswith(rules[kind]), (command, said)
+                assert "Expected" not in said
+    assert {hint for kind in rules for hint in (kind, kind | None)} == tried
 
 
 def parsed(line):

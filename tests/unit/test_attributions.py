@@ -102,6 +102,26 @@ def test_baseline_of_another_shape_is_refused(model, inputs):
         ac.IntegratedGradients(model, baselines=torch.zeros(3))(inputs, 0)
 
 
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize("kind", [ac.IntegratedGradients, ac.StochasticIntegratedGradients])
+@pytest.mark.parametrize("bad", [NAN, INF, -INF, torch.tensor(NAN), torch.tensor([[0.0, INF], [NAN, 0.0]])])
+def test_baselines_that_are_not_finite_are_refused_on_construction(model, kind, bad):
+    with pytest.raises(ac.ArgumentError, match=r"^baselines=(nan|-?inf): must be a finite number, or a tensor of"):
+        kind(model, baselines=bad)
+    assert kind(model, baselines=torch.zeros(2, 2, dtype=torch.int64)).baselines.shape == (2, 2)
+
+
+@pytest.mark.untyped
+@pytest.mark.parametrize("kind", [ac.IntegratedGradients, ac.StochasticIntegratedGradients])
+@pytest.mark.parametrize("bad", ["a", None, True, [0.0], np.zeros(2), 1j, torch.zeros(2, dtype=torch.complex64)])
+def test_baselines_of_other_kinds_are_refused_on_construction(model, kind, bad):
+    with pytest.raises(ac.ArgumentError, match="^baselines=.*: must be a finite number, or a tensor of"):
+        kind(model, baselines=bad)
+    assert type(kind(model, baselines=np.float32(0.5)).baselines) is float
+
+
 def test_wrap_numpy(inputs):
     def black_box(x, target):
         assert isinstance(x, np.ndarray)

@@ -129,6 +129,26 @@ def test_called_plainly_it_draws_from_torchs_generator():
     torch.testing.assert_close(g.at(torch.rand(2))(X, 1), first)
 
 
+def test_one_number_is_that_of_all_inputs():
+    g = ac.StochasticIntegratedGradients(small_cnn(), n_steps=2)
+    for u in (0, 0.3, 1.0, np.float64(0.7)):
+        assert torch.equal(g.at(u)(X, 1), g.at(torch.tensor(float(u), dtype=torch.float64))(X, 1))
+    assert not torch.allclose(g.at(0.3)(X, 1), g.at(0.7)(X, 1))
+
+
+@pytest.mark.parametrize("bad", [-1e-9, 1.01, float("nan"), float("inf")])
+def test_numbers_out_of_range_are_refused(bad):
+    with pytest.raises(ac.ArgumentError, match="^uniforms=.*: must be a number from 0 to 1, or a tensor of such"):
+        ac.StochasticIntegratedGradients(small_cnn()).at(bad)
+
+
+@pytest.mark.untyped
+@pytest.mark.parametrize("bad", ["a", None, True, [0.5], np.array([0.5])])
+def test_what_is_no_number_is_refused(bad):
+    with pytest.raises(ac.ArgumentError, match="^uniforms=.*: must be a number from 0 to 1, or a tensor of such"):
+        ac.StochasticIntegratedGradients(small_cnn()).at(bad)
+
+
 def test_each_input_has_a_number_and_numbers_of_another_shape_are_refused():
     g = ac.StochasticIntegratedGradients(small_cnn(), n_steps=2)
     both = g.at(torch.tensor([0.1, 0.9]))(X, 1)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import attricert as ac
+from attricert.cli.main import main
 from attricert.cli.whole_set import WholeSet, apart
 from attricert.diagnosis import Cost
 from attricert.workload import Workload, measured_on
@@ -48,6 +49,12 @@ def test_bad_values_are_refused(name, value):
         IMAGENET.seconds(0)
 
 
+@pytest.mark.parametrize("told", [IMAGENET.told, IMAGENET.to_dict, lambda workers: WholeSet(workers=workers)])
+def test_no_number_of_workers_is_refused(told):
+    with pytest.raises(ac.ArgumentError, match=r"workers=\(\): must name at least one number"):
+        told(())
+
+
 def test_what_doctor_measured_becomes_one():
     found = Cost(1, 1, 0.002, 5_000, "cpu, 1 thread").workload(100)
     assert (found.seconds(1), found.device) == (pytest.approx(1_000.0), "cpu, 1 thread")
@@ -80,6 +87,26 @@ def test_what_is_asked_on_the_command_line_stands_for_what_was_measured():
     assert (found.inputs, found.n_samples, found.rate, found.efficiency) == (7, 10_000, 900.0, 0.5)
     assert "not measured" in found.device
     assert WholeSet().of(IMAGENET) == IMAGENET
-    for bad in ({"workers": ()}, {"workers": (0,)}, {"total_inputs": 0}):
-        with pytest.raises(ac.ArgumentError, match=next(iter(bad))):
-            WholeSet(**bad)
+
+
+BAD = [
+    ("workers", (0,)),
+    ("total_inputs", 0),
+    *((name, value) for name in ("rate", "overhead", "startup", "efficiency") for value in (-1.0, float("nan"))),
+    ("efficiency", 1.1),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), BAD)
+def test_what_is_asked_on_the_command_line_is_checked(name, value):
+    with pytest.raises(ac.ArgumentError, match=f"^{name}="):
+        WholeSet(**{name: value})
+
+
+@pytest.mark.parametrize("command", ["plan", "doctor"])
+def test_it_is_checked_before_anything_is_read(command, capsys):
+    line = [command, "--model", "nowhere.py:model", "--data", "nowhere"]
+    assert main([*line, "--efficiency", "2"]) != 0
+    assert "efficiency=2.0: must be > 0 and <= 1" in capsys.readouterr().err
+    assert main(line) != 0  # the control: there is nothing to read
+    assert "nowhere" in capsys.readouterr().err

@@ -22,7 +22,7 @@ else:  # readable annotations without torch
     Tensor = Targets = Any
     nn = SimpleNamespace(Module=Any)
 
-__all__ = ["IntegratedGradients", "baseline_of", "integrate", "on_path"]
+__all__ = ["IntegratedGradients", "baseline_of", "checked_baselines", "integrate", "on_path"]
 
 
 @ATTRIBUTIONS.register("integrated-gradients")
@@ -46,7 +46,8 @@ class IntegratedGradients:
         from attricert.attributions.base import checked_model
 
         checked_model(self.model)
-        checks.keep(self, n_steps=checks.count("n_steps", self.n_steps, 1), baselines=checks.plain(self.baselines))
+        baselines = checked_baselines(self.baselines)
+        checks.keep(self, n_steps=checks.count("n_steps", self.n_steps, 1), baselines=baselines)
 
     def __call__(self, inputs: Float[Tensor, "n *features"], target: Targets) -> Float[Tensor, "n *features"]:
         """Attributions of the inputs' shape, in output units; they sum to f(x) - f(x') up to the rule's error."""
@@ -62,6 +63,27 @@ class IntegratedGradients:
 
     def _integrate(self, inputs: Tensor, gradient: Callable[[Tensor], Tensor]) -> Tensor:
         return integrate(gradient, inputs, baseline_of(self.baselines, inputs), self.n_steps)
+
+
+def checked_baselines(baselines: object) -> float | Tensor:
+    """x': a finite number, or a tensor of such; its shape is checked where inputs are known.
+
+    Raises:
+        ArgumentError: it is neither.
+    """
+    import torch
+
+    rule = "must be a finite number, or a tensor of one input's shape with finite real entries"
+    if not isinstance(baselines, torch.Tensor):
+        checks.finite("baselines", baselines, rule)
+        number: float = checks.plain(baselines)
+        return number
+    if baselines.is_complex():
+        raise ArgumentError("baselines", baselines.dtype, rule)
+    wrong = baselines[~baselines.isfinite()]
+    if len(wrong):
+        raise ArgumentError("baselines", wrong[0].item(), rule)
+    return baselines
 
 
 def baseline_of(baselines: float | Tensor, inputs: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 from jaxtyping import Float
 
 from attricert import checks
-from attricert.attributions.integrated import baseline_of, on_path
+from attricert.attributions.integrated import baseline_of, checked_baselines, on_path
 from attricert.attributions.words import ATTRIBUTIONS
 from attricert.errors import ArgumentError
 
@@ -50,7 +50,8 @@ class StochasticIntegratedGradients:
         from attricert.attributions.base import checked_model
 
         checked_model(self.model)
-        checks.keep(self, n_steps=checks.count("n_steps", self.n_steps, 1), baselines=checks.plain(self.baselines))
+        baselines = checked_baselines(self.baselines)
+        checks.keep(self, n_steps=checks.count("n_steps", self.n_steps, 1), baselines=baselines)
 
     def __call__(self, inputs: Float[Tensor, "n *features"], target: Targets) -> Float[Tensor, "n *features"]:
         """Attributions of the inputs' shape, in output units, at nodes from torch's global generator."""
@@ -60,8 +61,21 @@ class StochasticIntegratedGradients:
         """The same with a graph back to inputs that ask for gradients; memory O(n_steps)."""
         return self._drawn(inputs).differentiable(inputs, target)
 
-    def at(self, uniforms: Float[Tensor, "*n"]) -> PathGradients:
-        """At the places that these numbers name, one an input or one for all: an attribution that is not random."""
+    def at(self, uniforms: float | Float[Tensor, "*n"]) -> PathGradients:
+        """At the places that these numbers name, one an input or one for all: an attribution that is not random.
+
+        Args:
+            uniforms: a number from 0 to 1, or a tensor of such, shape (n,) or (); see `PathGradients`. What a tensor
+                holds is not checked, as that would wait for an accelerator.
+
+        Raises:
+            ArgumentError: it is neither, or a number out of range.
+        """
+        import torch
+
+        if not isinstance(uniforms, torch.Tensor):
+            number = checks.within("uniforms", uniforms, 0.0, 1.0, "must be a number from 0 to 1, or a tensor of such")
+            uniforms = torch.tensor(number, dtype=torch.float64)
         return PathGradients(self.model, self.baselines, self.n_steps, uniforms)
 
     def _drawn(self, inputs: Tensor) -> PathGradients:

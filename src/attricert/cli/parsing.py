@@ -34,7 +34,13 @@ COMMANDS = (
 )
 
 _NEEDS = "; scripts need the extra completion"
-_KINDS = {"<class 'float'>": "number", "<class 'int'>": "whole number"}
+_KINDS = {
+    "float": "is no number",
+    "int": "is no whole number",
+    "bool": "is neither true nor false",
+    "str": "is no text",
+    "list": "is no list",
+}
 _NO_LIST = "lists in a --config file are written as [0.1, 0.2]"
 _EXAMPLES = "examples:"
 
@@ -72,10 +78,10 @@ class _Parser(ArgumentParser):
         plain = " ".join(message.split())
         for pattern, text in (
             (r"required: (.*)", lambda m: f"required: {', '.join(map(self._flag, m[1].split(', ')))}"),
-            (r"Parser key \"([\w.]+)\"(?: element \d+)?: Expected an? (<class '\w+'>)\. Got value: (.*)", _no_value),
+            (r"Parser key \"([\w.]+)\"(?: element \d+)?: Expected an? <class '(\w+)'>\. Got value: ?(.*)", _no_value),
             (
                 r"Parser key \"([\w.]+)\"(?: element \d+)?: Does not validate against .*? Errors: - "
-                r"Expected an? (<class '\w+'>) - Expected a <class 'NoneType'> .*Given value: (.*)",
+                r"Expected an? <class '(\w+)'>.*? - Expected a <class 'NoneType'>.* Given value: ?(.*)",
                 _no_value,
             ),
             (r"Parser key \"([\w.]+)\"(?: element \d+)?:", lambda m: f"--{m[1]}:"),
@@ -102,8 +108,8 @@ class _Parser(ArgumentParser):
 
 
 def _no_value(match: re.Match[str]) -> str:
-    kind = _KINDS.get(match[2])
-    return f"--{match[1]}: {match[3]!r} is no {kind}" if kind else match[0]
+    rule = _KINDS.get(match[2])
+    return f"--{match[1]}: {match[3]!r} {rule}" if rule else match[0]
 
 
 def declared(command: str) -> Any:

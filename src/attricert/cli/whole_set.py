@@ -7,10 +7,11 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, final
 
 from attricert import checks
-from attricert.errors import ArgumentError
 from attricert.workload import WORKERS, Workload
 
 __all__ = ["WholeSet", "apart"]
+
+_ANY = Workload(inputs=1, n_samples=1, rate=1.0, device="")
 
 
 @final
@@ -39,12 +40,9 @@ class WholeSet:
     }
 
     def __post_init__(self) -> None:
-        if not self.workers:
-            raise ArgumentError("workers", self.workers, "must name at least one number")
-        for count in self.workers:
-            checks.count("workers", count, 1)
         if self.total_inputs is not None:
             checks.count("total_inputs", self.total_inputs, 1)
+        self.of(_ANY).to_dict(self.workers)  # refuses what it will refuse after the measurement
 
     def of(self, measured: Workload) -> Workload:
         """With what was said of it, in place of what was measured."""
