@@ -4,7 +4,7 @@ All contenders of a model are measured alternately in one process, on one input,
 and told as ratios. The bare loops compute gradients of copies in one fixed batch, with no noise, no statistics and
 nothing kept: what no certification can beat. One has its copies with channels last, as `certify` gives them on a CPU.
 
-Usage: python benchmarks/run.py [--device cuda] [--full] [--rounds N] [--models NAME ...]
+Usage: python benchmarks/run.py [--device cuda] [--full] [--rounds N] [--draws N] [--only WORD] [--models NAME ...]
 """
 
 from __future__ import annotations
@@ -137,12 +137,15 @@ class Subject:
         }
 
 
-def measured(name: str, device: str, rounds: int, *, full: bool) -> dict[str, Any]:
+def measured(name: str, asked: argparse.Namespace) -> dict[str, Any]:
     """Rates as ratios to each bare loop (1 is as fast, below 1 slower), and peak memory at two numbers of draws."""
-    setting = SETTINGS[name]
-    subject = Subject.of(setting, device)
-    draws = math.ceil((setting.full if full else setting.draws) / subject.batch) * subject.batch
-    seconds = alternate(subject.contenders(draws), rounds)
+    setting, device, full, only = SETTINGS[name], asked.device, asked.full, asked.only
+    subject, rounds = Subject.of(setting, device), asked.rounds or setting.rounds
+    draws = asked.draws or (setting.full if full else setting.draws)
+    draws = math.ceil(draws / subject.batch) * subject.batch
+    contenders = subject.contenders(draws).items()
+    chosen = {who: run for who, run in contenders if only is None or only in who or who in (BARE, LAST, EVERYTHING)}
+    seconds = alternate(chosen, rounds)
     rates = {
         who: {
             "to_bare_loop": ratio(seconds[BARE], taken),
@@ -150,7 +153,8 @@ def measured(name: str, device: str, rounds: int, *, full: bool) -> dict[str, An
         }
         for who, taken in seconds.items()
     }
-    memory = {str(n): peak_memory(name, device, subject.batch, n) for n in (MEMORY if full else setting.memory)}
+    sizes = () if only is not None else MEMORY if full else setting.memory
+    memory = {str(n): peak_memory(name, device, subject.batch, n) for n in sizes}
     return {
         "model": setting.model,
         "draws_a_turn": draws,
@@ -193,6 +197,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--full", action="store_true", help="more draws a turn; the models of images too")
     parser.add_argument("--rounds", type=int, help="8 by default, of images 4")
+    parser.add_argument("--draws", type=int, help="a turn")
+    parser.add_argument(
+        "--only", metavar="WORD", help="bare loops, everything, and what has this in its name; no memory"
+    )
     parser.add_argument("--models", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     parser.add_argument("--batch", type=int, help="goes with --memory")
     parser.add_argument("--memory", type=int, help="print the peak memory of this process at so many draws")
@@ -210,7 +218,7 @@ def main() -> int:
         return 0
     found: dict[str, Any] = {"machine": machine(asked.device), "full": asked.full, "models": {}}
     for name in asked.models:
-        found["models"][name] = measured(name, asked.device, asked.rounds or SETTINGS[name].rounds, full=asked.full)
+        found["models"][name] = measured(name, asked)
         print(json.dumps(found["models"][name]), flush=True)
     RESULTS.mkdir(exist_ok=True)
     kind = asked.device.partition(":")[0]
