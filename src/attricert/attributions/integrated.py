@@ -33,7 +33,7 @@ class IntegratedGradients:
 
     Args:
         model: maps (n, ...) to (n, classes), or to (n,) for ``target=None``; called in eval mode.
-        baselines: x': a number for every feature, or a tensor of one input's shape (no batch dimension).
+        baselines: x': a finite number for every feature, or a tensor of such of one input's shape (no batch dimension).
         n_steps: nodes of the Gauss-Legendre rule (Captum's default rule), one gradient each; of stochastic ones, random
             nodes, 1 by default.
     """

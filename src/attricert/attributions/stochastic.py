@@ -36,7 +36,7 @@ class StochasticIntegratedGradients:
 
     Args:
         model: maps (n, ...) to (n, classes), or to (n,) for ``target=None``; called in eval mode.
-        baselines: x': a number for every feature, or a tensor of one input's shape (no batch dimension).
+        baselines: x': a finite number for every feature, or a tensor of such of one input's shape (no batch dimension).
         n_steps: nodes of a map, one gradient each: one at the same random place in each of as many equal parts of the
             line.
     """
