@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, final
 
 from attricert import checks
@@ -12,6 +13,8 @@ from attricert.errors import ArgumentError
 
 if TYPE_CHECKING:
     import torch
+else:  # readable annotations without torch
+    torch = SimpleNamespace(device=Any)
 
 __all__ = ["WORKERS", "Workload", "measured_on"]
 

@@ -58,17 +58,17 @@ def test_seeds(digits, smoothed):
 
 
 def test_pilot_and_main_draws_are_never_shared(monkeypatch, digits, smoothed):
-    from attricert.sampling import Sampler
+    from attricert.sampling.copies import Copies
 
     asked = []
-    original = Sampler._noise
+    original = Copies._noise
 
     def spy(self, x, stream, start, stop):
         noise = original(self, x, stream, start, stop)
         asked.append((stream.stage, noise))
         return noise
 
-    monkeypatch.setattr(Sampler, "_noise", spy)
+    monkeypatch.setattr(Copies, "_noise", spy)
     smoothed.certify(digits.images[:1], 7, **SETTINGS)
     pilot, main = (torch.cat([n for stage, n in asked if stage == s]) for s in ("pilot", "main"))
     assert (len(pilot), len(main)) == (60, 540)

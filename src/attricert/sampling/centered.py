@@ -24,6 +24,7 @@ class Centered:
     """Rows q = g - m on their device, and the numbers of each row on the host.
 
     Args:
+        center: m.
         q: shape (calls, m), float64.
         total: the sum of the rows.
         calls_per_draw: 2 for antithetic pairs, else 1.
@@ -33,6 +34,7 @@ class Centered:
         classes: predicted ones; None without a classifier.
     """
 
+    center: Float[Tensor, " m"]
     q: Float[Tensor, "calls m"]
     total: Float[Tensor, " m"]
     calls_per_draw: int
@@ -55,7 +57,12 @@ class Centered:
         numbers += [] if draws.classes is None else [draws.classes.double()]
         host, k = torch.stack(numbers).cpu().numpy(), len(directions)
         classes = None if draws.classes is None else host[-1].astype(np.int64)
-        return cls(q, q.sum(0), draws.calls_per_draw, host[:k], host[k], host[k + 1], classes)
+        return cls(center, q, q.sum(0), draws.calls_per_draw, host[:k], host[k], host[k + 1], classes)
+
+    @property
+    def rows(self) -> Float[Tensor, "calls m"]:
+        """The maps themselves, g = q + m up to rounding."""
+        return self.q + self.center
 
     @property
     def calls(self) -> int:
