@@ -19,12 +19,11 @@ MODE = "attricert"
 class _Loader(PlainLoader):
     """Takes 1e-3 for a number, as people and jsonargparse do, and nothing for a date."""
 
-    yaml_implicit_resolvers = {  # noqa: RUF012 (PyYAML declares no ClassVar)
-        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":float", ":timestamp"))]
-        for first, resolvers in PlainLoader.yaml_implicit_resolvers.items()
-    }
 
-
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":float", ":timestamp"))]
+    for first, resolvers in PlainLoader.yaml_implicit_resolvers.items()
+}
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"[-+]?(?:(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.inf|\.nan)$", re.I),
