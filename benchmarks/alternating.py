@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import statistics
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -52,6 +53,13 @@ def machine(device: str = "cpu") -> dict[str, Any]:
         "torch": torch.__version__,
         "accelerator": torch.cuda.get_device_name(device) if device.startswith("cuda") else None,
     }
+
+
+def peak_memory_mib(device: str = "cpu") -> float:
+    """Of this process so far: resident, or on the accelerator."""
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _now(clock: Callable[[], float]) -> float:

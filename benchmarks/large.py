@@ -1,14 +1,13 @@
 """Certificates at d = 150,528: EfficientNet-Lite on photographs; all guarantees, what they say, what memory they take.
 
 Needs the extra ``imagenet``. Usage: python benchmarks/large.py [--model NAME] [--photographs N] [--n_samples N]
-[--sigmas S ...]. Writes benchmarks/results/large.json.
+[--sigmas S ...] [--device cuda]. Writes benchmarks/results/large.json, or large-cuda.json.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
 import sys
 import time
 import warnings
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from alternating import machine
+from alternating import machine, peak_memory_mib
 
 import attricert as ac
 
@@ -48,24 +47,30 @@ def main() -> int:
     parser.add_argument("--photographs", type=int, default=5)
     parser.add_argument("--n_samples", type=int, default=2_000)
     parser.add_argument("--sigmas", type=float, nargs="+", default=[0.25, 0.5])
+    parser.add_argument("--device", default="cpu")
     asked = parser.parse_args()
-    model, data = ac.models.load(asked.model), ac.datasets.load("photographs").slice(0, asked.photographs)
+    model, data = (
+        ac.models.load(asked.model).to(asked.device),
+        ac.datasets.load("photographs").slice(0, asked.photographs),
+    )
+    inputs = data.inputs.to(asked.device)
     with torch.no_grad():
-        targets = model(data.inputs).argmax(dim=1)
-    found: dict[str, Any] = {"machine": machine("cpu"), "model": asked.model, "rows": []}
+        targets = model(inputs).argmax(dim=1)
+    found: dict[str, Any] = {"machine": machine(asked.device), "model": asked.model, "rows": []}
     warnings.simplefilter("ignore", ac.MeaningWarning)  # told by class_kept
     for sigma in asked.sigmas:
         smoothed = ac.SmoothedAttribution(ac.Saliency(model), ac.Gaussian(sigma))
-        for x, target, name in zip(data.inputs, targets, data.ids, strict=True):
+        for x, target, name in zip(inputs, targets, data.ids, strict=True):
             start = time.perf_counter()
             certificate = smoothed.certify(x[None], int(target), n_samples=asked.n_samples, seed=0)
             told = {"photograph": name, "sigma": sigma, **row(certificate, time.perf_counter() - start)}
             found["rows"].append(told)
             print(json.dumps(told), flush=True)
-    found["peak_memory_gib"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 3)
+    found["peak_memory_gib"] = round(peak_memory_mib(asked.device) / 1024, 3)
     print(f"peak memory {found['peak_memory_gib']} GiB")
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "large.json").write_text(json.dumps(found, indent=1) + "\n")
+    name = "large.json" if asked.device == "cpu" else f"large-{asked.device.partition(':')[0]}.json"
+    (RESULTS / name).write_text(json.dumps(found, indent=1) + "\n")
     return 0
 
 

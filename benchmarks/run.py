@@ -2,7 +2,8 @@
 
 All contenders of a model are measured alternately in one process, on one input, with the same batch size and threads,
 and told as ratios. The bare loops compute gradients of copies in one fixed batch, with no noise, no statistics and
-nothing kept: what no certification can beat. One has its copies with channels last, as `certify` gives them on a CPU.
+nothing kept, float32 in full: what no certification can beat. One has its copies with channels last, as `certify` gives
+them on a CPU.
 
 Usage: python benchmarks/run.py [--device cuda] [--full] [--rounds N] [--draws N] [--only WORD] [--models NAME ...]
 """
@@ -12,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import resource
 import statistics
 import subprocess
 import sys
@@ -23,9 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from alternating import alternate, machine, ratio
+from alternating import alternate, machine, peak_memory_mib, ratio
 
 import attricert as ac
+from attricert.precision import full_precision
 
 RESULTS = Path(__file__).parent / "results"
 BARE, LAST = "bare loop", "bare loop, channels last"
@@ -98,9 +99,10 @@ class Subject:
         copies = self.x.expand(self.batch, *self.x.shape[1:])
         order = torch.channels_last if last else torch.contiguous_format
         batch = torch.empty(copies.shape, dtype=copies.dtype, device=copies.device, memory_format=order).copy_(copies)
-        for _ in range(draws // self.batch):
-            leaf = batch.detach().requires_grad_()
-            torch.autograd.grad(self.model(leaf)[:, self.target].sum(), leaf)
+        with full_precision(batch.device.type):  # no TF32, as in `certify`
+            for _ in range(draws // self.batch):
+                leaf = batch.detach().requires_grad_()
+                torch.autograd.grad(self.model(leaf)[:, self.target].sum(), leaf)
 
     def certify(self, draws: int, prove: tuple[str, ...] | None) -> None:
         """Pilot, noise, bound, statistics, confidence bounds; of the norm alone, or of all that can be proven."""
@@ -161,6 +163,7 @@ def measured(name: str, asked: argparse.Namespace) -> dict[str, Any]:
         "batch": subject.batch,
         "rounds": rounds,
         "samples_a_second": round(draws / statistics.median(seconds[EVERYTHING]), 1),
+        "seconds_an_input": round(statistics.median(seconds[EVERYTHING]), 3),
         "rates": rates,
         "peak_memory_mib": memory,
     }
@@ -176,9 +179,7 @@ def peak_memory(name: str, device: str, batch: int, draws: int) -> float:
 def in_this_process(name: str, device: str, batch: int | None, draws: int) -> float:
     """The same, here."""
     Subject.of(SETTINGS[name], device, batch).certify(draws, None)
-    if device.startswith("cuda"):
-        return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return peak_memory_mib(device)
 
 
 def markdown(found: dict[str, Any]) -> str:

@@ -1,4 +1,8 @@
-"""How exact torch's products of float32 matrices are: users trade that for speed, in an old way and in a new one."""
+"""Float32 is float32: products and convolutions in full, though a process may trade that for speed, in two ways.
+
+Torch lets users, and by default convolutions on CUDA, round factors to TF32 or bfloat16. That is another function than
+the model in float32, of which neighbours in a batch are a part, and proofs of our own products do not allow for it.
+"""
 
 from __future__ import annotations
 
@@ -8,44 +12,67 @@ from typing import Any
 
 import torch
 
-__all__ = ["full_precision", "matmul_precision", "set_matmul_precision"]
-
-# Before torch 2.9 there is the old way alone.
-_OWNERS: tuple[Any, ...] = (getattr(torch.backends.mkldnn, "matmul", None), torch.backends.cuda.matmul)
-_BACKENDS = tuple(owner for owner in _OWNERS if hasattr(owner, "fp32_precision"))
-
-Precision = tuple[str | None, tuple[str, ...]]
+__all__ = ["float32_precision", "full_precision", "set_float32_precision", "set_full_precision"]
 
 
-def matmul_precision() -> Precision:
-    """As it is set, in either way."""
-    try:
-        old = torch.get_float32_matmul_precision()
-    except RuntimeError:  # who has used both is not told
-        old = None
-    return old, tuple(backend.fp32_precision for backend in _BACKENDS)
+def _owners() -> tuple[Any, ...]:
+    """What has a setting of its own; before torch 2.9 there is the old way alone."""
+    b: Any = torch.backends
+    found = [(b.mkldnn, "matmul"), (b.mkldnn, "conv"), (b.mkldnn, "rnn"), (b.cuda, "matmul")]
+    found += [(b.cudnn, "conv"), (b.cudnn, "rnn")]
+    parts = (getattr(backend, name, None) for backend, name in found)
+    return tuple(part for part in parts if hasattr(part, "fp32_precision"))
 
 
-def set_matmul_precision(precision: Precision) -> None:
-    """As `matmul_precision` had it."""
-    if matmul_precision() == precision:
+_OWNERS = _owners()
+_FULL = ("none", "ieee")
+
+Precision = tuple[str | None, bool | None, tuple[str, ...]]
+
+
+def float32_precision() -> Precision:
+    """As it is set, in either way; None where torch does not tell those who used both."""
+    products = convolutions = None
+    with contextlib.suppress(RuntimeError):
+        products = torch.get_float32_matmul_precision()
+    with contextlib.suppress(RuntimeError):
+        convolutions = torch.backends.cudnn.allow_tf32
+    return products, convolutions, tuple(owner.fp32_precision for owner in _OWNERS)
+
+
+def set_float32_precision(precision: Precision) -> None:
+    """As `float32_precision` had it; what is so already is not touched."""
+    if float32_precision() == precision:
         return
-    old, new = precision
-    if old is not None:
-        torch.set_float32_matmul_precision(old)
-    for backend, value in zip(_BACKENDS, new, strict=True):
-        backend.fp32_precision = value
+    products, convolutions, new = precision
+    if products is not None:
+        torch.set_float32_matmul_precision(products)
+    if convolutions is not None:
+        torch.backends.cudnn.allow_tf32 = convolutions
+    for owner, value in zip(_OWNERS, new, strict=True):
+        if owner.fp32_precision != value:
+            owner.fp32_precision = value
+
+
+def set_full_precision() -> None:
+    """No TF32, no bfloat16 in place of float32."""
+    products, convolutions, new = float32_precision()
+    if products not in (None, "highest"):
+        torch.set_float32_matmul_precision("highest")
+    if convolutions and not _OWNERS:
+        torch.backends.cudnn.allow_tf32 = False
+    for owner, value in zip(_OWNERS, new, strict=True):
+        if value not in _FULL:
+            owner.fp32_precision = "ieee"
 
 
 @contextlib.contextmanager
 def full_precision(device: str) -> Iterator[None]:
-    """Within: no products by way of bfloat16 or TF32, for which proofs do not allow; on this type of device."""
-    before = matmul_precision()
+    """Within: float32 in full, and no autocast on this type of device."""
+    before = float32_precision()
     try:
-        torch.set_float32_matmul_precision("highest")
-        for backend in _BACKENDS:
-            backend.fp32_precision = "ieee"
+        set_full_precision()
         with torch.autocast(device, enabled=False):
             yield
     finally:
-        set_matmul_precision(before)
+        set_float32_precision(before)

@@ -107,7 +107,7 @@ class _DeviceRng:
     dtype: torch.dtype
     device: torch.device
 
-    _BLOCK = 256
+    _BLOCK = 64
 
     def normal(self, d: int) -> Tensor:
         return self._rows(

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse.linalg import eigsh
 
-from attricert.precision import matmul_precision, set_matmul_precision
+from attricert.precision import float32_precision, set_float32_precision
 from attricert.sampling import CenteredFourth, Columns, Exact, Gram
 from attricert.sampling.eigen import largest_eigenvalue
-from attricert.sampling.scatter import _products
+from attricert.sampling.scatter import _lost, _products
 
 WHOLE = 10_000  # more than any number of rows here: one chunk
 FARTHEST = 1e4  # more than any norm here
@@ -348,19 +348,19 @@ def test_products_in_float32_are_within_their_allowance_whatever_precision_is_ch
     n, d = 200, 3000
     q = torch.from_numpy(np.random.default_rng(2).uniform(0.5, 1, (n, d)))
     q /= q.norm(dim=1).max()
-    before = matmul_precision()
+    before = float32_precision()
     try:
         if choice == "legacy":
             torch.set_float32_matmul_precision("medium")
         else:
             torch.backends.mkldnn.matmul.fp32_precision = "bf16"
-        chosen = matmul_precision()
-        gram, lost = _products(list(torch.split(q.float(), 70)))
-        assert matmul_precision() == chosen
+        chosen = float32_precision()
+        gram = _products(list(torch.split(q.float(), 70)))
+        assert float32_precision() == chosen
     finally:
-        set_matmul_precision(before)
+        set_float32_precision(before)
     true = q @ q.T
-    off = float(torch.linalg.matrix_norm(gram - true, 2))
+    off, lost = float(torch.linalg.matrix_norm(gram - true, 2)), _lost(gram, d)
     assert off <= lost
     assert lost == pytest.approx(1.01 * 1028 * 2.0**-24 * float((q**2).sum()), rel=1e-3)
     coarse = (q.bfloat16() @ q.bfloat16().T).double()

@@ -19,6 +19,7 @@ from attricert.attributions.modules import evaluating, modules_of
 from attricert.attributions.outputs import Targets, class_scores, logits_of
 from attricert.attributions.preserving import preserved
 from attricert.errors import ArgumentError, AttricertError, CallError
+from attricert.precision import set_full_precision
 from attricert.text import one_line, told
 
 __all__ = [
@@ -41,7 +42,7 @@ _LONGEST = 400  # characters of somebody else's message
 
 @contextlib.contextmanager
 def undisturbed(attribution: Attribution, classifier: Classifier | None) -> Iterator[None]:
-    """While they are called again and again: models in eval mode, and in the end everything as it was.
+    """While they are called again and again: models in eval mode, float32 in full; in the end everything as it was.
 
     Raises:
         ArgumentError: within ``torch.autocast``, which makes another function of a model that nobody would be told of.
@@ -54,6 +55,7 @@ def undisturbed(attribution: Attribution, classifier: Classifier | None) -> Iter
             rule = "must be left before draws are made; attricert.Autocast(model) is told in the terms"
             raise ArgumentError("torch.autocast", device, rule)
     with preserved(attribution, classifier):
+        set_full_precision()  # TF32 and the like make another function of a model, too
         # What says that it is random may owe that to a layer in train mode; a classifier gets there at each call.
         modules = [] if comes_singly(attribution) else modules_of(attribution, classifier)
         for module in modules:

@@ -16,7 +16,7 @@ from torch.nn.parameter import UninitializedParameter
 
 from attricert.attributions.modules import modules_of
 from attricert.errors import ArgumentError
-from attricert.precision import matmul_precision, set_matmul_precision
+from attricert.precision import float32_precision, set_float32_precision
 
 __all__ = ["preserved", "seeded"]
 
@@ -107,15 +107,11 @@ def _set_deterministic(value: tuple[bool, bool]) -> None:
         torch.use_deterministic_algorithms(value[0], warn_only=value[1])
 
 
-_CUDNN = ("enabled", "benchmark", "deterministic", "allow_tf32")
+_CUDNN = ("enabled", "benchmark", "deterministic")
 
 
 def _cudnn() -> dict[str, bool]:
-    found = {}
-    for name in _CUDNN:
-        with contextlib.suppress(RuntimeError):  # torch tells no allow_tf32 where it was said in another way
-            found[name] = getattr(torch.backends.cudnn, name)
-    return found
+    return {name: getattr(torch.backends.cudnn, name) for name in _CUDNN}
 
 
 def _set_cudnn(value: dict[str, bool]) -> None:
@@ -133,7 +129,7 @@ _SETTINGS: list[tuple[Callable[[], Any], Callable[[Any], Any]]] = [
     (torch.is_grad_enabled, torch.set_grad_enabled),
     (torch.get_default_dtype, torch.set_default_dtype),
     (torch.get_num_threads, _set_threads),
-    (matmul_precision, set_matmul_precision),
+    (float32_precision, set_float32_precision),
     (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
     (_deterministic, _set_deterministic),
     (_cudnn, _set_cudnn),

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from attricert.moments import Moments, no_moments
 from attricert.progress import ProgressCallback
-from attricert.sampling import Centered, Draws, Sampler
+from attricert.sampling import Centered, Draws, Sampler, ahead
 from attricert.streams import Stream
 
 __all__ = ["Pilot", "Source", "across_of", "explore"]
@@ -50,6 +50,11 @@ class Source:
         for draws in self.sampler.draws(self.x, self.target, Stream(self.seed, self.key, stage), start, stop):
             yield draws
             self.tick(draws.calls)
+
+    def about(self, center: Tensor, directions: Tensor, stage: str, start: int, stop: int) -> Iterator[Centered]:
+        """The same about a center; a GPU is at work on the next ones while these are looked at."""
+        found = (Centered.of(draws, center, directions) for draws in self.draws(stage, start, stop))
+        return ahead(found) if center.device.type == "cuda" else found
 
 
 @final
@@ -89,22 +94,20 @@ def explore(source: Source, draws: int) -> Pilot:
     mean, votes = no_moments(source.blank), []
     for chunk in source.draws("pilot", 0, first):
         mean = mean.update(chunk.values)
-        votes.append(chunk.classes)
+        votes += [] if chunk.classes is None else [chunk.classes]
     center = mean.mean
     size = center.norm()
     direction = center / size if float(size) > 0 else center
     along, sample, around = Moments(0, np.zeros(1), np.zeros(1)), [], []
     kept = max(2, _SAMPLE_BYTES // (8 * math.prod(source.shape)))
-    for chunk in source.draws("pilot", first, draws):
-        rows = Centered.of(chunk, center, direction[None])
+    for rows in source.about(center, direction[None], "pilot", first, draws):
         values = rows.along[0] + float(center @ direction)
         along = along.update(rows.of_draws(values)[:, None])
         around.append(np.stack([values, across_of(rows.squares, rows.along[0])], axis=1))
         sample.append(rows.q[:kept])
         kept -= len(sample[-1])
-        votes.append(chunk.classes)
-    known = [v for v in votes if v is not None]
-    votes_seen = torch.cat(known) if known else None
+        votes += [] if rows.classes is None else [torch.from_numpy(rows.classes)]
+    votes_seen = torch.cat([v.cpu() for v in votes]) if votes else None
     return Pilot(
         draws, center, first, direction, along, torch.cat(sample), torch.from_numpy(np.concatenate(around)), votes_seen
     )

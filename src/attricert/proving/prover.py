@@ -140,8 +140,7 @@ class Prover:
         tally, outcome, done = _Tally.about(pilot.center), "", 0
         directions = pilot.direction[None] if spread is None else spread.directions(pilot.direction)
         for stop in self._checkpoints(main):
-            for chunk in source.draws("main", done, stop):
-                draws = Centered.of(chunk, pilot.center, directions)
+            for draws in source.about(pilot.center, directions, "main", done, stop):
                 tally = tally.add(draws)
                 norm = norm.update(draws)
                 spread = None if spread is None else spread.update(draws)

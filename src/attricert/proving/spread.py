@@ -187,16 +187,18 @@ class ConeProof:
         return cls(regions, terms, bets, torch.zeros_like(pilot.center), 0, 0, nothing, 0.0, fourth)
 
     def update(self, draws: Centered) -> tuple[ConeProof, Bool[Tensor, " n"] | None]:
-        """After these draws too; and which rows lie in the outermost region, None if all do."""
+        """After these draws too; and which rows lie in the outermost region, on the host; None if all do."""
         r, away = self.regions, draws.along[0]
         across = across_of(draws.squares, away)
         held = [r.holds(j, away + r.center, across) for j in range(len(self.outside))]
         counts = (draws.any_of_draws(~flags) for flags in held)
         squares = np.where(held[-1], across**2 + (r.stretch * away) ** 2, 0.0)
-        inside, fourth = draws.rows_of(held[-1]), self.fourth
+        inside, fourth = None if held[-1].all() else torch.from_numpy(held[-1]), self.fourth
         if fourth is not None:
             stretched = r.along_stretched(draws.q, r.direction)
-            fourth = fourth.update(stretched if inside is None else torch.where(inside[:, None], stretched, 0.0))
+            if inside is not None:
+                stretched *= inside.to(stretched, non_blocking=True)[:, None]
+            fourth = fourth.update(stretched)
         state = replace(
             self,
             total=self.total + draws.total,

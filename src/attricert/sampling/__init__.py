@@ -1,5 +1,6 @@
 """Draws of bounded attributions, and what is kept of them."""
 
+from attricert.sampling.arriving import Arriving, ahead
 from attricert.sampling.batching import BatchSize
 from attricert.sampling.centered import Centered
 from attricert.sampling.columns import Columns
@@ -15,6 +16,7 @@ from attricert.sampling.scatter import Exact, Gram, Scatter
 __all__ = [
     "COPIES",
     "SATURATED",
+    "Arriving",
     "BatchSize",
     "Centered",
     "CenteredFourth",
@@ -28,6 +30,7 @@ __all__ = [
     "Preflight",
     "Sampler",
     "Scatter",
+    "ahead",
     "check_precision",
     "preflight",
 ]

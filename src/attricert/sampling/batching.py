@@ -15,7 +15,7 @@ __all__ = ["BatchSize", "bytes_per_draw"]
 
 _DEFAULT_BUDGET = 2**30  # bytes on the CPU
 _LARGEST = 128  # draws on the CPU: larger batches fall out of its caches
-_STEP = 16
+_STEP, _STEP_ELSEWHERE = 16, 64  # on a GPU random numbers come in such blocks
 _OWN_COPIES = 10  # in float64
 _UNSEEN = 1_000  # arrays of the input's size that a model is taken to keep, where that cannot be seen
 
@@ -36,10 +36,10 @@ class BatchSize:
         if device.type == "cpu":
             _keep_freed_memory()
         if self._size is None:
-            size = self._budget_on(device) // max(probe(), 1)
+            size, step = self._budget_on(device) // max(probe(), 1), _STEP_ELSEWHERE
             if device.type == "cpu":
-                size = min(size, _LARGEST)
-            self._size = max(1, size if size < _STEP else size - size % _STEP)
+                size, step = min(size, _LARGEST), _STEP
+            self._size = max(1, size if size < step else size - size % step)
         return self._size
 
     @property

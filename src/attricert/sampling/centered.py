@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import final
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
+from attricert.sampling.arriving import Arriving
 from attricert.sampling.sampler import Draws
 
 __all__ = ["Centered"]
@@ -28,24 +30,20 @@ class Centered:
         q: shape (calls, m), float64.
         total: the sum of the rows.
         calls_per_draw: 2 for antithetic pairs, else 1.
-        along: u.q for some directions u, shape (directions, calls).
-        squares: ||q||^2.
-        norms: of the rows before they were bounded: 0 where taken as zero, inf where not finite.
-        classes: predicted ones; None without a classifier.
+        numbers: of each row, what the host is to know, in rows of its own.
+        directions: along which the rows were asked for.
     """
 
     center: Float[Tensor, " m"]
     q: Float[Tensor, "calls m"]
     total: Float[Tensor, " m"]
     calls_per_draw: int
-    along: Array
-    squares: Array
-    norms: Array
-    classes: npt.NDArray[np.int64] | None
+    numbers: Arriving
+    directions: int
 
     @classmethod
     def of(cls, draws: Draws, center: Float[Tensor, " m"], directions: Float[Tensor, "k m"]) -> Centered:
-        """The draws about a center. What the host needs to know is fetched at once: an accelerator is waited for once.
+        """The draws about a center. What the host is to know comes at once: an accelerator is waited for once.
 
         Args:
             draws: a chunk.
@@ -55,9 +53,34 @@ class Centered:
         q = draws.rows - center
         numbers = [*(directions @ q.T), torch.linalg.vector_norm(q, dim=1) ** 2, draws.norms]
         numbers += [] if draws.classes is None else [draws.classes.double()]
-        host, k = torch.stack(numbers).cpu().numpy(), len(directions)
-        classes = None if draws.classes is None else host[-1].astype(np.int64)
-        return cls(center, q, q.sum(0), draws.calls_per_draw, host[:k], host[k], host[k + 1], classes)
+        return cls(center, q, q.sum(0), draws.calls_per_draw, Arriving(torch.stack(numbers)), len(directions))
+
+    @cached_property
+    def _host(self) -> Array:
+        return self.numbers.get().numpy()
+
+    @property
+    def along(self) -> Array:
+        """u.q for the directions u, shape (directions, calls)."""
+        return self._host[: self.directions]
+
+    @property
+    def squares(self) -> Array:
+        """||q||^2."""
+        found: Array = self._host[self.directions]
+        return found
+
+    @property
+    def norms(self) -> Array:
+        """Of the rows before they were bounded: 0 where taken as zero, inf where not finite."""
+        found: Array = self._host[self.directions + 1]
+        return found
+
+    @property
+    def classes(self) -> npt.NDArray[np.int64] | None:
+        """Predicted ones; None without a classifier."""
+        predicted = self._host[self.directions + 2 :]
+        return predicted[0].astype(np.int64) if len(predicted) else None
 
     @property
     def rows(self) -> Float[Tensor, "calls m"]:
@@ -85,10 +108,7 @@ class Centered:
     @property
     def votes(self) -> npt.NDArray[np.int64]:
         """One independent class a draw: that of the first of a pair."""
-        if self.classes is None:
+        classes = self.classes
+        if classes is None:
             raise AttributeError("there was no classifier")
-        return self.classes[:: self.calls_per_draw]
-
-    def rows_of(self, flags: npt.NDArray[np.bool_]) -> Bool[Tensor, " calls"] | None:
-        """Flags on the rows' device; None where all are set."""
-        return None if flags.all() else torch.from_numpy(flags).to(self.q.device)
+        return classes[:: self.calls_per_draw]

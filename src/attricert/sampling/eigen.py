@@ -21,18 +21,19 @@ def largest_eigenvalue(matrix: Tensor) -> float:
 
     Its lower triangle counts.
 
-    Lanczos' value is only a lower bound; that a slightly larger mu is an upper one is proven by Cholesky's
-    factorization of mu I - A, which only a positive definite matrix has. Where it fails, a full solver decides.
+    It is found where the matrix lies. Lanczos' value is only a lower bound; that a slightly larger mu is an upper one
+    is proven by Cholesky's factorization of mu I - A, which only a positive definite matrix has. Where it fails, a full
+    solver decides.
     """
-    a = matrix.cpu()
-    trace = float(a.trace())
+    trace = float(matrix.trace())
     if trace <= 0:
         return 0.0
-    rounding = 4 * len(a) ** 2 * np.finfo(np.float64).eps
-    guess = _lanczos(a)
-    if guess is not None and _is_below(a, guess * _LIFT):
+    rounding = 4 * len(matrix) ** 2 * np.finfo(np.float64).eps
+    guess = _lanczos(matrix)
+    if guess is not None and _is_below(matrix, guess * _LIFT):
         return guess * _LIFT * (1 + rounding)
-    top = scipy.linalg.eigh(a.numpy(), eigvals_only=True, subset_by_index=[len(a) - 1, len(a) - 1])[0]
+    last = len(matrix) - 1
+    top = scipy.linalg.eigh(matrix.cpu().numpy(), eigvals_only=True, subset_by_index=[last, last])[0]
     return float(max(top, 0.0)) + rounding * trace
 
 
@@ -42,7 +43,8 @@ def _lanczos(a: Tensor) -> float | None:
 
     # Torch multiplies, whose threads are at hand: another library's would first have to wake up beside them.
     def times(v: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return (a @ torch.from_numpy(v.reshape(-1))).numpy()
+        found: npt.NDArray[np.float64] = (a @ torch.from_numpy(v.reshape(-1)).to(a.device)).cpu().numpy()
+        return found
 
     try:
         start = np.ones(len(a))  # a fixed start: the same matrix gives the same bound

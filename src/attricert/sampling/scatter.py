@@ -16,9 +16,10 @@ from typing import final
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from attricert.precision import full_precision
+from attricert.sampling.arriving import Arriving
 from attricert.sampling.eigen import largest_eigenvalue
 
 __all__ = ["Exact", "Gram", "Scatter", "rounding"]
@@ -26,6 +27,7 @@ __all__ = ["Exact", "Gram", "Scatter", "rounding"]
 
 _BLOCKS = 4  # of columns: of a symmetric matrix 10 of 16 blocks are computed
 _COLUMNS = 1024  # whose products are summed up in float32
+_AT_ONCE = 32  # such products on a GPU
 _ROUNDING = 2.0**-24  # of float32
 _UNDERFLOW = 2.0**-123  # of the product of two entries of size <= 1, or one of these, in float32
 
@@ -35,7 +37,7 @@ class Scatter(ABC):
 
     @abstractmethod
     def update(self, q: Float[Tensor, "n d"], inside: Bool[Tensor, " n"] | None = None) -> Scatter:
-        """These centered rows too, and which of them lie in the region; None if all do."""
+        """These centered rows too, and which of them lie in the region, on the host; None if all do."""
 
     @abstractmethod
     def top(self) -> float:
@@ -73,7 +75,9 @@ class Exact(Scatter):
 
     def update(self, q: Float[Tensor, "n d"], inside: Bool[Tensor, " n"] | None = None) -> Exact:
         """These rows too."""
-        outside = self.outside if inside is None else _plus(self.outside, q[~inside])  # few
+        outside = self.outside
+        if inside is not None:  # those outside are few; a GPU need not be asked how many
+            outside = _plus(outside, q[(~inside).nonzero()[:, 0].to(q.device, non_blocking=True)])
         return replace(self, count=self.count + len(q), second=_plus(self.second, q), outside=outside)
 
     def top(self) -> float:
@@ -123,6 +127,8 @@ class Gram(Scatter):
         sums: of all rows, and of those inside with the stretch; over closed chunks.
         count: rows seen, pending ones included.
         pending: rows of the chunk that is not closed yet.
+        closed: the matrices of a chunk that is, one for each sum, until they are looked at: at the next rows, when a
+            GPU has work again.
     """
 
     chunk: int
@@ -133,13 +139,14 @@ class Gram(Scatter):
     sums: tuple[float, float] = (0.0, 0.0)
     count: int = 0
     pending: tuple[_Kept, ...] = ()
+    closed: Arriving | None = None
 
     def update(self, q: Float[Tensor, "n d"], inside: Bool[Tensor, " n"] | None = None) -> Gram:
         """These rows too; chunks close at fixed counts, whatever the sizes of the updates."""
         along = q @ self.direction if self.regions else q[:, 0]
-        flags = torch.ones_like(along) if inside is None else inside.to(q.dtype)
+        flags = torch.ones_like(along) if inside is None else inside.to(along, non_blocking=True)
         kept = _Kept((q * (1 / self.farthest)).float(), along / self.farthest, flags)
-        seen, start = self, 0
+        seen, start = self._summed(), 0
         while start < len(kept):
             room = self.chunk - sum(map(len, seen.pending))
             part = kept.part(start, start + room)
@@ -150,27 +157,31 @@ class Gram(Scatter):
 
     def top(self) -> float:
         """Sums over chunks, divided by the number of rows."""
-        return self._closed().sums[0] / max(self.count, 1)
+        return self._closed()._summed().sums[0] / max(self.count, 1)
 
     def top_inside(self) -> float:
         """Likewise."""
-        return self._closed().sums[1] / max(self.count, 1)
+        return self._closed()._summed().sums[1] / max(self.count, 1)
 
     def _closed(self) -> Gram:
         if not self.pending:
             return self
-        gram, lost = _products([part.rows for part in self.pending])
-        sums = (self.sums[0] + self._top(gram, lost), self.sums[1])
-        if not self.regions:
-            return replace(self, sums=sums, pending=())
-        along = torch.cat([part.along for part in self.pending])
-        inside = torch.cat([part.inside for part in self.pending])
-        stretched = (gram + (self.stretch**2 - 1) * torch.outer(along, along)) * torch.outer(inside, inside)
-        return replace(self, sums=(sums[0], sums[1] + self._top(stretched, lost)), pending=())
+        gram = _products([part.rows for part in self.pending])
+        found = [gram]
+        if self.regions:
+            along = torch.cat([part.along for part in self.pending])
+            inside = torch.cat([part.inside for part in self.pending])
+            found.append((gram + (self.stretch**2 - 1) * torch.outer(along, along)) * torch.outer(inside, inside))
+        return replace(self._summed(), closed=Arriving(torch.stack(found)), pending=())
 
-    def _top(self, gram: Tensor, lost: float) -> float:
-        up = rounding(len(gram) * len(self.direction))
-        return up * self.farthest**2 * (largest_eigenvalue(gram) + lost)
+    def _summed(self) -> Gram:
+        if self.closed is None:
+            return self
+        matrices, d = self.closed.get(), len(self.direction)
+        lost = _lost(matrices[0], d)
+        up = rounding(matrices.shape[1] * d) * self.farthest**2
+        tops = [up * (largest_eigenvalue(matrix) + lost) for matrix in matrices]
+        return replace(self, sums=(self.sums[0] + tops[0], self.sums[1] + sum(tops[1:])), closed=None)
 
 
 @final
@@ -189,26 +200,38 @@ class _Kept:
         return _Kept(self.rows[start:stop], self.along[start:stop], self.inside[start:stop])
 
 
-def _products(parts: list[Tensor]) -> tuple[Tensor, float]:
-    """The inner products of rows of norm <= 1 in float32, in float64; and what their matrix may be off by.
+def _products(parts: list[Tensor]) -> Tensor:
+    """The inner products of rows of norm <= 1 in float32, in float64.
 
-    Columns are taken some at a time, and their products are summed up in float64. A product of k columns is off by at
-    most an allowance times the product of the two norms, in whatever order its terms are summed up: each is rounded at
-    most k times, and its two factors were. So the matrix is off, in the spectral norm, by that allowance times its
-    trace (theory 5). What underflows is below `_UNDERFLOW` an entry.
+    Columns are taken some at a time, and their products are summed up in float64; `_lost` tells by how much the matrix
+    may be off. A GPU is given many such products at a time: what it does is done before the next one is asked for.
     """
     n, d = sum(map(len, parts)), parts[0].shape[1]
     gram = torch.zeros(n, n, dtype=torch.float64, device=parts[0].device)
-    ends = [n * i // _BLOCKS for i in range(_BLOCKS + 1)]
     with full_precision(gram.device.type):
+        if gram.device.type == "cuda":
+            rows = nn.functional.pad(torch.cat(parts), (0, -d % _COLUMNS)).reshape(n, -1, _COLUMNS).transpose(0, 1)
+            for blocks in torch.split(rows, _AT_ONCE):
+                gram += (blocks @ blocks.mT).sum(0, dtype=torch.float64)
+            return gram
+        ends = [n * i // _BLOCKS for i in range(_BLOCKS + 1)]
         for first in range(0, d, _COLUMNS):
             columns = torch.cat([part[:, first : first + _COLUMNS] for part in parts])
             for start, end in pairwise(ends):  # a symmetric matrix: its lower blocks will do
                 gram[start:end, :end] += columns[start:end] @ columns[:end].T
-    gram = _whole(gram)
+    return _whole(gram)
+
+
+def _lost(gram: Tensor, d: int) -> float:
+    """By how much such products of rows with d columns may be off, as a matrix in the spectral norm (theory 5).
+
+    A product of k columns is off by at most an allowance times the product of the two norms, in whatever order its
+    terms are summed up: each is rounded at most k times, and its two factors were. So the matrix is off by at most that
+    allowance times its trace. What underflows is below `_UNDERFLOW` an entry.
+    """
     allowance = 1.01 * (min(d, _COLUMNS) + 4) * _ROUNDING
-    trace = float(gram.diagonal().sum()) / (1 - allowance)
-    return gram, allowance * trace + n * d * _UNDERFLOW
+    trace = float(gram.trace()) / (1 - allowance)
+    return allowance * trace + len(gram) * d * _UNDERFLOW
 
 
 def rounding(operations: int) -> float:
