@@ -455,6 +455,17 @@ def test_progress_within_an_input(tmp_path, monkeypatch):
     assert digests(unseen) == digests(run)  # looking changes nothing
 
 
+def test_looking_takes_little_of_the_time_of_many_quick_inputs(tmp_path, monkeypatch):
+    """Not once an input: a look costs as much as what ends each."""
+    monkeypatch.setattr(work, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(work, "_LOOK_SHARE", 1e-9)
+    states = []
+    config = dataclasses.replace(CONFIG, n_samples=1000, data="mnist:sample[0:4]")
+    runs.certify(config, tmp_path, on_progress=states.append)
+    looked = {(name, progress.draws) for state in states for name, progress in state.running.items()}
+    assert len(looked) == 1
+
+
 def test_time_left():
     state = runs.State(total=10, before=2, done=4, failed=0, draws=100, seconds=30.0)
     assert state.seconds_left == pytest.approx(6 * 15)

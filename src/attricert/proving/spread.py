@@ -30,7 +30,7 @@ from attricert.sampling import Centered, CenteredFourth, Exact, Gram, Scatter
 __all__ = ["ConeProof", "SpreadProof", "max_deviation"]
 
 _EXACT_UP_TO = 4096  # entries for which d x d moments are kept; 128 MiB each at the most
-_CHUNK = 1000  # rows of a Gram matrix beyond that
+_CHUNK = 900  # rows of a Gram matrix beyond that
 
 
 def max_deviation(pilot: Pilot, terms: Terms) -> float:

@@ -105,6 +105,7 @@ class Worker:
 
     def __init__(self, job: Job, device: str | None = None) -> None:
         self._job = job
+        self._looked, self._look_seconds = time.monotonic(), 0.0  # when progress was looked at, and how long it took
         code = code_fingerprint(job.config, load_array("functionals", job.config.functionals))
         if code != job.code:
             raise IntegrityError(
@@ -140,16 +141,14 @@ class Worker:
             return Row.failed(unit.position, unit.id, told(error))
 
     def _throttled(self, unit: Unit, on_progress: InputCallback) -> DrawsCallback:
-        """A look takes an eigenvalue: not too often."""
-        last, cost = time.monotonic(), 0.0
+        """A look takes eigenvalues: not too often, and over all inputs, as many of them may be quick."""
 
         def look(draws: int, so_far: Callable[[], Certificate]) -> None:
-            nonlocal last, cost
             start = time.monotonic()
-            if start - last >= max(_LOOK_SECONDS, cost / _LOOK_SHARE):
+            if start - self._looked >= max(_LOOK_SECONDS, self._look_seconds / _LOOK_SHARE):
                 on_progress(Progress(unit.id, draws, float(so_far().max_eps(self._job.cosine)[0])))
-                last = time.monotonic()
-                cost = last - start
+                self._looked = time.monotonic()
+                self._look_seconds = self._looked - start
 
         return look
 

@@ -33,6 +33,7 @@ from attricert.bounding import Bound
 from attricert.errors import ArgumentError
 from attricert.fixed import Fixed
 from attricert.noise import Noise
+from attricert.sampling.arriving import Arriving
 from attricert.sampling.batching import BatchSize, bytes_per_draw
 from attricert.sampling.compiling import compiled
 from attricert.sampling.compute import Compute
@@ -58,12 +59,14 @@ class Draws:
         calls_per_draw: 2 for antithetic pairs, else 1.
         norms: of the rows before they were bounded: 0 where taken as zero; inf where not finite, which counts as zero.
         classes: predicted class of each row, -1 where the output was not finite; None without a classifier.
+        lowest: the least entry of all as they came, where none is to be negative; else None.
     """
 
     rows: Float[Tensor, "calls m"]
     calls_per_draw: int
     norms: Float[Tensor, " calls"]
     classes: Int[Tensor, " calls"] | None = None
+    lowest: Float[Tensor, ""] | None = None
 
     @property
     def calls(self) -> int:
@@ -133,8 +136,11 @@ class Sampler:
         """Draws number ``start`` to ``stop`` of the stream, the same ones however they are split into batches.
 
         Yields chunks of a few batches each.
+
+        Raises:
+            ArgumentError: an attribution that says that its maps are never negative gave one that is.
         """
-        begin = start
+        begin, lowest = start, None
         while start < stop:
             size = self.batch.choose(lambda: self.bytes_per_draw(x, target, stream), x.device)
             end = min(start + max(1, self._rows_at_once(x, size) // self.calls_per_draw), stop)
@@ -145,8 +151,11 @@ class Sampler:
                 if not (is_out_of_memory(error) and self.batch.halve()):
                     raise
                 continue
+            _check_promise(lowest)  # of the chunk before: with this one a GPU has more to do
+            lowest = None if draws.lowest is None else Arriving(draws.lowest)
             yield draws
             start = end
+        _check_promise(lowest)
 
     def _rows_at_once(self, x: Tensor, size: int) -> int:
         """As many whole batches as fit in a chunk."""
@@ -166,8 +175,8 @@ class Sampler:
             rows[part] = attributions.flatten(1)
             if classes is not None and scores is not None:
                 classes[part] = classes_of(scores)
-        norms = self.bound.into(self._as_promised(rows))
-        return Draws(rows, self.calls_per_draw, norms, classes)
+        lowest = self._keep_promise(rows)
+        return Draws(rows, self.calls_per_draw, self.bound.into(rows), classes, lowest)
 
     def map_shape(self, x: Float[Tensor, "*features"]) -> tuple[int, ...]:
         """Of one map of this input."""
@@ -238,7 +247,9 @@ class Sampler:
         alone = replace(self, classifier=None)
         found, _ = alone._attributions(self._copies.itself(x), target, Stream(0, "", "plain"), 0)
         rows = found.flatten(1).to("cpu" if x.device.type == "mps" else x.device, torch.float64)
-        return self.bound(self._as_promised(rows))[0]
+        lowest = self._keep_promise(rows)
+        _check_promise(None if lowest is None else Arriving(lowest))
+        return self.bound(rows)[0]
 
     def _attributions(
         self, noisy: Tensor, target: Tensor | None, stream: Stream, first: int
@@ -259,14 +270,16 @@ class Sampler:
             raise ArgumentError("attribution", found, f"must return maps of one shape, here {shape} an input")
         return attributions, scores
 
-    def _as_promised(self, rows: Tensor) -> Tensor:
-        """Rows of maps, which are never negative where the attribution says so."""
+    def _keep_promise(self, rows: Tensor) -> Tensor | None:
+        """Where the attribution says that maps are never negative: make it so, and tell the least entry.
+
+        A promise that is broken too rarely to be seen would make certificates false: |g| is certified.
+        """
         if not is_nonnegative(self.attribution):
-            return rows
-        if bool((rows < 0).any()):
-            raise ArgumentError("nonnegative", True, f"the attribution returned {float(rows.min()):.3g}")
-        # A promise that is broken too rarely to be seen here would make certificates false: |g| is certified.
-        return rows.abs_()
+            return None
+        lowest = rows.amin(dim=1).nan_to_num(0.0).amin()
+        rows.abs_()
+        return lowest
 
     def bytes_per_draw(
         self, x: Float[Tensor, "*features"], target: Tensor | None, stream: Stream, draws: int = _PROBE
@@ -281,3 +294,9 @@ class Sampler:
             for weight in itertools.chain(module.parameters(), module.buffers())
         )
         return bytes_per_draw(lambda: self._attributions(copies, target, probe, 0)[0], len(copies), entries, weights)
+
+
+def _check_promise(lowest: Arriving | None) -> None:
+    found = 0.0 if lowest is None else float(lowest.get())
+    if found < 0:
+        raise ArgumentError("nonnegative", True, f"the attribution returned {found:.3g}")
