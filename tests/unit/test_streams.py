@@ -79,7 +79,7 @@ def test_accelerator_streams_keep_the_same_promises(dtype):
     for start, stop in ((0, 1), (250, 260), (256, 512), (699, 700)):
         assert torch.equal(part(start, stop).normal(5), whole.normal(5)[start:stop])
         assert torch.equal(part(start, stop).uniform(), whole.uniform()[start:stop])
-    assert len(whole.normal(5).unique()) == 3_500
+    assert len(whole.normal(5).unique(dim=0)) == 700  # single numbers of float32 may come twice
     assert not torch.isclose(part(0, 700, b"other").normal(5), whole.normal(5), rtol=1e-6).any()
     assert abs(float(whole.normal(50).mean())) < 0.03
     assert float(whole.normal(50).std()) == pytest.approx(1, abs=0.02)
