@@ -60,16 +60,40 @@ def test_largest_eps_are_means_of_what_certify_says(shared, model):
 def test_the_papers_figure_is_above_what_its_theorem_allows(shared):
     settings = {**TINY, "radii": (0.5,), "inputs": 1, "n_samples": 100}
     result = table5.FULL.adjusted(settings).run(Bench(shared.folder / "half"))
-    assert [row["paper"] for row in result.rows] == [0.0389, 0.0389]
-    assert result.rows[0]["paper_lost_mass"] == pytest.approx(0.724, abs=5e-4)
+    assert [row["paper"] for row in result.rows] == [0.0389, 0.0447]
+    assert result.rows[0]["needed"] == pytest.approx(0.724, abs=5e-4)
+    assert [row["allowed"] for row in result.rows] == pytest.approx([0.242, 0.375], abs=5e-4)
     assert all(row["paper"] > 2 * row["ceiling"] for row in result.rows)
-    assert any("p = 0.724" in note and "0.242" in note for note in result.notes)
+    assert all(row["sound_by_paper"] == row["sound"] / row["paper"] for row in result.rows)
+    assert any("Of its 2 figures here 0 are possible at all: they need p from 0.724" in note for note in result.notes)
+    assert "| 0.0389 | 0.724 | 0.242 |" in result.to_markdown()
 
 
 def test_published():
-    assert paper.published("table5", "mnist", "igr", 0.5, 0.8) == 0.0389
-    assert paper.published("table5", "mnist", "igr", 1.0, 0.8) is None
-    assert paper.published("table6", "cifar10", "igr", 0.5, 0.8) is None
+    assert paper.published("table5", "mnist-igr", 0.5, 0.8) == 0.0452
+    assert paper.published("table6", "cifar10-standard", 3.5, 0.9) == 0.2683
+    assert paper.published("table7", "imagenet-efficientnet-lite0", 3.5, 0.8) == 0.1040
+    assert paper.published("table8", "mnist-ig-norm", 2.0, 0.8) == 0.8728
+    assert paper.published("table9", "cifar10-igr", 1.0, 0.9) == 6.5790
+    assert paper.published("table4", "mnist-ig-norm", 0.3) == 1.843
+    assert paper.published("table4", "mnist-standard", 0.3) is None
+    assert paper.published("table5", "mnist-noise", 0.5, 0.8) is None
+    assert paper.published("table5", "mnist-igr", 0.7, 0.8) is None
+
+
+def test_all_figures_are_there_and_none_of_the_papers_claims_is_possible():
+    """By the incomplete beta function: a shift of a ball loses the mass of a slab."""
+    counts = {f"table{n}": sum(row["table"] == f"table{n}" for row in paper.entries()) for n in range(4, 10)}
+    assert counts == {"table4": 5, "table5": 42, "table6": 42, "table7": 14, "table8": 21, "table9": 28}
+    sizes = {"mnist": 784, "cifar10": 3072, "imagenet": 150_528}
+    for row in paper.entries():
+        if row["table"] in ("table4", "table8"):
+            continue
+        d, t, scale, value = sizes[row["data"]], float(row["cosine"]), float(row["scale"]), float(row["value"])
+        radius, eps = (value, scale) if row["table"] == "table9" else (scale, value)
+        slab = special.betainc(0.5, (d + 1) / 2, (eps / (2 * radius)) ** 2)
+        assert paper.mass_needed(eps, radius, d) == pytest.approx(slab, rel=1e-9)
+        assert slab > 1.3 * math.sqrt(1 / t**2 - 1) / 2
 
 
 def test_runs_are_shared_and_not_made_again(shared, monkeypatch):

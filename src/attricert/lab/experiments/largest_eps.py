@@ -16,7 +16,7 @@ from attricert.certificates import Evidence, PaperCertificate
 from attricert.certificates.pieces import Norm
 from attricert.lab.experiments.base import Experiment, Result
 from attricert.lab.experiments.bench import Bench, Certified
-from attricert.lab.experiments.paper import SOURCE, published
+from attricert.lab.experiments.paper import NEEDED, by_paper, possible, published, verdict
 from attricert.models import card
 from attricert.noise import NOISES, Gaussian, UniformBall
 from attricert.report import Column, rounded
@@ -30,12 +30,14 @@ _COLUMNS = (
     Column("model", "model"),
     Column("cosine", "T", 1),
     Column("radius", "r", 1),
-    Column("paper", "paper"),
+    *NEEDED,
     Column("printed", "printed formula", rounding="down"),
     Column("ceiling", "its ceiling (c = M)", rounding="up"),
     Column("sound", "sound, uniform", rounding="down"),
     Column("variance", "variance, Gaussian", rounding="down"),
     Column("gain", "variance / sound", 2),
+    Column("sound_by_paper", "sound / paper"),
+    Column("variance_by_paper", "variance / paper"),
 )
 
 
@@ -98,7 +100,7 @@ class LargestEps(Experiment):
         rows.sort(key=lambda row: (self.models.index(row["model"]), -row["cosine"]))
         d = self.dimension(self.models[0])
         title = f"{self.table.replace('table', 'Table ')}: largest eps, SmoothIG, {self.data}, d = {d:,}"
-        return Result(title, rows, _COLUMNS, _figure(rows, self.models, self.thresholds), tuple(self._notes(rows, d)))
+        return Result(title, rows, _COLUMNS, _figure(rows, self.models, self.thresholds), tuple(self._notes(rows)))
 
     def _rows(self, bench: Bench, model: str, radius: float) -> Iterator[dict[str, Any]]:
         found = self.certified(bench, model, radius)
@@ -106,7 +108,7 @@ class LargestEps(Experiment):
         for t in self.thresholds:
             eps = {bound: one.certificate.max_eps(t) for bound, one in found.items()}
             means = {bound: float(values.mean()) for bound, values in eps.items()}
-            paper = published(self.table, self.data, model.partition("-")[2], radius, t)
+            paper = published(self.table, model, radius, t)
             yield {
                 "model": model,
                 "cosine": t,
@@ -114,34 +116,24 @@ class LargestEps(Experiment):
                 "sigma": found["variance"].store.manifest.config.smoothing_noise().scale,
                 "inputs": self.inputs,
                 "paper": paper,
+                **possible(paper, radius, d, t),
                 **means,
                 "gain": means["variance"] / means["sound"] if means["sound"] > 0 else None,
+                **{f"{bound}_by_paper": by_paper(mean, paper) for bound, mean in means.items()},
                 **{f"nothing_{bound}": int((values == 0).sum()) for bound, values in eps.items()},
                 "norm_uniform": float(found["sound"].certificate.evidence.norm.lower.mean()),
                 "norm_gaussian": float(found["variance"].certificate.evidence.norm.lower.mean()),
                 "ceiling": _ceiling(found["printed"].certificate.evidence, t),
-                "paper_lost_mass": None if paper is None else float(UniformBall(radius).lost_mass(paper, d)),
             }
 
-    def _notes(self, rows: Sequence[Mapping[str, Any]], d: int) -> Iterator[str]:
+    def _notes(self, rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         yield (
             f"Means over {self.inputs} inputs, rounded down; alpha = {self.alpha}, {self.n_samples:,} draws an input "
             f"(pilot included), integrated gradients with {self.n_steps} nodes, seed {self.seed}. *Printed formula* is "
             "the paper's Theorem 1, which is not a lower bound; its *ceiling* is what it gives for the largest norm "
             "there can be, c = M, at no sampling error."
         )
-        yield (
-            f"*Paper*: {SOURCE}; a dash where its figure is not transcribed. What is known without its model or "
-            "threshold stands in all rows that it may be of."
-        )
-        above = [row for row in rows if row["paper"] is not None and row["paper"] > row["ceiling"]]
-        for row in {row["radius"]: row for row in above}.values():
-            allowed = " and ".join(f"{math.sqrt(1 / t**2 - 1) / 2:.3f} at T = {t}" for t in self.thresholds)
-            yield (
-                f"At r = {row['radius']} the paper has eps = {row['paper']}: a shift that loses p = "
-                f"{row['paper_lost_mass']:.3f} of the mass. Its theorem allows at most sqrt(1/T^2 - 1) / 2, which is "
-                f"{allowed}, whatever the model (docs/errata.md, 4)."
-            )
+        yield verdict(rows)
 
 
 def _ceiling(evidence: Evidence, cosine: float) -> float:

@@ -16,6 +16,7 @@ from attricert.lab.experiments import table5
 from attricert.lab.experiments.base import Experiment, Result
 from attricert.lab.experiments.bench import Bench, Measurement
 from attricert.lab.experiments.largest_eps import BOUNDS, LargestEps
+from attricert.lab.experiments.paper import SOURCE, by_paper, published
 from attricert.lab.experiments.subject import subject
 from attricert.noise import NOISES
 from attricert.report import Column
@@ -29,7 +30,9 @@ _COLUMNS = (
     Column("bound", "eps of"),
     Column("eps", "mean eps", rounding="down"),
     Column("inputs", "inputs attacked"),
+    Column("paper", "paper", 4),
     Column("smallest", "smallest cosine found"),
+    Column("smallest_by_paper", "by the paper's"),
     Column("mean", "mean of each input's smallest"),
     Column("error", "largest standard error", 5, "up"),
     Column("below", "inputs below T"),
@@ -138,10 +141,13 @@ class AttackedEps(_Settings, Experiment):
         for bound, some in jobs.items():
             found = [next(measured) for _ in some]
             cosine, error = (np.array([one[name] for one in found]) for name in ("cosine", "error"))
+            paper = published("table8", model, radius, self.cosine)
             yield {
                 "model": model,
                 "radius": radius,
                 "bound": BOUNDS[bound],
+                "paper": paper,
+                "smallest_by_paper": by_paper(float(cosine.min()) if some else None, paper),
                 "eps": float(eps[bound].mean()),
                 "inputs": len(some),
                 "smallest": float(cosine.min()) if some else None,
@@ -166,6 +172,7 @@ class AttackedEps(_Settings, Experiment):
             "both ends; *standard error* is that of a cosine judged so. Inputs for which a bound claims no eps at all "
             "are not attacked. An attack that stays above T does not prove a claim; one below it would refute it."
         )
+        yield f"*Paper*: {SOURCE}; its attacks are at its own eps, some four to six times as large as any here."
 
 
 def _figure(rows: Sequence[Mapping[str, Any]], models: Sequence[str], cosine: float) -> Figure:

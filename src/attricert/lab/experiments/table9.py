@@ -13,7 +13,8 @@ from attricert.attributions import IntegratedGradients
 from attricert.certificates import Certificate, Claim, PaperCertificate
 from attricert.lab.experiments.base import Experiment, Result
 from attricert.lab.experiments.bench import Bench, Measurement
-from attricert.lab.experiments.paper import SOURCE, published
+from attricert.lab.experiments.largest_eps import LargestEps
+from attricert.lab.experiments.paper import NEEDED, by_paper, possible, published, verdict
 from attricert.lab.experiments.subject import Subject, subject
 from attricert.noise import Gaussian, Noise, UniformBall
 from attricert.report import Column
@@ -25,7 +26,7 @@ _COLUMNS = (
     Column("model", "model"),
     Column("eps", "eps", 1),
     Column("cosine", "T", 1),
-    Column("paper", "paper"),
+    *NEEDED,
     Column("printed", "closed form, printed", 2, "up"),
     Column("sound", "closed form, sound", 2, "up"),
     Column("printed_holds", "inputs certified there: printed"),
@@ -34,6 +35,8 @@ _COLUMNS = (
     Column("uniform_found", "inputs"),
     Column("gaussian", "certified radius of equal energy, Gaussian", 2, "up"),
     Column("gaussian_found", "inputs"),
+    Column("uniform_by_paper", "uniform / paper", rounding="up"),
+    Column("gaussian_by_paper", "Gaussian / paper", rounding="up"),
 )
 
 
@@ -129,23 +132,27 @@ class SmallestRadius(_Settings, Experiment):
         """Search."""
         rows = [self._row(bench, model, eps, t) for model in self.models for t in self.thresholds for eps in self.eps]
         title = f"Table 9: smallest radius that certifies T at eps, SmoothIG, {self.data}"
-        return Result(title, rows, _COLUMNS, _figure(rows), tuple(self._notes()))
+        return Result(title, rows, _COLUMNS, _figure(rows), tuple(self._notes(rows)))
 
     def _row(self, bench: Bench, model: str, eps: float, cosine: float) -> dict[str, Any]:
         jobs = self.measurements(RadiusSearch, model=model, eps=eps, cosine=cosine)
         found = bench.measure("table9", search, jobs)
+        paper, names = published("table9", model, eps, cosine), ("printed", "sound", "uniform", "gaussian")
+        means = {name: _mean([one[name] for one in found]) for name in names}
         return {
             "model": model,
             "eps": eps,
             "cosine": cosine,
             "inputs": self.inputs,
-            "paper": published("table9", self.data, model.partition("-")[2], eps, cosine),
-            **{name: _mean([one[name] for one in found]) for name in ("printed", "sound", "uniform", "gaussian")},
+            "paper": paper,
+            **possible(eps, paper, LargestEps.dimension(model), cosine),
+            **means,
+            **{f"{name}_by_paper": by_paper(mean, paper) for name, mean in means.items()},
             **{name: sum(one[name] for one in found) for name in ("printed_holds", "sound_holds")},
             **{f"{name}_found": sum(one[name] is not None for one in found) for name in ("uniform", "gaussian")},
         }
 
-    def _notes(self) -> Iterator[str]:
+    def _notes(self, rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         yield (
             f"Means over those of {self.inputs} digits for which a radius was found; {self.n_samples:,} draws at each "
             f"step of the search, alpha = {self.alpha} in all, integrated gradients with {self.n_steps} nodes, seed "
@@ -157,7 +164,7 @@ class SmallestRadius(_Settings, Experiment):
             "sound certificate at that radius reaches T. Where a radius is many "
             "times the size of an image (some 9 on MNIST), the smoothed map says little about that image any more."
         )
-        yield f"*Paper*: {SOURCE}; a dash where its figure is not transcribed."
+        yield verdict(rows)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
