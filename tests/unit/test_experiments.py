@@ -15,7 +15,7 @@ from attricert.cli.main import main
 from attricert.errors import ArgumentError, IntegrityError
 from attricert.lab import experiments
 from attricert.lab.baselines import CenterSmoothing
-from attricert.lab.experiments import Bench, bench, figure3, montecarlo, paper, table4, table5, table8, table9
+from attricert.lab.experiments import Bench, bench, claims, figure3, montecarlo, paper, table4, table5, table8, table9
 from attricert.lab.experiments.bench import Measurement
 from attricert.lab.experiments.journal import Journal
 from attricert.lab.experiments.subject import slices
@@ -126,6 +126,30 @@ def test_a_planted_false_claim_is_refuted(shared, monkeypatch):
     refuted = {row["bound"]: row["refuted"] for row in result.rows}
     assert refuted[table8.BOUNDS["variance"]] > 0
     assert any("refute the" in text for text in result.failures)
+
+
+CLAIMS = {"models": (MODEL,), "inputs": 1, "radii": (2.0,), "thresholds": (0.8,), "n_steps": 1}
+CLAIMS |= {"budget": 0.01, "n_judged": 100}
+
+
+def test_the_papers_eps_are_attacked_in_both_ways(shared):
+    result = claims.FULL.adjusted(CLAIMS).run(shared)
+    assert [(row["map"], row["attack"]) for row in result.rows] == [
+        (name, attacker) for name in ("SmoothIG", "SmoothSM") for attacker in ("the paper's", "ours")
+    ]
+    assert {row["eps"] for row in result.rows} == {0.2345}
+    for row in result.rows:
+        assert row["refuted"] <= row["below"] <= row["inputs"] == 1
+        assert row["smallest"] == row["mean"] < 1.0
+    assert not result.failures  # they are not our claims
+
+
+def test_claims_that_are_false_are_refuted(shared, monkeypatch):
+    """At ten times the eps."""
+    monkeypatch.setattr(claims, "published", lambda *_: 2.345)
+    result = claims.FULL.adjusted({**CLAIMS, "attributions": ("saliency",), "budget": 0.05}).run(shared)
+    assert result.rows[1]["refuted"] == 1
+    assert any("1 of 2 attacks refute" in note or "2 of 2 attacks refute" in note for note in result.notes)
 
 
 def test_the_attack_of_a_job_keeps_its_size(model):

@@ -24,7 +24,7 @@ class Options:
     """What to make, and how thoroughly.
 
     Args:
-        what: table4, table5, table6, table7, table8, table9, figure3, montecarlo, or all.
+        what: table4, table5, table6, table7, table8, table9, claims, figure3, montecarlo, or all.
         quick: a small part of each, in minutes; shows that all works, and figures of little weight.
         out: folder for NAME.csv, NAME.md and NAME.png, and for all that was measured (by default runs/reproduce, or
             runs/reproduce-quick). What is there already is not measured again.

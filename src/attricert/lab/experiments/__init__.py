@@ -1,6 +1,7 @@
-"""The paper's tables, its figure and its Monte-Carlo study, made anew; one file each."""
+"""The paper's tables, its figure and its Monte-Carlo study, made anew, and its claims attacked; one file each."""
 
 from attricert.lab.experiments import (
+    claims,
     figure3,
     montecarlo,
     table4,
@@ -15,7 +16,7 @@ from attricert.lab.experiments.bench import Bench
 
 __all__ = ["FULL", "QUICK", "Bench", "Experiment", "Result"]
 
-_MODULES = (table4, table5, table6, table7, table8, table9, figure3, montecarlo)
+_MODULES = (table4, table5, table6, table7, table8, table9, claims, figure3, montecarlo)
 
 FULL: dict[str, Experiment] = {module.__name__.rpartition(".")[2]: module.FULL for module in _MODULES}
 QUICK: dict[str, Experiment] = {module.__name__.rpartition(".")[2]: module.QUICK for module in _MODULES}
