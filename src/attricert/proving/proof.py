@@ -43,6 +43,7 @@ class Beginning:
         draws: independent draws that the main stream will have.
         shape: of the map.
         functionals: vectors v whose v.h is bounded too, or None.
+        stops: whether the stream may end sooner.
     """
 
     pilot: Pilot
@@ -50,6 +51,7 @@ class Beginning:
     draws: int
     shape: tuple[int, ...]
     functionals: Float[Tensor, "r d"] | None
+    stops: bool
 
 
 Begin = Callable[[Beginning], "list[Proof]"]

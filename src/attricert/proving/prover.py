@@ -175,7 +175,7 @@ class Prover:
         return NormProof.start(pilot, t, problem, both=both), spread
 
     def _others(self, pilot: Pilot, main: int) -> list[Proof]:
-        at = Beginning(pilot, self.terms, main, self.shape, self.functionals)
+        at = Beginning(pilot, self.terms, main, self.shape, self.functionals, self.goal is not None)
         return [proof for share, begin in PROOFS.items() if share in self.terms.ledger for proof in begin(at)]
 
     def _checkpoints(self, units: int) -> Iterator[int]:

@@ -1,0 +1,116 @@
+"""Maps of zeros and ones: entries are bounded by counting (theory, Lemma 5.6a)."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import special, stats
+
+import attricert as ac
+from attricert.moments import Moments
+from attricert.proving.entries import EntriesProof
+from attricert.proving.pilot import Pilot
+from attricert.sampling import Centered, Draws
+
+EDGES = torch.tensor([-0.4, 0.0, 0.3, 2.5], dtype=torch.float64)
+D = len(EDGES)
+SIGMA = 0.5
+CLIP = ac.Clip(math.sqrt(D) * (1 + 1e-9), max_entry=1.0)
+
+
+def halves(x, target):
+    """Each entry is one on its side of a plane: Neyman and Pearson's worst functions."""
+    return (x[:, :1] <= EDGES).to(x)
+
+
+def probability(push=0.0):
+    return stats.norm.cdf((EDGES.numpy() - push) / SIGMA)
+
+
+def certified(seed=0, g=halves, **settings):
+    smoothed = ac.SmoothedAttribution(ac.wrap(g, nonnegative=True), ac.Gaussian(SIGMA), CLIP)
+    settings = {"n_samples": 1_000, "alpha": 0.1, "prove": ("entries",), **settings}
+    return smoothed.certify(torch.zeros(1, D, dtype=torch.float64), seed=seed, **settings)
+
+
+def test_bounds_are_those_of_clopper_and_pearson():
+    found = certified()
+    n, share = int(found.evidence.sampling.n_samples[0]), found.terms.entry_share
+    counts = np.rint(found.evidence.maps.mean[0] * n)
+    np.testing.assert_allclose(counts / n, found.evidence.maps.mean[0], atol=1e-12)
+    entries = found.evidence.entries
+    low = np.where(counts > 0, special.betaincinv(np.maximum(counts, 1), n - counts + 1, share), 0.0)
+    high = np.where(counts < n, special.betainccinv(counts + 1, np.maximum(n - counts, 1), share), 1.0)
+    np.testing.assert_allclose(entries.low[0], low, atol=1e-8)
+    np.testing.assert_allclose(entries.high[0], high, atol=1e-8)
+    assert (entries.low[0] <= low).all()
+    assert (entries.high[0] >= high).all()
+
+
+def test_they_hold_with_their_probability_and_a_plain_share_does_not():
+    trials, alpha, wrong, naive = 300, 0.2, 0, 0
+    p = probability()
+    for seed in range(trials):
+        found = certified(seed, n_samples=200, alpha=alpha)
+        low, high = (value[0] for value in found.intervals(0.0))
+        wrong += not ((low <= p) & (p <= high)).all()
+        naive += not (np.abs(found.evidence.maps.mean[0] - p) <= 1e-3).all()
+    assert stats.binomtest(wrong, trials, alpha, alternative="greater").pvalue > 1e-3
+    assert stats.binomtest(naive, trials, alpha, alternative="greater").pvalue < 1e-9
+
+
+def test_the_claim_about_the_likelier_value_holds_where_it_is_made_and_is_nearly_as_far_as_can_be():
+    found = certified(n_samples=40_000, alpha=0.001)
+    eps = np.linspace(0.0, 1.0, 21)
+    low, high = (value[0] for value in found.intervals(eps))
+    for i, size in enumerate(eps):
+        least, most = probability(size), probability(-size)  # halves lose and gain as much as can be
+        assert (least[low[i] > 0.5] > 0.5).all()
+        assert (most[high[i] < 0.5] < 0.5).all()
+        clear = least > 0.52
+        assert (low[i][clear] > 0.5).all()
+
+
+def test_values_between_the_ends_that_the_pilot_has_not_seen_make_bounds_loose_not_wrong():
+    zero = torch.zeros(D, dtype=torch.float64)
+    unseen = Moments(0, np.zeros(1), np.zeros(1))
+    pilot = Pilot(20, zero, 10, zero, unseen, zero.expand(10, D), torch.zeros(10, 2, dtype=torch.float64), None)
+    state = EntriesProof.start(pilot, 500, 0.05, 0.0, (np.zeros(D), np.ones(D)), (D,), counted=True)
+    assert state.two_valued
+    rows = torch.rand(500, D, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    draws = Centered.of(Draws(rows, 1, rows.norm(dim=1)), zero, zero[None])
+    piece = state.update(draws).pieces()["entries"]
+    assert (piece.low < 0.5).all()
+    assert (piece.high > 0.5).all()
+    assert (piece.low < 0.05).all()
+
+
+@pytest.mark.parametrize("case", ["between", "pairs", "stops"])
+def test_elsewhere_nothing_is_counted(case, monkeypatch):
+    """Maps with other values; pairs, whose mean has three; and streams that may end sooner."""
+    states = []
+    pieces = EntriesProof.pieces
+    monkeypatch.setattr(EntriesProof, "pieces", lambda self: states.append(self) or pieces(self))
+    if case == "between":
+        certified(g=lambda x, target: 0.5 * halves(x, target) + 0.25)
+    elif case == "stops":
+        certified(prove=("top_variance", "entries"), stop_at=ac.Claim(eps=0.01, cosine=0.5))
+    else:
+        smoothed = ac.SmoothedAttribution(ac.wrap(halves, nonnegative=True), ac.Gaussian(SIGMA), CLIP, antithetic=True)
+        smoothed.certify(torch.zeros(1, D, dtype=torch.float64), n_samples=400, prove=("entries",), seed=0)
+    assert states
+    assert not any(state.two_valued or state.ends is not None for state in states)
+
+
+def test_batches_change_nothing():
+    one = certified()
+    smoothed = dataclasses.replace(
+        ac.SmoothedAttribution(ac.wrap(halves, nonnegative=True), ac.Gaussian(SIGMA), CLIP), batch_size=7
+    )
+    other = smoothed.certify(
+        torch.zeros(1, D, dtype=torch.float64), n_samples=1_000, alpha=0.1, prove=("entries",), seed=0
+    )
+    assert np.array_equal(one.evidence.entries.low, other.evidence.entries.low)
+    assert np.array_equal(one.evidence.entries.high, other.evidence.entries.high)
