@@ -30,9 +30,9 @@ import torch
 from torch import Tensor
 
 import attricert as ac
+from attricert.attributions import among_largest
 from attricert.lab.baselines import PixelCertification
 from attricert.lab.baselines.pixelwise import classes_of_pixels
-from attricert.lab.baselines.sparsified import sparsified
 from attricert.sampling import Sampler
 from attricert.streams import Stream
 
@@ -48,27 +48,22 @@ def theirs(attribution: ac.Attribution, x: Tensor, y: Tensor, n: int, top: float
     asked = PixelCertification(attribution, SIGMA, top=top, n_samples=n, n_pilot=PILOT, alpha=ALPHA)
     sampler, found = Sampler(attribution, ac.Gaussian(SIGMA), ac.Normalize()), []
     for image, target in zip(x, y, strict=True):
-        first, ones = (
-            sum(
-                sparsified(d.rows, top).sum(0).numpy() for d in sampler.draws(image, target, Stream(0, "", stage), 0, m)
-            )
-            for stage, m in (("pilot", PILOT), ("main", n - PILOT))
-        )
+        counts = []
+        for stage, m in (("pilot", PILOT), ("main", n - PILOT)):
+            drawn = sampler.draws(image, target, Stream(0, "", stage), 0, m)
+            counts.append(sum(among_largest(draws.rows, top).sum(0).numpy() for draws in drawn))
         taus = [asked.within(eps).tau for eps in SIZES]
-        found.append([(classes_of_pixels(first, PILOT, ones, n - PILOT, tau, ALPHA) >= 0).mean() for tau in taus])
+        found.append(
+            [(classes_of_pixels(counts[0], PILOT, counts[1], n - PILOT, tau, ALPHA) >= 0).mean() for tau in taus]
+        )
     return np.array(found)
 
 
 def their_claim(attribution: ac.Attribution, x: Tensor, y: Tensor, n: int, top: float) -> Shares:
     """The mean of the map of ones, by our intervals: on one side of a half."""
 
-    def ones(inputs: Tensor, target: Tensor) -> Tensor:
-        return sparsified(attribution(inputs, target).flatten(1), top).to(inputs).reshape(inputs.shape)
-
-    k = max(1, round(top * x[0].numel()))
-    smoothed = ac.SmoothedAttribution(
-        ac.wrap(ones, nonnegative=True), ac.Gaussian(SIGMA), ac.Clip(k**0.5 * (1 + 1e-9), max_entry=1.0)
-    )
+    ones = ac.Sparsified(attribution, top)
+    smoothed = ac.SmoothedAttribution(ones, ac.Gaussian(SIGMA), ac.Clip(ones.max_norm(x[0].numel()), max_entry=1.0))
     certificate = smoothed.certify(x, y, n_samples=n, alpha=ALPHA, seed=0, prove=("entries",))
     low, high = certificate.intervals(SIZES)
     return share((low > 0.5) | (high < 0.5))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         OneLabel,
         Output,
         Saliency,
+        Sparsified,
         StochasticIntegratedGradients,
         wrap,
     )
@@ -96,6 +97,7 @@ __all__ = [
     "RangeWarning",
     "Saliency",
     "SmoothedAttribution",
+    "Sparsified",
     "StochasticIntegratedGradients",
     "Tuning",
     "UnavailableError",
@@ -133,6 +135,7 @@ __getattr__, __dir__ = lazily(
             "OneLabel",
             "Output",
             "Saliency",
+            "Sparsified",
             "StochasticIntegratedGradients",
             "wrap",
         ),

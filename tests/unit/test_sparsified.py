@@ -10,9 +10,10 @@ from scipy import stats
 
 import attricert as ac
 from attricert import attacks
+from attricert.attributions import among_largest
 from attricert.errors import ArgumentError, AttributionWarning
 from attricert.lab.baselines import SparsifiedSmoothGrad
-from attricert.lab.baselines.sparsified import Ones, sparsified
+from attricert.lab.baselines.sparsified import Ones
 from attricert.streams import Stream
 
 EDGES = np.array([0.2, 0.7, 1.3])
@@ -217,9 +218,9 @@ def test_no_attack_on_a_digit_crosses(model, digits):
 
 def test_the_largest_share_of_absolute_values_becomes_ones():
     rows = torch.tensor([[3.0, -5.0, 1.0, 0.0, 4.0], [0.0, 0.0, -1e-9, 0.0, 0.0], [2.0, -2.0, 2.0, 1.0, 0.0]]).double()
-    ones = sparsified(rows, 0.4)
+    ones = among_largest(rows, 0.4)
     assert ones.int().tolist() == [[0, 1, 0, 0, 1], [0, 0, 1, 0, 0], [1, 1, 1, 0, 0]]
-    assert sparsified(rows, 0.01).int().tolist()[0] == [0, 1, 0, 0, 0]
+    assert among_largest(rows, 0.01).int().tolist()[0] == [0, 1, 0, 0, 0]
 
 
 def test_the_batch_size_and_the_neighbours_change_nothing():

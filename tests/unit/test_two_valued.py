@@ -9,6 +9,7 @@ import torch
 from scipy import special, stats
 
 import attricert as ac
+from attricert.lab.baselines import PixelCertification
 from attricert.moments import Moments
 from attricert.proving.entries import EntriesProof
 from attricert.proving.pilot import Pilot
@@ -114,3 +115,49 @@ def test_batches_change_nothing():
     )
     assert np.array_equal(one.evidence.entries.low, other.evidence.entries.low)
     assert np.array_equal(one.evidence.entries.high, other.evidence.entries.high)
+
+
+# ---- Sparsified
+
+
+def test_ones_are_where_values_are_largest():
+    def g(x, target):
+        return x
+
+    maps = torch.tensor([[3.0, -4.0, 0.0, 1.0], [0.0, 0.0, 0.0, 2.0], [1.0, 1.0, -1.0, 0.0]])
+    assert ac.Sparsified(g, 0.5)(maps, None).tolist() == [[1, 1, 0, 0], [0, 0, 0, 1], [1, 1, 1, 0]]
+    assert ac.Sparsified(g, 0.01)(maps, None)[0].tolist() == [0, 1, 0, 0]
+    assert ac.Sparsified(g, 0.5).max_norm(4) == pytest.approx(math.sqrt(2), rel=1e-8)
+    assert ac.Sparsified(g, 0.5).max_norm(4) >= math.sqrt(2)
+
+
+def test_the_pixel_level_claim_at_every_eps_from_one_run(model, digits):
+    """As the authors' own certificate of the same claim has it, but for what its pilot and alpha make of it."""
+    x = digits.images[:2]
+    y = model(x).argmax(dim=1)
+    ones = ac.Sparsified(ac.Saliency(model), 0.25)
+    smoothed = ac.SmoothedAttribution(ones, ac.Gaussian(0.125), ac.Clip(ones.max_norm(784), max_entry=1.0))
+    found = smoothed.certify(x, y, n_samples=2_000, alpha=0.001, seed=0, prove=("entries",))
+    theirs = PixelCertification(ac.Saliency(model), 0.125, top=0.25, n_samples=2_000, alpha=0.001)
+    for radius in (0.02, theirs.radius, 0.15):
+        low, high = found.intervals(radius)
+        ours = np.where(low > 0.5, 1, np.where(high < 0.5, 0, -1))
+        other = theirs.within(radius).certify(x, y, seed=1).classes
+        assert not ((ours >= 0) & (other >= 0) & (ours != other)).any()
+        assert (ours >= 0).mean() > 0.95 * (other >= 0).mean()
+
+
+def test_what_attributions_have_is_handed_on(model):
+    random = ac.wrap(lambda x, t: torch.rand_like(x), random=True)
+    assert ac.Sparsified(random).random is True
+    assert ac.Sparsified(ac.Saliency(model)).model is model
+    assert not hasattr(ac.Sparsified(ac.Saliency(model)), "differentiable")  # ones have no gradient
+    assert not hasattr(ac.Sparsified(halves), "model")
+    with pytest.raises(ac.ArgumentError, match="top=1.0"):
+        ac.Sparsified(halves, 1.0)
+
+
+@pytest.mark.untyped
+def test_what_is_no_attribution_is_refused():
+    with pytest.raises(ac.ArgumentError, match="attribution='saliency'"):
+        ac.Sparsified("saliency")

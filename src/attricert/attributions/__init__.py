@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from attricert.attributions.outputs import Targets, checked_targets, classes_of, held_by_name, logits_of
     from attricert.attributions.preserving import seeded
     from attricert.attributions.selecting import OneLabel, Output
+    from attricert.attributions.sparsified import Sparsified, among_largest
     from attricert.attributions.wrapped import Wrapped, wrap
 
 __all__ = [
@@ -49,10 +50,12 @@ __all__ = [
     "OneLabel",
     "Output",
     "Saliency",
+    "Sparsified",
     "StochasticIntegratedGradients",
     "TakesUniforms",
     "Targets",
     "Wrapped",
+    "among_largest",
     "as_module",
     "at_uniforms",
     "attributions_of",
@@ -118,6 +121,7 @@ __getattr__, __dir__ = lazily(
         ),
         "preserving": ("seeded",),
         "selecting": ("OneLabel", "Output"),
+        "sparsified": ("Sparsified", "among_largest"),
         "wrapped": (
             "Wrapped",
             "wrap",

@@ -30,10 +30,9 @@ from torch import Tensor
 
 from attricert import checks
 from attricert.arguments import samples
-from attricert.attributions import Attribution, Targets
+from attricert.attributions import Attribution, Targets, among_largest
 from attricert.bounding import Normalize
 from attricert.errors import ArgumentError, AttributionWarning
-from attricert.lab.baselines.sparsified import sparsified
 from attricert.noise import Gaussian
 from attricert.progress import ProgressCallback, reporting
 from attricert.sampling import BatchSize, Sampler
@@ -170,7 +169,7 @@ class PixelCertification:
         """In how many draws each pixel is a one; and how many draws held NaN or inf."""
         counts, nonfinite = np.zeros(1, dtype=np.int64), 0
         for draws in sampler.draws(x, target, stream, 0, n):
-            counts = counts + sparsified(draws.rows, self.top).sum(dim=0).cpu().numpy()
+            counts = counts + among_largest(draws.rows, self.top).sum(dim=0).cpu().numpy()
             nonfinite += draws.nonfinite
             tick(draws.calls)
         return counts, nonfinite

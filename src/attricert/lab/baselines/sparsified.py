@@ -37,13 +37,13 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from scipy import special
 from torch import Tensor
 
 from attricert import checks
 from attricert.arguments import samples
-from attricert.attributions import Attribution, Targets
+from attricert.attributions import Attribution, Targets, among_largest
 from attricert.bounding import Normalize
 from attricert.certificates.ranking import Ranking
 from attricert.confidence import upper_proportion
@@ -53,7 +53,7 @@ from attricert.progress import ProgressCallback, reporting
 from attricert.sampling import BatchSize, Sampler
 from attricert.streams import Stream, fresh_seed
 
-__all__ = ["Ones", "SparsifiedCertificate", "SparsifiedSmoothGrad", "sparsified"]
+__all__ = ["Ones", "SparsifiedCertificate", "SparsifiedSmoothGrad"]
 
 Array = npt.NDArray[np.float64]
 
@@ -175,7 +175,7 @@ class SparsifiedSmoothGrad:
     ) -> Ones:
         counts, nonfinite = np.zeros(x.numel(), dtype=np.int64), 0
         for draws in sampler.draws(x, target, stream, 0, self.n_samples):
-            counts += sparsified(draws.rows, self.tau).sum(dim=0).cpu().numpy()
+            counts += among_largest(draws.rows, self.tau).sum(dim=0).cpu().numpy()
             nonfinite += draws.nonfinite
             on_progress(draws.calls)
         return Ones(counts, self.n_samples, nonfinite)
@@ -220,13 +220,6 @@ class Ones:
         """Certified overlap of the top k expected at x and the one expected at x~, as a share of k."""
         here, anywhere = self.limits(0.0, alpha), self.limits(shift, alpha)
         return Ranking(*here, *anywhere, moved=math.inf).overlap(k) / k
-
-
-def sparsified(rows: Float[Tensor, "n d"], tau: float) -> Bool[Tensor, "n d"]:
-    """Where the largest share tau of each row's absolute values is; more where values are tied, but never at a zero."""
-    sizes = rows.abs()
-    least = sizes.topk(max(1, round(tau * rows.shape[1])), dim=1).values[:, -1:]
-    return (sizes >= least) & (sizes > 0)
 
 
 def _highest(counts: Int[np.ndarray, " d"], n: int, shift: float, alpha: float) -> Float[np.ndarray, " d"]:
