@@ -17,7 +17,6 @@ is about the likelier class of each pixel over draws, not about the mean map, an
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import final
@@ -30,9 +29,10 @@ from torch import Tensor
 
 from attricert import checks
 from attricert.arguments import samples
-from attricert.attributions import Attribution, Targets, among_largest
+from attricert.attributions import Attribution, Targets, among_largest, undisturbed
 from attricert.bounding import Normalize
-from attricert.errors import ArgumentError, AttributionWarning
+from attricert.errors import ArgumentError
+from attricert.lab.baselines.sparsified import warn_of_nonfinite
 from attricert.noise import Gaussian
 from attricert.progress import ProgressCallback, reporting
 from attricert.sampling import BatchSize, Sampler
@@ -148,7 +148,8 @@ class PixelCertification:
         run_seed = fresh_seed() if seed is None else checks.count("seed", seed, 0)
         sampler = Sampler(self.attribution, Gaussian(self.sigma), Normalize(), batch=BatchSize(self.batch_size))
         found, lost = [], 0
-        with reporting(progress, self.n_samples * len(batch), "pixel certification") as tick:
+        work = reporting(progress, self.n_samples * len(batch), "pixel certification")
+        with undisturbed(self.attribution, None), work as tick:
             for x, index, key in batch:
                 own = sampler.settled(x, index)
                 first, bad = self._ones(own, x, index, Stream(run_seed, key, "pilot"), self.n_pilot, tick)
@@ -157,9 +158,7 @@ class PixelCertification:
                 classes = classes_of_pixels(first, self.n_pilot, ones, n, self.tau, self.alpha)
                 found.append(classes.reshape(own.map_shape(x)))
                 lost += bad + worse
-        if lost:
-            text = f"{lost} of {self.n_samples * len(batch)} sampled attributions held NaN or inf; they count as zero"
-            warnings.warn(text, AttributionWarning, stacklevel=2)
+        warn_of_nonfinite(lost, self.n_samples * len(batch))
         calls = np.full(len(batch), self.n_samples, dtype=np.int64)
         return PixelCertificate(np.stack(found), self.radius, calls)
 

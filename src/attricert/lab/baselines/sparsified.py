@@ -53,7 +53,7 @@ from attricert.progress import ProgressCallback, reporting
 from attricert.sampling import BatchSize, Sampler
 from attricert.streams import Stream, fresh_seed
 
-__all__ = ["Ones", "SparsifiedCertificate", "SparsifiedSmoothGrad"]
+__all__ = ["Ones", "SparsifiedCertificate", "SparsifiedSmoothGrad", "warn_of_nonfinite"]
 
 Array = npt.NDArray[np.float64]
 
@@ -156,10 +156,7 @@ class SparsifiedSmoothGrad:
             found = [
                 self._one(sampler, x, index, Stream(run_seed, key, "main"), on_progress) for x, index, key in batch
             ]
-        lost = sum(ones.nonfinite for ones in found)
-        if lost:
-            text = f"{lost} of {self.n_samples * len(batch)} sampled attributions held NaN or inf; they count as zero"
-            warnings.warn(text, AttributionWarning, stacklevel=2)
+        warn_of_nonfinite(sum(ones.nonfinite for ones in found), self.n_samples * len(batch))
         shifts = [float(e) for e in sizes / self.sigma]
         return SparsifiedCertificate(
             maps=torch.from_numpy(np.stack([ones.share for ones in found])).reshape(inputs.shape),
@@ -220,6 +217,17 @@ class Ones:
         """Certified overlap of the top k expected at x and the one expected at x~, as a share of k."""
         here, anywhere = self.limits(0.0, alpha), self.limits(shift, alpha)
         return Ranking(*here, *anywhere, moved=math.inf).overlap(k) / k
+
+
+def warn_of_nonfinite(lost: int, calls: int) -> None:
+    """Of so many calls, in the name of who certifies, if there are any.
+
+    Warns:
+        AttributionWarning: some sampled attributions held NaN or inf.
+    """
+    if lost:
+        text = f"{lost} of {calls} sampled attributions held NaN or inf; they count as zero"
+        warnings.warn(text, AttributionWarning, stacklevel=3)
 
 
 def _highest(counts: Int[np.ndarray, " d"], n: int, shift: float, alpha: float) -> Float[np.ndarray, " d"]:
