@@ -5,47 +5,42 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal, final
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from attricert import checks
-from attricert.arguments import functionals_of, numbers_of, samples
-from attricert.attributions import Attribution, Classifier, Targets, autocast_of, is_nonnegative, is_random, undisturbed
-from attricert.bounding import Bound, Normalize
-from attricert.certificates import Certificate, Claim, Evidence, Ledger, Observed, Terms, least_scale
+from attricert.arguments import samples
+from attricert.attributions import Targets, is_random, undisturbed
+from attricert.certificates import Certificate, Claim, Evidence, Observed, Terms, least_scale
 from attricert.confidence import CONFIDENCE_BOUNDS
 from attricert.diagnosis import Diagnosis, Patient, Tuning, default_noise, examine, tuned
 from attricert.errors import ArgumentError, AttributionWarning, MeaningWarning
-from attricert.fixed import Fixed
 from attricert.moments import no_moments
-from attricert.noise import NOISES, Noise
+from attricert.noise import Noise
 from attricert.options import Options
-from attricert.planning import FEWEST, Plan, plan_scales, scales_for_classes, scales_to_try
-from attricert.preprocessing import warn_of_range
+from attricert.planning import FEWEST, Plan, plan_scales
 from attricert.progress import ProgressCallback, reporting
-from attricert.proving import Forecast, Goal, Prover, evidence, forecast, functional_bounds
-from attricert.sampling import COPIES, BatchSize, Compute, Preflight, Sampler, check_precision, preflight
-from attricert.streams import Stream, fresh_seed
+from attricert.proving import Forecast
+from attricert.smoothing import FEWEST_TO_FORECAST, Smoothing
+from attricert.streams import Stream, seed_of
 from attricert.units import InputUnits
 from attricert.workload import measured_on
 
 __all__ = ["SmoothedAttribution"]
 
-_FEWEST = 100  # draws for a certificate; with fewer no bound says anything
 _SEARCH_STEPS, _SEARCH_RANGE = 12, 64.0
-_VOTES = 32  # noisy copies that tell whether a class is worth a pilot
 _SINGLY = 8  # draws that tell how fast they are where each is a call of its own
 _VARIANCE_GAIN = 3.0  # in certified eps, about
 
 
 @final
 @dataclass(frozen=True)
-class SmoothedAttribution:
+class SmoothedAttribution(Smoothing):
     """h(x) = E g(x + a): the mean of a bounded attribution over noisy copies of the input (paper, section 3).
 
     Args:
@@ -66,39 +61,6 @@ class SmoothedAttribution:
         compute: how draws are computed, which changes nothing but speed: memory format, compiling, threads; `tune`
             measures what to choose.
     """
-
-    attribution: Attribution
-    noise: Noise
-    bound: Bound = field(default_factory=Normalize)
-    classifier: Classifier | None = None
-    antithetic: bool = False
-    batch_size: int | None = None
-    memory_budget: int | None = None
-    fixed: npt.ArrayLike | Fixed | None = None
-    compute: Compute = field(default_factory=Compute)
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.noise, Noise):
-            raise ArgumentError("noise", self.noise, "must be UniformBall(radius) or Gaussian(sigma)")
-        NOISES.name_of(self.noise)  # the terms of a certificate store it by its word
-        if not isinstance(self.bound, Bound):
-            raise ArgumentError("bound", self.bound, "must be Normalize() or Clip(max_norm)")
-        if isinstance(self.attribution, (nn.Module, type)):
-            name = self.attribution.__name__ if isinstance(self.attribution, type) else "a model"
-            text = "must be an attribution g(inputs, target), such as Saliency(model)"
-            raise ArgumentError("attribution", name, text)
-        if not callable(self.attribution):
-            raise ArgumentError("attribution", self.attribution, "must be callable as g(inputs, target)")
-        if self.classifier is not None and not callable(self.classifier):
-            raise ArgumentError("classifier", self.classifier, "must be callable, giving scores of shape (n, classes)")
-        if not isinstance(self.compute, Compute):
-            raise ArgumentError("compute", self.compute, "must be a Compute(channels_last=, compile=, threads=)")
-        checks.flag("antithetic", self.antithetic)
-        given = getattr(self.attribution, "fixed", None) if self.fixed is None else self.fixed
-        checks.keep(self, fixed=given if given is None or isinstance(given, Fixed) else Fixed.of(given))
-        for name in ("batch_size", "memory_budget"):
-            if getattr(self, name) is not None:
-                checks.keep(self, **{name: checks.count(name, getattr(self, name), 1)})
 
     def attribute(
         self,
@@ -126,7 +88,7 @@ class SmoothedAttribution:
             the bounded attribution.
         """
         n_samples = checks.count("n_samples", n_samples, 2 if self.antithetic else 1)
-        run_seed, sampler, maps = _seed(seed), self._sampler(), []
+        run_seed, sampler, maps = seed_of(seed), self._sampler(), []
         with undisturbed(self.attribution, self.classifier), self.compute.in_threads():
             batch = self._batch(inputs, target, sample_ids)
             looked = self._preflight(sampler, batch[0])
@@ -268,30 +230,6 @@ class SmoothedAttribution:
         options = Options(alpha=alpha, seed=seed, confidence=confidence)
         return self._forecasts(options, inputs, target, n_samples, checks.flag("entries", entries), progress)
 
-    def _forecasts(
-        self,
-        options: Options,
-        inputs: Tensor,
-        target: Targets | npt.ArrayLike,
-        n_pilot: int,
-        entries: bool,
-        progress: bool | ProgressCallback,
-    ) -> list[Forecast]:
-        n_samples = checks.count("n_samples", n_pilot, _FEWEST // 2)
-        classifier = self._classifier(target)
-        proven = options.proven(classifier=classifier is not None)
-        sampler = self._sampler(classifier if "prediction" in proven else None)
-        draws = n_samples // sampler.calls_per_draw
-        with undisturbed(self.attribution, self.classifier), self.compute.in_threads():
-            batch = self._batch(inputs, target, None)
-            looked_at = self._preflight(sampler, batch[0]).looked_at
-            sampler = sampler.settled(*batch[0][:2])
-            shape = sampler.map_shape(batch[0][0])
-            ledger = options.ledger(proven, math.prod(shape), 0)
-            terms = self._terms(sampler, batch[0][0], shape, options, ledger, looked_at=looked_at)
-            with reporting(progress, n_samples * len(batch), "forecasting") as tick:
-                return [forecast(sampler, terms, draws, *sample, tick, keep=entries) for sample in batch]
-
     def plan(
         self,
         inputs: Tensor,
@@ -372,12 +310,12 @@ class SmoothedAttribution:
         if claim is not None and cosine is not None:
             raise ArgumentError("cosine", cosine, "must be left out where a claim has one")
         threshold = 0.9 if cosine is None else checks.fraction("cosine", cosine)
-        n_pilot = checks.count("n_pilot", n_pilot, _FEWEST // 2)
+        n_pilot = checks.count("n_pilot", n_pilot, FEWEST_TO_FORECAST)
         checks.count("n_samples", options.n_samples, FEWEST)
         wanted, classifier = checks.flag("entries", entries), self._classifier(target)
         proven = options.proven(classifier=classifier is not None)
         wanted = wanted and "entries" in proven and self.bound.max_entry is None
-        options = replace(options, seed=_seed(options.seed))
+        options = replace(options, seed=seed_of(options.seed))
         batch = samples(inputs, target, None)
         tried = self._scales(batch, classifier, claim, scales)
         device = measured_on(batch[0][0].device)
@@ -388,31 +326,6 @@ class SmoothedAttribution:
                 return replace(self, noise=noise)._forecasts(options, inputs, target, n_pilot, wanted, tick)
 
             return plan_scales(forecasts_at, empty, tried, n_pilot, entries=wanted)
-
-    def _scales(
-        self,
-        batch: list[tuple[Tensor, Tensor | None, str]],
-        classifier: Classifier | None,
-        claim: Claim | None,
-        scales: Sequence[float] | None,
-    ) -> list[float]:
-        """Those given, or some that suit the claim, or the classes."""
-        if scales is not None:
-            if len(scales) == 0:
-                raise ArgumentError("scales", scales, "must name at least one")
-            return [checks.positive("scales", scale) for scale in scales]
-        free = self._sampler().free(batch[0][0])
-        if claim is not None:
-            return scales_to_try(self.noise, claim, free.dimension)
-
-        def votes_at(noise: Noise) -> float:
-            sampler = replace(self, noise=noise)._sampler(classifier)
-            return min(sampler.votes(x, index, Stream(0, key, "votes"), _VOTES) for x, index, key in batch)
-
-        deviation = float(torch.stack([free.take(x) for x, *_ in batch]).double().std(correction=0))
-        voting = classifier is not None and batch[0][1] is not None
-        with undisturbed(self.attribution, self.classifier), self.compute.in_threads():
-            return scales_for_classes(self.noise, free.dimension, deviation, votes_at if voting else None)
 
     def doctor(
         self,
@@ -521,7 +434,7 @@ class SmoothedAttribution:
         anytime = confidence in CONFIDENCE_BOUNDS and CONFIDENCE_BOUNDS[confidence].anytime
         prove = () if confidence == "asymptotic" else ("top_variance",)
         stop_at = claim if anytime else None
-        run_seed = fresh_seed() if seed is None else seed
+        run_seed = seed_of(seed)
         options = Options(n_samples, alpha / _SEARCH_STEPS, run_seed, prove, guarantee, stop_at, confidence)
         # At what scale total variation alone would do for the largest possible norm, M.
         mass = 0.5 * math.sqrt((1 - claim.cosine) * (1 + claim.cosine))
@@ -546,120 +459,6 @@ class SmoothedAttribution:
 
         with reporting(progress, n_samples * _SEARCH_STEPS * len(batch), "searching") as tick:
             return np.array([search(*sample, tick) for sample in batch])
-
-    def _certified(
-        self,
-        options: Options,
-        inputs: Tensor,
-        target: Targets | npt.ArrayLike,
-        functionals: npt.ArrayLike | Tensor | None,
-        sample_ids: Sequence[str] | None,
-        progress: bool | ProgressCallback,
-        *,
-        on_draws: Callable[[int, Callable[[], Certificate]], None] | None,
-        like: Terms | None,
-    ) -> Certificate:
-        batch = self._batch(inputs, target, sample_ids)
-        x = batch[0][0]
-        given = None if functionals is None else numbers_of(functionals, x.device)
-        if options.confidence == "asymptotic" and given is not None:
-            raise ArgumentError("functionals", tuple(given.shape), "confidence='asymptotic' is about the norm alone")
-        classifier = self._classifier(target)
-        proven = options.proven(classifier=classifier is not None) if like is None else like.ledger.names
-        sampler = self._sampler(
-            classifier if "prediction" in proven else None, exact=like is None or like.lattice is not None
-        )
-        looked = self._preflight(sampler, batch[0]) if options.preflight else None
-        sampler = sampler.settled(*batch[0][:2])
-        shape = sampler.map_shape(batch[0][0])
-        vectors = None if given is None else functionals_of(given, shape)
-        if like is None:
-            ledger = options.ledger(proven, math.prod(shape), 0 if vectors is None else len(vectors))
-        else:
-            ledger = like.ledger
-        looked_at = like.preflight if like is not None else (() if looked is None else looked.looked_at)
-        terms = self._terms(sampler, x, shape, options, ledger, looked_at=looked_at)
-        if vectors is not None:
-            functional_bounds(vectors, terms)
-        goal = None if options.stop_at is None else Goal(terms, options.stop_at)
-        show = None if on_draws is None else lambda draws, found: on_draws(draws, lambda: Certificate(found()))
-        prover = Prover(sampler, terms, options.n_samples, shape, goal, vectors, show)
-        with reporting(progress, options.n_samples * len(batch), "certifying") as tick:
-            rows = [prover.prove(x, index, key, tick) for x, index, key in batch]
-        if looked is not None:
-            looked.again()
-        return Certificate(evidence(terms, rows))
-
-    def _batch(
-        self, inputs: Tensor, target: Targets | npt.ArrayLike, sample_ids: Sequence[str] | None
-    ) -> list[tuple[Tensor, Tensor | None, str]]:
-        batch = samples(inputs, target, sample_ids)
-        free = self._sampler().free(batch[0][0])
-        check_precision(torch.stack([free.take(x) for x, *_ in batch]), self.noise)
-        warn_of_range(torch.stack([x for x, *_ in batch]), self.attribution, self.classifier)
-        return batch
-
-    def _preflight(self, sampler: Sampler, sample: tuple[Tensor, Tensor | None, str]) -> Preflight:
-        copies = sampler.copies(sample[0], Stream(0, "", "preflight"), COPIES)
-        return preflight(self.attribution, sampler.classifier, copies, sample[1], self.batch_size, sampler.fixed)
-
-    def _sampler(self, classifier: Classifier | None = None, *, exact: bool = True) -> Sampler:
-        own = getattr(self.attribution, "rows_at_once", None) if self.memory_budget is None else None
-        batch = BatchSize(own if self.batch_size is None else self.batch_size, self.memory_budget)
-        fixed = self.fixed if isinstance(self.fixed, Fixed) else None  # as the constructor has made it
-        return Sampler(
-            self.attribution,
-            self.noise,
-            self.bound,
-            self.antithetic,
-            classifier,
-            batch,
-            exact,
-            fixed,
-            compute=self.compute,
-        )
-
-    def _classifier(self, target: Targets | npt.ArrayLike) -> Classifier | None:
-        if self.classifier is not None or target is None:
-            return self.classifier
-        own: Classifier | None = getattr(self.attribution, "model", None)
-        return own
-
-    def _terms(
-        self,
-        sampler: Sampler,
-        x: Tensor,
-        shape: tuple[int, ...],
-        options: Options,
-        ledger: Ledger,
-        *,
-        looked_at: tuple[str, ...] | None,
-    ) -> Terms:
-        d = sampler.free(x).dimension
-        return Terms(
-            noise=self.noise,
-            dimension=d,
-            max_norm=self.bound.max_norm,
-            max_entry=self.bound.entry_bound,
-            bound=repr(self.bound),
-            nonnegative=is_nonnegative(self.attribution),
-            alpha=options.alpha,
-            observed=options.observed,
-            confidence=options.confidence,
-            antithetic=self.antithetic,
-            seed=fresh_seed() if options.seed is None else options.seed,
-            ledger=ledger,
-            lattice=self.noise.lattice_step(d) if sampler.exact else None,
-            random=is_random(self.attribution),
-            preflight=looked_at,
-            entries=math.prod(shape),
-            fixed=sampler.fixed,
-            autocast=autocast_of(self.attribution, self.classifier),
-        )
-
-
-def _seed(seed: int | None) -> int:
-    return fresh_seed() if seed is None else checks.count("seed", seed, 0)
 
 
 def _warn_of_nonfinite(evidence: Evidence) -> None:

@@ -22,7 +22,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["Rng", "Stream", "fresh_seed", "sample_key"]
+from attricert import checks
+
+__all__ = ["Rng", "Stream", "fresh_seed", "sample_key", "seed_of"]
 
 
 @runtime_checkable
@@ -139,3 +141,8 @@ def sample_key(x: Float[Tensor, "..."]) -> str:
 def fresh_seed() -> int:
     """A secret seed from the operating system, as deployment needs (docs/threat_model.md)."""
     return secrets.randbits(63)
+
+
+def seed_of(seed: int | None) -> int:
+    """The seed, checked; a fresh secret one if None."""
+    return fresh_seed() if seed is None else checks.count("seed", seed, 0)

@@ -16,7 +16,7 @@ from attricert.attacks.attacked_map import AttackedMap, FixedNoiseMap, Maps
 from attricert.attributions import Classifier, Targets, classes_of, scores_of
 from attricert.errors import ArgumentError
 from attricert.sampling import COPIES, Free, Preflight, preflight
-from attricert.streams import Stream, fresh_seed
+from attricert.streams import Stream, seed_of
 
 __all__ = ["AttackProblem", "each", "problem_of", "unit"]
 
@@ -175,7 +175,7 @@ def problem_of(
     if keep_label and kept is None:
         raise ArgumentError("keep_label", keep_label, "needs a classifier; without one it must be False")
     labels = None if kept is None else _labels(kept, inputs, index)
-    run_seed = fresh_seed() if seed is None else checks.count("seed", seed, 0)
+    run_seed = seed_of(seed)
     return AttackProblem(attacked, inputs, index, sizes.expand(len(inputs)), kept, labels, data_range, run_seed)
 
 

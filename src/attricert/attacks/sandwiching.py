@@ -21,7 +21,7 @@ from attricert.attributions import Classifier, Targets
 from attricert.errors import ArgumentError
 from attricert.progress import ProgressCallback, reporting
 from attricert.showing import shown_by
-from attricert.streams import fresh_seed
+from attricert.streams import seed_of
 
 __all__ = ["CosineCertificate", "Sandwich", "sandwich"]
 
@@ -134,7 +134,7 @@ def sandwich(
     if len(max_eps) != len(inputs):
         raise ArgumentError("certificate", f"of {len(max_eps)} inputs", f"must be of the {len(inputs)} inputs given")
     _same_function(certificate, what)
-    run_seed = fresh_seed() if seed is None else checks.count("seed", seed, 0)
+    run_seed = seed_of(seed)
     limits = {"classifier": classifier, "keep_label": keep_label, "data_range": data_range, "n_samples": n_samples}
     attacked = as_attacked_map(what)
     inputs, index = batch(inputs, target)

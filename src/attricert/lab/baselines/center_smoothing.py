@@ -42,7 +42,7 @@ from attricert.lab.baselines.distances import DISTANCES, WORST_CHORD, Distance, 
 from attricert.noise import Gaussian
 from attricert.progress import ProgressCallback, reporting
 from attricert.sampling import BatchSize, Sampler
-from attricert.streams import Stream, fresh_seed
+from attricert.streams import Stream, seed_of
 
 __all__ = ["CenterCertificate", "CenterSmoothing", "Centers"]
 
@@ -231,7 +231,7 @@ class CenterSmoothing:
         progress: bool | ProgressCallback,
     ) -> list[_Found]:
         batch = samples(inputs, target, sample_ids)
-        run_seed = fresh_seed() if seed is None else checks.count("seed", seed, 0)
+        run_seed = seed_of(seed)
         sampler = Sampler(self.attribution, Gaussian(self.sigma), Normalize(), batch=BatchSize(self.batch_size))
         draws = self.n_candidates + 2 * self.n_pred + (self.n_cert if ranks.any() else 0)
         with reporting(progress, draws * len(batch), "center smoothing") as on_progress:

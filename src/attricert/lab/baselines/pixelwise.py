@@ -36,7 +36,7 @@ from attricert.lab.baselines.sparsified import warn_of_nonfinite
 from attricert.noise import Gaussian
 from attricert.progress import ProgressCallback, reporting
 from attricert.sampling import BatchSize, Sampler
-from attricert.streams import Stream, fresh_seed
+from attricert.streams import Stream, seed_of
 
 __all__ = ["ABSTAIN", "PixelCertificate", "PixelCertification", "classes_of_pixels"]
 
@@ -145,7 +145,7 @@ class PixelCertification:
             AttributionWarning: some sampled attributions held NaN or inf.
         """
         batch = samples(inputs, target, sample_ids)
-        run_seed = fresh_seed() if seed is None else checks.count("seed", seed, 0)
+        run_seed = seed_of(seed)
         sampler = Sampler(self.attribution, Gaussian(self.sigma), Normalize(), batch=BatchSize(self.batch_size))
         found, lost = [], 0
         work = reporting(progress, self.n_samples * len(batch), "pixel certification")

@@ -51,7 +51,7 @@ from attricert.errors import ArgumentError, AttributionWarning
 from attricert.noise import Gaussian
 from attricert.progress import ProgressCallback, reporting
 from attricert.sampling import BatchSize, Sampler
-from attricert.streams import Stream, fresh_seed
+from attricert.streams import Stream, seed_of
 
 __all__ = ["Ones", "SparsifiedCertificate", "SparsifiedSmoothGrad", "warn_of_nonfinite"]
 
@@ -150,7 +150,7 @@ class SparsifiedSmoothGrad:
         sizes = np.atleast_1d(checks.nonnegative_values("eps", eps))
         batch = samples(inputs, target, sample_ids)
         _check_k(k, inputs[0].numel())
-        run_seed = fresh_seed() if seed is None else checks.count("seed", seed, 0)
+        run_seed = seed_of(seed)
         sampler = Sampler(self.attribution, Gaussian(self.sigma), Normalize(), batch=BatchSize(self.batch_size))
         with reporting(progress, self.n_samples * len(batch), "sparsified smoothgrad") as on_progress:
             found = [
