@@ -93,6 +93,11 @@ def test_shards_are_merged(run, capsys):
     assert main(["merge", "a", "--sources", "b"]) == 0
     assert "written to a" in capsys.readouterr().out
     assert pq.read_table("a/results.parquet").equals(pq.read_table("run/results.parquet"))
+    assert len(list(Path("a/parts").iterdir())) == 2
+    assert main(["merge", "a", "--compact"]) == 0
+    assert "written to a" in capsys.readouterr().out
+    assert len(list(Path("a/parts").iterdir())) == 1
+    assert pq.read_table("a/results.parquet").equals(pq.read_table("run/results.parquet"))
     assert main(["status", "a"]) == 0
     out = capsys.readouterr().out
     assert "4 inputs, 4 certified, 0 failed, 0 missing" in out

@@ -10,7 +10,7 @@ from scipy import stats
 
 import attricert as ac
 from attricert.errors import ArgumentError, AttributionWarning
-from attricert.lab.baselines import PixelCertification
+from attricert.lab.baselines import PixelCertificate, PixelCertification
 from attricert.lab.baselines.pixelwise import ABSTAIN, classes_of_pixels
 
 PHI = NormalDist()
@@ -90,6 +90,21 @@ def test_maps_of_any_shape_and_draws_that_depend_on_the_seed_alone(model, digits
     assert found.certified.min() > 0
     pooled = ac.wrap(lambda a, t: torch.nn.functional.avg_pool2d(ac.Saliency(model)(a, t), 7))
     assert PixelCertification(pooled, n_samples=20).certify(x, y, seed=0).classes.shape == (2, 1, 4, 4)
+
+
+def test_localization_is_the_share_of_certain_ones_inside():
+    rng = np.random.default_rng(2)
+    classes = rng.integers(-1, 2, size=(3, 1, 4, 6))
+    classes[2] = ABSTAIN  # nothing is certain
+    inside = np.zeros((1, 4, 6), dtype=bool)
+    inside[:, :2, :3] = True
+    found = PixelCertificate(classes, 0.1, np.full(3, 10)).localization(inside)
+    for one, share in zip(classes, found, strict=True):
+        ones = [place for place in np.ndindex(1, 4, 6) if one[place] == 1]
+        assert share == (sum(bool(inside[place]) for place in ones) / len(ones) if ones else 0.0)
+    for wrong in (inside[0], inside.astype(int)):
+        with pytest.raises(ArgumentError, match="^inside="):
+            PixelCertificate(classes, 0.1, np.full(3, 10)).localization(wrong)
 
 
 def test_maps_that_are_not_finite_count_as_zero_and_are_told():

@@ -131,6 +131,35 @@ def test_shards_in_one_folder_and_in_many(whole, tmp_path):
         runs.merge(busy, [tmp_path / "many2"])
 
 
+def test_a_finished_run_in_one_file(whole, tmp_path, monkeypatch):
+    for i in range(3):
+        runs.certify(CONFIG, tmp_path, shard=runs.Shard(i, 3))
+        store = runs.Store.open(tmp_path)
+        if i < 2:
+            with pytest.raises(ac.ArgumentError, match=f"lacks {4 - 2 * i} of 6 inputs; only finished runs"):
+                runs.compact(store)
+    assert len(store.parts()) == 3
+    with store.writing("0001-of-0003"), pytest.raises(ac.ArgumentError, match="another process is working"):
+        runs.compact(store)
+    assert len(store.parts()) == 3
+
+    def interrupted(_part):
+        raise KeyboardInterrupt
+
+    # Cut short after the new part was written, all is read as before; and the next time mends it.
+    with monkeypatch.context() as patched:
+        patched.setattr(parts.Part, "remove", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            runs.compact(store)
+    assert len(store.parts()) == 4
+    assert digests(store) == digests(whole)
+    runs.compact(store)
+    assert len(store.parts()) == len(list((tmp_path / "maps").iterdir())) == 1
+    assert digests(store) == digests(whole)
+    np.testing.assert_array_equal(runs.load(tmp_path).maps, runs.load(whole.folder).maps)
+    assert digests(runs.certify(CONFIG, tmp_path)) == digests(whole)  # nothing is left to do
+
+
 def test_a_run_of_something_else_is_refused_with_the_difference(whole, tmp_path, monkeypatch):
     before = {path: path.read_bytes() for path in whole.folder.rglob("*") if path.is_file()}
     with pytest.raises(ac.ArgumentError, match=r"something else \(n_samples: 200 -> 300\)"):

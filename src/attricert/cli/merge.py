@@ -26,6 +26,8 @@ def run(**values: Any) -> int:
             "run", options.run, f"lacks {missing} of {store.manifest.inputs} inputs; --partial merges it"
         )
     runs.write_results(store, rows)
+    if options.compact:
+        runs.compact(store)
     summary = runs.summary(store, rows, asked)
     if options.json:
         show_json({"rows": rows})

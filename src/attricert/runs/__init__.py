@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from attricert.runs.executors import Executor, Inline, Processes, Ray
     from attricert.runs.loaded import LoadedConfig
     from attricert.runs.manifest import Manifest
+    from attricert.runs.merging import compact, merge
     from attricert.runs.reporting import report
     from attricert.runs.results import (
         Summary,
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
         certified,
         load,
         meaning,
-        merge,
         results_as_parquet,
         shares,
         summary,
@@ -47,6 +47,7 @@ __all__ = [
     "certificates",
     "certified",
     "certify",
+    "compact",
     "load",
     "meaning",
     "merge",
@@ -71,6 +72,7 @@ __getattr__, __dir__ = lazily(
             "Ray",
         ),
         "manifest": ("Manifest",),
+        "merging": ("compact", "merge"),
         "reporting": ("report",),
         "results": (
             "Summary",
@@ -78,7 +80,6 @@ __getattr__, __dir__ = lazily(
             "certified",
             "load",
             "meaning",
-            "merge",
             "results_as_parquet",
             "shares",
             "summary",

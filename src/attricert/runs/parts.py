@@ -83,8 +83,13 @@ class Part:
         facts = [{"digest": row.digest(self.manifest.digest), **row.facts} for row in rows]
         table = pa.Table.from_pylist(facts, schema=schema_of(rows))
         sink = pa.BufferOutputStream()
-        pq.write_table(table, sink)
+        pq.write_table(table, sink, compression="zstd", write_statistics=False)
         write_atomically(self.path, bytes(sink.getvalue()))
+
+    def remove(self) -> None:
+        """The Parquet file first: without it maps do not count."""
+        self.path.unlink(missing_ok=True)
+        self.maps.unlink(missing_ok=True)
 
     @property
     def maps(self) -> Path:

@@ -11,7 +11,6 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
-from attricert import checks
 from attricert.certificates import Certificate, Meaning, PaperCertificate, Terms
 from attricert.datasets import Form
 from attricert.errors import ArgumentError, IntegrityError
@@ -32,7 +31,6 @@ __all__ = [
     "input_units",
     "load",
     "meaning",
-    "merge",
     "positions",
     "results_as_parquet",
     "results_of",
@@ -195,28 +193,6 @@ def state(store: Store, statuses: Sequence[str] | None = None) -> None:
     certified, found = sum(status == CERTIFIED for status in known), terms(store)
     counts = (certified, len(known) - certified) if len(known) == store.manifest.inputs else None
     store.state_claim(counts, None if found is None else input_units(store, found), found)
-
-
-def merge(store: Store, sources: Sequence[str | Path]) -> None:
-    """Take over the parts of other folders with the same run; what is here already is left as it is.
-
-    Raises:
-        ArgumentError: another folder holds something else, or somebody is working on such a shard here.
-        IntegrityError: rows, here or there, are not as they were written.
-    """
-    known = {row.facts["position"] for row in stream(store)}
-    for folder in [checks.path("sources", source) for source in sources]:
-        other = Store.open(folder)
-        if changed := store.manifest.differences(other.manifest):
-            raise ArgumentError("merge", str(folder), f"is a run of something else ({'; '.join(changed)})")
-        if other.manifest.digest != store.manifest.digest:  # which rows carry in theirs
-            raise ArgumentError("merge", str(folder), "has a manifest that is written otherwise; merge into that run")
-        for part in other.parts():
-            rows = [row for row in part.rows() if row.facts["position"] not in known]
-            if rows:
-                with store.writing(part.shard):
-                    store.append(rows, part.shard)
-                known |= {row.facts["position"] for row in rows}
 
 
 def stream(store: Store, positions: Collection[int] | None = None, problems: list[str] | None = None) -> Iterator[Row]:

@@ -234,7 +234,7 @@ class Store:
             rows = part.rows()
             kept = [row for row in rows if row.facts["status"] != FAILED or not mine(row.facts["position"])]
             if not kept:
-                part.path.unlink(missing_ok=True)
+                part.remove()
             elif len(kept) < len(rows):
                 part.write(kept)
 

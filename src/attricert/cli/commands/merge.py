@@ -27,16 +27,18 @@ class Options:
         run: folder that attricert certify --out has written.
         sources: further folders with shards of the same run, seed included; their rows are taken over.
         partial: write results of the inputs that are done, though others are missing.
+        compact: put the files of a finished run together into one, which takes a fraction of the room.
         json: print JSON instead of a table.
     """
 
     run: str
     sources: tuple[str, ...] = field(default=(), metadata={"paths": True})
     partial: bool = False
+    compact: bool = False
     json: bool = False
 
     groups: ClassVar[Mapping[str, Collection[str]]] = {
-        "which run": ("run", "sources", "partial"),
+        "which run": ("run", "sources", "partial", "compact"),
         "what to report": ("json",),
     }
 

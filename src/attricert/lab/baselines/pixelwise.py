@@ -23,7 +23,7 @@ from typing import final
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from scipy import special, stats
 from torch import Tensor
 
@@ -38,7 +38,7 @@ from attricert.progress import ProgressCallback, reporting
 from attricert.sampling import BatchSize, Sampler
 from attricert.streams import Stream, seed_of
 
-__all__ = ["ABSTAIN", "PixelCertificate", "PixelCertification", "classes_of_pixels"]
+__all__ = ["ABSTAIN", "PixelCertificate", "PixelCertification", "classes_of_pixels", "localization"]
 
 ABSTAIN = -1
 """The answer of a pixel about which nothing is said."""
@@ -68,6 +68,16 @@ class PixelCertificate:
     def certified(self) -> npt.NDArray[np.float64]:
         """The share of each input's pixels with an answer (the paper's measure of robustness)."""
         return np.asarray((self.classes != ABSTAIN).reshape(len(self.classes), -1).mean(axis=1))
+
+    def localization(self, inside: Bool[np.ndarray, " *map"]) -> npt.NDArray[np.float64]:
+        """Of each input's pixels that are certain to be among the largest, the share inside (certified localization).
+
+        Args:
+            inside: where the explained class is, a mask of a map's shape.
+        """
+        if inside.dtype != bool or inside.shape != self.classes.shape[1:]:
+            raise ArgumentError("inside", inside.shape, f"must be a mask (bool) of shape {self.classes.shape[1:]}")
+        return localization(self.classes.reshape(len(self.classes), -1), inside.reshape(-1))
 
 
 @final
@@ -190,3 +200,14 @@ def classes_of_pixels(first: Classes, n0: int, ones: Classes, n: int, tau: float
     # Of a binomial variable with p = tau: smaller p would make so many less likely still.
     unlikely = stats.binom.sf(counts - 1, n, tau) <= alpha / len(counts)
     return np.where(unlikely, chosen, ABSTAIN)
+
+
+def localization(classes: Classes, inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Of the pixels of class 1, the share inside; 0 where there is none.
+
+    Args:
+        classes: shape (..., pixels).
+        inside: shape (pixels,), or one that broadcasts with it.
+    """
+    ones = classes == 1
+    return np.asarray((ones & inside).sum(axis=-1) / np.maximum(ones.sum(axis=-1), 1))

@@ -91,6 +91,7 @@ class Bench:
         rows, certificate = runs.certified(store)
         if len(rows) < store.manifest.inputs:
             raise IntegrityError(f"{name}: {store.manifest.inputs - len(rows)} inputs failed; see attricert status")
+        runs.compact(store)
         return Certified(store, [row.facts for row in rows], certificate)
 
     def measure(self, name: str, function: Callable[[M], dict[str, Any]], jobs: Sequence[M]) -> list[dict[str, Any]]:
