@@ -108,20 +108,22 @@ def test_runs_are_shared_and_not_made_again(shared, monkeypatch):
 
 
 def test_attacks_leave_the_certificates_standing(shared):
-    result = table8.FULL.adjusted({**TINY, "attacks": 2, "n_judged": 100}).run(shared)
+    result = table8.FULL.adjusted({**TINY, "attacks": 2, "thorough": 1, "n_judged": 100}).run(shared)
     assert [row["bound"] for row in result.rows] == list(table8.BOUNDS.values())
     assert not result.failures
     for row in result.rows:
-        assert row["inputs"] == 2
+        assert (row["quick_inputs"], row["full_inputs"]) == (2, 1)
         assert row["below"] == row["refuted"] == 0
-        assert 0.8 < row["smallest"] <= row["mean"] <= 1.0
+        assert 0.8 < row["smallest"] <= row["quick_mean"] <= 1.0
+        assert row["smallest"] == min(row["quick_smallest"], row["full_smallest"])
+        assert row["full_smallest"] == row["full_mean"]
 
 
 def test_a_planted_false_claim_is_refuted(shared, monkeypatch):
     """Certificates a hundred times too large."""
     true = ac.Certificate.max_eps
     monkeypatch.setattr(ac.Certificate, "max_eps", lambda self, cosine: 100 * true(self, cosine))
-    settings = {**TINY, "attacks": 2, "steps": 10, "n_judged": 100, "inputs": 2}
+    settings = {**TINY, "attacks": 2, "thorough": 1, "n_judged": 100, "inputs": 2}
     result = table8.FULL.adjusted(settings).run(shared)
     refuted = {row["bound"]: row["refuted"] for row in result.rows}
     assert refuted[table8.BOUNDS["variance"]] > 0
@@ -155,7 +157,7 @@ def test_claims_that_are_false_are_refuted(shared, monkeypatch):
 def test_the_attack_of_a_job_keeps_its_size(model):
     job = table8.AttackedInput(
         model=MODEL, data="mnist:test[1:2]", seed=0, noise="uniform", scale=2.0, n_steps=1, eps=0.3,
-        attacks=2, steps=2, draws=4, n_compared=8, n_judged=100,
+        attacks=2, attack="quick", draws=4, n_compared=8, n_judged=100,
     )  # fmt: skip
     found = table8.attack(job)
     assert 0.29 < found["size"] <= 0.3
