@@ -15,7 +15,19 @@ from attricert.cli.main import main
 from attricert.errors import ArgumentError, IntegrityError
 from attricert.lab import experiments
 from attricert.lab.baselines import CenterSmoothing
-from attricert.lab.experiments import Bench, bench, claims, figure3, montecarlo, paper, table4, table5, table8, table9
+from attricert.lab.experiments import (
+    Bench,
+    bench,
+    claims,
+    figure3,
+    largest_eps,
+    montecarlo,
+    paper,
+    table4,
+    table5,
+    table8,
+    table9,
+)
 from attricert.lab.experiments.bench import Measurement
 from attricert.lab.experiments.journal import Journal
 from attricert.lab.experiments.subject import slices
@@ -204,6 +216,15 @@ def test_what_is_not_found_is_a_dash(shared):
     """No average of so few draws proves anything."""
     row = {"uniform": None, "model": MODEL}
     assert to_markdown([row], [Column("uniform", "radius")]).splitlines()[-1] == "| - |"
+
+
+def test_headings_of_a_table_differ():
+    """Two alike would be one, and all cells beyond stand under another heading."""
+    known = (module._COLUMNS for module in (claims, table4, table8, table9, montecarlo, largest_eps))
+    for columns in known:
+        assert len({column.title for column in columns}) == len(columns)
+    with pytest.raises(ValueError, match="same heading"):
+        to_markdown([{"a": 1, "b": 2}], [Column("a", "inputs"), Column("b", "inputs")])
 
 
 def test_figure_3(shared):

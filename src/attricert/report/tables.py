@@ -49,7 +49,10 @@ def to_markdown(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) ->
 
 
 def cells(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> list[dict[str, str]]:
-    """A table's text by heading, one mapping a row; None is a dash."""
+    """A table's text by heading, of which no two are alike, one mapping a row; None is a dash."""
+    titles = [column.title for column in columns]
+    if len(set(titles)) < len(titles):
+        raise ValueError(f"columns with the same heading: {titles}")
     return [{column.title: _cell(row[column.name], column) for column in columns} for row in rows]
 
 

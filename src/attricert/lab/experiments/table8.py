@@ -38,11 +38,11 @@ _COLUMNS = (
     Column("error", "largest standard error", 5, "up"),
     Column("below", "inputs below T"),
     Column("quick_inputs", "quick attack: inputs"),
-    Column("quick_smallest", "smallest"),
-    Column("quick_mean", "mean of each input's"),
+    Column("quick_smallest", "quick: smallest"),
+    Column("quick_mean", "quick: mean of each input's"),
     Column("full_inputs", "full attack: inputs"),
-    Column("full_smallest", "smallest"),
-    Column("full_mean", "mean of each input's"),
+    Column("full_smallest", "full: smallest"),
+    Column("full_mean", "full: mean of each input's"),
 )
 
 
