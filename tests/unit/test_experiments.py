@@ -220,7 +220,7 @@ def test_what_is_not_found_is_a_dash(shared):
 
 def test_headings_of_a_table_differ():
     """Two alike would be one, and all cells beyond stand under another heading."""
-    known = (module._COLUMNS for module in (claims, table4, table8, table9, montecarlo, largest_eps))
+    known = (module._COLUMNS for module in (claims, figure3, largest_eps, montecarlo, table4, table8, table9))
     for columns in known:
         assert len({column.title for column in columns}) == len(columns)
     with pytest.raises(ValueError, match="same heading"):

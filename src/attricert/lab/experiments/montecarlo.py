@@ -33,13 +33,13 @@ _COLUMNS = (
     Column("maps", "maps"),
     Column("n", "N"),
     Column("asymptotic_width", "t2 - t1, asymptotic", 5, "up"),
-    Column("asymptotic_covers", "covers", 3),
-    Column("asymptotic_low_covers", "its lower end"),
-    Column("finite_width", "finite-sample", 5, "up"),
-    Column("finite_covers", "covers", 3),
-    Column("finite_low_covers", "its lower end"),
+    Column("asymptotic_covers", "asymptotic covers", 3),
+    Column("asymptotic_low_covers", "asymptotic lower end covers", 3),
+    Column("finite_width", "t2 - t1, finite-sample", 5, "up"),
+    Column("finite_covers", "finite-sample covers", 3),
+    Column("finite_low_covers", "finite-sample lower end covers", 3),
     Column("low_gap", "norm - lower end, asymptotic", 5, "up"),
-    Column("finite_low_gap", "finite-sample", 5, "up"),
+    Column("finite_low_gap", "norm - lower end, finite-sample", 5, "up"),
 )
 _LAWS = ("asymptotic", "finite")
 
