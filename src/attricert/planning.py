@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 FEWEST = 500  # samples: with fewer a forecast says too much, and little is proven
+_MORE = 1.1  # times the samples that a claim needs, to be taken: an estimate may fall short
 _MANY = 1e8
 # Scales tried by default, in units of the smallest that could do were the map's norm as large as can be.
 _GRID = (1.05, 1.2, 1.5, 2.0, 2.8, 4.0)
@@ -205,7 +206,14 @@ class Plan:
         chosen = self.chosen
         if chosen is None or not chosen.seconds_a_sample:
             raise UnavailableError("workload() needs a scale that was tried")
-        return Workload(inputs, chosen.samples_needed or self.n_samples, 1 / chosen.seconds_a_sample, self.device)
+        return Workload(inputs, self.samples, 1 / chosen.seconds_a_sample, self.device)
+
+    @property
+    def samples(self) -> int:
+        """Samples an input to take: a tenth more than a claim needs; all without one, or where entries count."""
+        chosen = self.chosen
+        needed = None if self.claim is None or chosen is None else chosen.samples_needed
+        return self.n_samples if needed is None or self.max_entry is not None else math.ceil(_MORE * needed)
 
     @property
     def shortfall(self) -> str:

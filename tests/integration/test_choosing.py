@@ -196,7 +196,19 @@ PLAN = ["plan", "--model", "mnist-standard", "--n_pilot", "60", "--n_samples", "
 
 
 def test_the_command_that_a_plan_prints_does_what_it_says(capsys, tmp_path):
-    more = ["--data", "mnist:test[0:3]", "--inputs", "2", "--scales", "0.1", "--alpha", "0.01", "--no_preflight"]
+    more = [
+        "--data",
+        "mnist:test[0:3]",
+        "--inputs",
+        "2",
+        "--scales",
+        "0.1",
+        "--alpha",
+        "0.01",
+        "--no_preflight",
+        "--channels_last",
+        "false",
+    ]
     assert main([*PLAN, *more, "--picture", str(tmp_path / "plan.png")]) == 0
     out = capsys.readouterr().out
     words = shlex.split(next(line for line in out.splitlines() if "attricert certify" in line).partition("certify ")[2])
@@ -204,6 +216,7 @@ def test_the_command_that_a_plan_prints_does_what_it_says(capsys, tmp_path):
     assert flags["--data"] == "mnist:test[2:3]"
     assert (flags["--sigma"], flags["--n_samples"], flags["--alpha"]) == ("0.1", "600", "0.01")
     assert "--no_preflight" in words
+    assert flags["--channels_last"] == "false"
     assert "--seed" not in words
     assert f"{flags['--max_entry']} " in out.partition("bounds on entries")[2]
     assert (tmp_path / "plan.png").read_bytes()[:4] == b"\x89PNG"
@@ -221,7 +234,9 @@ def test_what_a_plan_takes_of_certify_counts(capsys):
     assert (plan["entries"], plan["max_entry"]) == ([], None)
     assert (plan["workload"]["inputs"], plan["workload"]["n_samples"]) == (1, 600)
     assert main([*PLAN, *data, "--sigma", "0.1", "--maps", "drop", "--target", "3"]) == 1
-    assert "leaves the smoothed model the explained class" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "leaves the smoothed model the explained class" in out
+    assert "1 input of" not in out  # of a scale that will not do
     assert main([*PLAN, *data, "--sigma", "0.1", "--max_entry", "0.2"]) == 0
     out = capsys.readouterr().out
     assert "--max_entry 0.2" in out
@@ -237,9 +252,14 @@ def test_what_a_plan_takes_of_certify_counts(capsys):
         (["--radius", "0.1", "--method", "printed"], "cannot be planned for"),
         (["--picture", "plan.gif"], "must end in .png, .pdf, .svg"),
         (["--inputs", "0"], "inputs=0: must be an integer >= 1"),
+        (["--n_pilot", "5"], "n_pilot=5: must be an integer >= 50"),
+        (["--scales", "0.1", "0"], "scales=0.0: must be a finite number > 0"),
+        (["--cosine", "1"], "cosine=1.0: must be > 0 and < 1"),
         (["--target", "cat"], "must be predicted, label, none, or a class number"),
     ],
 )
 def test_what_makes_no_sense_gets_one_line(capsys, wrong, message):
     assert main([*PLAN, "--data", "mnist:sample[0:1]", *wrong]) == 2
-    assert message in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert message in err
+    assert "data: " not in err  # found before anything is read

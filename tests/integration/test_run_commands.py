@@ -5,6 +5,7 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -411,5 +412,11 @@ def test_a_run_of_version_0_1_is_gone_on_with(old, capsys):
     low, was = after.functionals(0.02).low, before.functionals(0.02).low
     assert (low >= was - 1e-9).all()  # rows of today keep the pilot's values too, which makes intervals narrower
     assert low == pytest.approx(was, abs=0.1)
+    # Rows of both versions have other columns: in one file they would lose them.
+    rows = {row.facts["id"]: row.facts["digest"] for part in old.parts() for row in part.rows()}
+    assert main(["merge", "run", "--compact"]) == 0
+    assert {row.facts["id"]: row.facts["digest"] for part in old.parts() for row in part.rows()} == rows
+    assert [len({row.legacy for row in part.rows()}) for part in old.parts()] == [1, 1]
+    np.testing.assert_array_equal(runs.load("run").maps, after.maps)
     capsys.readouterr()
     assert printed(capsys, "verify", "run", "--sample", "2", "--seed", "0", "--json")["passed"]

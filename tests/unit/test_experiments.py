@@ -418,6 +418,12 @@ class TestCommand:
             (["table4", "--radii", "1"], "radii=(1.0,): is no setting of this experiment"),
             (["table5", "--workers", "0"], "workers=0"),
             (["table5", "--models", "nothing"], "model='nothing'"),
+            (["table9", "--quick", "--inputs", "0"], "inputs=0: must be an integer >= 1"),
+            (["table9", "--quick", "--inputs", "10001"], "inputs=10001: must be <= 10000, as many as there are in"),
+            (["table9", "--quick", "--n_samples", "10"], "n_samples=10: must be an integer >= 100"),
+            (["claims", "--n_steps", "0"], "n_steps=0: must be an integer >= 1"),
+            (["table8", "--seed", "-1"], "seed=-1: must be an integer >= 0"),
+            (["table5", "--radii", "0.5", "-1"], "radii=-1.0: must be a finite number > 0"),
         ],
     )
     def test_bad_input(self, arguments, said, tmp_path, capsys):

@@ -44,6 +44,25 @@ class Dropping(nn.Module):
         return self.body(functional.dropout(x))
 
 
+class Leaning(nn.Module):
+    """In bfloat16; each row leans on the mean of the batch by a share."""
+
+    def __init__(self, share):
+        super().__init__()
+        self.body, self.share = net(), share
+
+    def forward(self, x):
+        return self.body(x + self.share * x.mean(dim=0, keepdim=True))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.2])
+def test_rows_that_mix_are_found_in_half_precision_too(share):
+    """Rounding alone makes rows differ by percents beside others, which must not hide as much of their neighbours."""
+    attribution = ac.Saliency(ac.Autocast(Leaning(share)).eval())
+    with nullcontext() if share == 0 else pytest.raises(ac.ArgumentError, match="rows of a batch are mixed"):
+        certify(attribution)
+
+
 class State:
     """The same until it has been called so many times."""
 

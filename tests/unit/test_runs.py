@@ -7,6 +7,7 @@ import random
 import re
 import signal
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -157,7 +158,42 @@ def test_a_finished_run_in_one_file(whole, tmp_path, monkeypatch):
     assert len(store.parts()) == len(list((tmp_path / "maps").iterdir())) == 1
     assert digests(store) == digests(whole)
     np.testing.assert_array_equal(runs.load(tmp_path).maps, runs.load(whole.folder).maps)
+    (part,) = store.parts()
+    (part.maps.parent / "0001-of-0003-000000.safetensors").write_bytes(b"left by what was cut short")
+    runs.compact(store)
+    assert len(store.parts()) == len(list((tmp_path / "maps").iterdir())) == 1
     assert digests(runs.certify(CONFIG, tmp_path)) == digests(whole)  # nothing is left to do
+
+
+@pytest.mark.parametrize("found", ["less", "an error"])
+def test_old_parts_stay_unless_the_new_one_reads_as_they_did(found, whole, tmp_path, monkeypatch):
+    for i in range(2):
+        runs.certify(CONFIG, tmp_path, shard=runs.Shard(i, 2))
+    store, write = runs.Store.open(tmp_path), parts.Part.write
+
+    def lossy(part, rows):
+        if found == "an error":
+            write(part, rows)
+            raise OSError("disk full")
+        write(part, rows[1:])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(parts.Part, "write", lossy)
+        with pytest.raises((ac.errors.IntegrityError, OSError)):
+            runs.compact(store)
+    assert digests(store) == digests(whole)
+    runs.compact(store)
+    assert digests(store) == digests(whole)
+
+
+def test_a_file_holds_no_more_than_is_read(whole, tmp_path, monkeypatch):
+    monkeypatch.setattr("attricert.runs.merging._CHUNK_BYTES", 1)
+    for i in range(2):
+        runs.certify(CONFIG, tmp_path, shard=runs.Shard(i, 2))
+    store = runs.Store.open(tmp_path)
+    runs.compact(store)
+    assert [len(part.rows()) for part in store.parts()] == [1] * 6
+    assert digests(store) == digests(whole)
 
 
 def test_a_run_of_something_else_is_refused_with_the_difference(whole, tmp_path, monkeypatch):
@@ -353,6 +389,32 @@ def test_failed_inputs_are_tried_again_when_asked_to(tmp_path, monkeypatch, whol
     assert digests(runs.certify(CONFIG, tmp_path)) != digests(whole)
     assert digests(runs.certify(CONFIG, tmp_path, retry_failed=True)) == digests(whole)
     assert sorted(ids(run)) == sorted(ids(whole))
+
+
+def test_shards_that_forget_failed_inputs_of_one_part_wait_for_each_other(tmp_path, monkeypatch):
+    """Of a compact run both rewrite the same file: the later one must not bring back what the other took away."""
+
+    def failing(*_):
+        raise MemoryError("no room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(work, "_certified", failing)
+        store = runs.certify(CONFIG, tmp_path)
+    runs.compact(store)
+    rows = parts.Part.rows
+
+    def slowly(part):
+        found = rows(part)
+        time.sleep(0.3)
+        return found
+
+    monkeypatch.setattr(parts.Part, "rows", slowly)
+    shards = [threading.Thread(target=store.drop_failed, args=(lambda p, i=i: p % 2 == i,)) for i in range(2)]
+    for shard in shards:
+        shard.start()
+    for shard in shards:
+        shard.join()
+    assert store.parts() == []
 
 
 def test_bad_arguments_are_found_before_anything_is_written(tmp_path):

@@ -80,6 +80,50 @@ def test_ways_are_timed_in_turn(model, costs):
     assert first[2:6] == [True, False, True, False]
 
 
+def test_batches_keep_to_the_memory_budget(model, costs):
+    sampler = ac.SmoothedAttribution(ac.Saliency(model), ac.Gaussian(0.2))._sampler().settled(X[0], torch.tensor(1))
+    a_draw = sampler.bytes_per_draw(X[0], torch.tensor(1), tuning._STREAM)
+    found = tuned(model, memory_budget=20 * a_draw)
+    assert found.batch_size == 20
+    assert max(rate.batch_size for rate in found.rates) == 20
+
+
+def test_a_batch_that_did_not_fit_is_told_by_what_was_measured(model, costs, monkeypatch):
+    measured = tuning._Timed._seconds
+
+    def tight(self, sampler, draws):
+        while sampler.batch.size > 16:
+            sampler.batch.halve()  # as on lack of memory
+        return measured(self, sampler, draws)
+
+    monkeypatch.setattr(tuning._Timed, "_seconds", tight)
+    assert tuned(model).batch_size == 16
+
+
+def test_what_is_faster_by_chance_is_not_chosen(model, costs, monkeypatch):
+    """By the median, but not in four of five rounds."""
+    seconds, calls = tuning._Timed._seconds, [0]
+
+    def noisy(self, sampler, draws):
+        calls[0] += 1
+        swing = 3.0 if not sampler.channels_last and (calls[0] // 2) % 2 else 0.5
+        return seconds(self, sampler, draws) * (1.0 if sampler.channels_last else swing)
+
+    costs.update(batch=0.0, last=1.0)
+    monkeypatch.setattr(tuning._Timed, "_seconds", noisy)
+    found = tuned(model)
+    assert found.gain == 1.0
+    assert any(0 < rate.faster < 0.8 for rate in found.rates)
+
+
+def test_channels_last_is_tried_where_it_is_not_the_rule(costs):
+    """No convolution on a CPU, or a GPU: the present way is the plain one."""
+    plain = nn.Sequential(nn.Flatten(), nn.Linear(192, 5)).eval()
+    assert tuned(plain).compute == ac.Compute(channels_last=True)
+    flat = ac.SmoothedAttribution(ac.Saliency(plain), ac.Gaussian(0.2), batch_size=8)
+    assert all(rate.compute.channels_last is None for rate in ac.tune(flat, X.flatten(1), 1).rates)
+
+
 def test_compiling_is_tried_only_where_it_is_asked_for(model, costs, monkeypatch):
     asked = []
     monkeypatch.setattr(torch, "compile", lambda model, **_: asked.append(model) or model)
@@ -88,6 +132,11 @@ def test_compiling_is_tried_only_where_it_is_asked_for(model, costs, monkeypatch
     found = ac.tune(ac.Saliency(model), X, 1, compile=True)
     assert asked
     assert any(rate.compute.compile for rate in found.rates)
+    monkeypatch.setattr(torch, "compile", lambda model, **_: (_ for _ in ()).throw(RuntimeError("no compiler")))
+    other = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(144, 5)).eval()
+    with pytest.warns(ac.errors.ComputeWarning, match="cannot be compiled here"):
+        failed = ac.tune(ac.Saliency(other), X, 1, compile=True)
+    assert not any(rate.compute.compile for rate in failed.rates)  # it would be the plain model again
 
 
 def test_real_draws_are_timed_and_nothing_else_is_changed(model):

@@ -9,6 +9,7 @@ import torch
 from scipy import special, stats
 
 import attricert as ac
+from attricert.attributions import among_largest, at_uniforms, takes_uniforms
 from attricert.lab.baselines import PixelCertification
 from attricert.moments import Moments
 from attricert.proving.entries import EntriesProof
@@ -125,10 +126,55 @@ def test_ones_are_where_values_are_largest():
         return x
 
     maps = torch.tensor([[3.0, -4.0, 0.0, 1.0], [0.0, 0.0, 0.0, 2.0], [1.0, 1.0, -1.0, 0.0]])
-    assert ac.Sparsified(g, 0.5)(maps, None).tolist() == [[1, 1, 0, 0], [0, 0, 0, 1], [1, 1, 1, 0]]
+    assert ac.Sparsified(g, 0.5)(maps, None).tolist() == [[1, 1, 0, 0], [0, 0, 0, 1], [0, 0, 0, 0]]
     assert ac.Sparsified(g, 0.01)(maps, None)[0].tolist() == [0, 1, 0, 0]
     assert ac.Sparsified(g, 0.5).max_norm(4) == pytest.approx(math.sqrt(2), rel=1e-8)
     assert ac.Sparsified(g, 0.5).max_norm(4) >= math.sqrt(2)
+    assert ac.Sparsified(g, 0.9)(maps, None)[1:].tolist() == [[0, 0, 0, 1], [1, 1, 1, 0]]  # all that are not zero
+
+
+@pytest.mark.parametrize("top", [0.1, 0.25, 0.5, 0.9, 0.99])
+def test_no_map_has_more_ones_than_its_norm_says(top):
+    """Else clipping would scale it, and half of an entry's range be no half of its draws."""
+    rows = torch.randint(-2, 3, (500, 7), generator=torch.Generator().manual_seed(0)).float()
+    ones = ac.Sparsified(lambda x, target: x, top)
+    assert ones(rows, None).norm(dim=1).max() <= ones.max_norm(7)
+    assert set(ones(rows, None).unique().tolist()) <= {0.0, 1.0}
+
+
+def test_maps_that_are_not_finite_are_counted_as_such():
+    def g(x, target):
+        return torch.where(x[:, :1] > 0, x, torch.full_like(x, float("nan")))
+
+    ones = ac.Sparsified(g, 0.5)
+    smoothed = ac.SmoothedAttribution(ones, ac.Gaussian(1.0), ac.Clip(ones.max_norm(4), max_entry=1.0))
+    with pytest.warns(ac.errors.AttributionWarning, match="held NaN or inf"):
+        found = smoothed.certify(torch.zeros(1, 4), n_samples=400, seed=0, prove=("entries",))
+    assert 0.4 < found.evidence.sampling.nonfinite[0] / found.evidence.sampling.n_samples[0] < 0.6
+    assert (found.intervals(0.0).high[0] < 0.75).all()
+
+
+def test_random_nodes_stay_numbers_of_their_draws(model, digits):
+    """A whole batch is one call, and the ones are those of the map at the same numbers."""
+    random = ac.StochasticIntegratedGradients(model)
+    ones = ac.Sparsified(random, 0.25)
+    assert takes_uniforms(ones)
+    x, numbers = digits.images[:3], torch.tensor([0.1, 0.5, 0.9])
+    maps = at_uniforms(random, numbers)(x, torch.zeros(3, dtype=torch.long)).flatten(1)
+    found = at_uniforms(ones, numbers)(x, torch.zeros(3, dtype=torch.long)).flatten(1)
+    assert torch.equal(found.bool(), among_largest(maps, 0.25))
+
+
+def test_compiling_leaves_it_as_it_is(model, digits):
+    """Its model is another's, and cannot be put in its place."""
+    ones = ac.Sparsified(ac.Saliency(model), 0.25)
+    bound = ac.Clip(ones.max_norm(784), max_entry=1.0)
+    smoothed = ac.SmoothedAttribution(ones, ac.Gaussian(0.1), bound, compute=ac.Compute(compile=True))
+    found = smoothed.certify(digits.images[:1], 7, n_samples=200, seed=0, prove=())
+    plain = ac.SmoothedAttribution(ones, ac.Gaussian(0.1), bound).certify(
+        digits.images[:1], 7, n_samples=200, seed=0, prove=()
+    )
+    assert found.norm == plain.norm
 
 
 def test_the_pixel_level_claim_at_every_eps_from_one_run(model, digits):

@@ -75,6 +75,10 @@ def test_a_plan_says_what_its_scale_takes(model, digits):
     assert takes.n_samples == 500
     assert takes.seconds(1) == pytest.approx(50_000 * 500 * found.scales[0].seconds_a_sample)
     assert takes.device == "cpu, 1 thread"
+    # As the command that it prints: for a claim a tenth more than the claim needs.
+    needed = dataclasses.replace(found.scales[0], samples_needed=600)
+    claimed = dataclasses.replace(found, claim=ac.Claim(eps=0.02, cosine=0.9), scales=(needed,), entries=())
+    assert claimed.workload(1).n_samples == claimed.samples == 660
     with pytest.raises(ac.UnavailableError, match="tried"):
         dataclasses.replace(found, scales=()).workload(1)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -18,6 +19,7 @@ from attricert.errors import ArgumentError
 __all__ = ["Sparsified", "among_largest"]
 
 _ITS_OWN = ("model", "random", "fixed", "rows_at_once")
+"""What attributions may have, and what this leaves as it is."""
 
 
 @final
@@ -32,8 +34,8 @@ class Sparsified:
 
     Args:
         attribution: g, any callable ``g(inputs, target)``, as for `SmoothedAttribution`.
-        top: share of the entries that become ones, > 0 and < 1; at least one entry does. More do where values are tied,
-            and none that is zero.
+        top: share of the entries that become ones, > 0 and < 1, rounded to entries, at least one. Fewer do where values
+            are tied at the border: none of those that are; and none that is zero. A map with NaN or inf stays none.
     """
 
     attribution: Attribution
@@ -54,25 +56,30 @@ class Sparsified:
         return f"Sparsified({name_of(self.attribution)})"
 
     def __getattr__(self, name: str) -> Any:
-        if name in _ITS_OWN:  # all that attributions may have and that does not change
+        if name in _ITS_OWN:
             return getattr(self.attribution, name)
+        if name == "at" and callable(at := getattr(self.attribution, name, None)):  # random, by numbers that are given
+            return lambda *numbers: replace(self, attribution=at(*numbers))
         raise AttributeError(f"{type(self).__name__} has no {name}")
 
     def __call__(self, inputs: Float[Tensor, "n *features"], target: Targets) -> Float[Tensor, "n *entries"]:
         """A map of ones and zeros an input."""
         maps = self.attribution(inputs, target)
-        return among_largest(maps.flatten(1), self.top).reshape(maps.shape).to(inputs.dtype)
+        rows = maps.flatten(1)
+        ones = among_largest(rows, self.top).to(inputs.dtype)
+        known = rows.isfinite().all(dim=1, keepdim=True)
+        return ones.where(known, torch.nan).reshape(maps.shape)
 
     def max_norm(self, entries: int) -> float:
-        """The l2 norm of a map with so many entries is at most this, where no more than the share are ones."""
+        """The l2 norm of a map with so many entries is at most this."""
         return (1 + 1e-9) * math.sqrt(ones_of(self.top, checks.count("entries", entries, 1)))
 
 
 def among_largest(rows: Float[Tensor, "n d"], top: float) -> Bool[Tensor, "n d"]:
-    """Where the largest share of each row's absolute values is; more where values are tied, but never at a zero."""
+    """Where the largest share of each row's absolute values is; none of those tied at its border, and no zero."""
     sizes = rows.abs()
-    least = sizes.topk(ones_of(top, rows.shape[1]), dim=1).values[:, -1:]
-    return (sizes >= least) & (sizes > 0)
+    ones, entries = ones_of(top, rows.shape[1]), rows.shape[1]
+    return sizes > (sizes.topk(ones + 1, dim=1).values[:, -1:] if ones < entries else 0)
 
 
 def ones_of(top: float, entries: int) -> int:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from attricert.cli.output import show, show_json, show_table
 from attricert.cli.whole_set import WholeSet, apart
 from attricert.errors import ArgumentError
 from attricert.noise import NOISES
-from attricert.planning import Plan
+from attricert.planning import FEWEST, Plan
 from attricert.report import shown
 from attricert.rounding import short
 from attricert.runs import Config
@@ -28,10 +27,12 @@ from attricert.runs.loaded import LoadedConfig
 from attricert.runs.loading import load_data
 from attricert.runs.results import units_of
 from attricert.runs.work import limited_threads
+from attricert.smoothing import FEWEST_TO_FORECAST
 from attricert.units import InputUnits
 
 __all__ = ["run"]
 
+_THREE_VALUED = tuple(field.name for field in fields(Config) if field.type == "bool | None")
 _SCALES = tuple(word for name in NOISES for word in NOISES.required(name))
 
 
@@ -41,29 +42,40 @@ def run(**values: Any) -> int:
     options, whole = Options(**own), WholeSet(**asked)
     checks.count("inputs", options.inputs, 1)
     config, scales = _of(given, options)
+    _check(config, options, scales)
     claim = None if options.eps is None else Claim(eps=options.eps, cosine=_cosine(options))
     if options.picture is not None:
         _refuse_form(options.picture)
     with contained(), limited_threads(config.threads):
         found, units, inputs = _estimated(config, options, claim, scales)
-    takes = whole.of(replace(found.workload(inputs), n_samples=_spent(found)))
+    takes = None if found.best is None else whole.of(found.workload(inputs))
     if options.json:
         best = None if found.best is None else asdict(found.best)
         rows, entries = ([asdict(row) for row in some] for some in (found.scales, found.entries))
         told: dict[str, Any] = {"entries": entries, "entries_eps": found.entries_eps, "max_entry": found.max_entry}
-        show_json(
-            {"rows": rows, "best": best, "shortfall": found.shortfall, **told, "workload": takes.to_dict(whole.workers)}
-        )
+        told["workload"] = None if takes is None else takes.to_dict(whole.workers)
+        show_json({"rows": rows, "best": best, "shortfall": found.shortfall, **told})
     else:
         _show(config, options, found, units)
         _show_command(given, found, config)
-        show(takes.told(whole.workers))
+        if takes is not None:
+            show(takes.told(whole.workers))
     if options.picture is not None:
         from attricert import plots
 
         plots.save_figure(plots.plan(found), options.picture)
         say(f"picture in {options.picture}")
     return 0 if found.best else 1
+
+
+def _check(config: Config, options: Options, scales: tuple[float, ...] | None) -> None:
+    """What would be refused once the data are read."""
+    checks.count("n_pilot", options.n_pilot, FEWEST_TO_FORECAST)
+    checks.count("n_samples", config.n_samples, FEWEST)
+    if options.cosine is not None:
+        checks.fraction("cosine", options.cosine)
+    for scale in scales or ():
+        checks.positive("scales", scale)
 
 
 def _cosine(options: Options) -> float:
@@ -182,7 +194,7 @@ def _show_command(given: Mapping[str, Any], found: Plan, config: Config) -> None
             f"{what}: {name} = {best.scale:.4g}, with {samples:,} samples an input, about "
             f"{best.seconds:.3g} s each here. More noise needs fewer samples and blurs the map more."
         )
-    spent = _spent(found)
+    spent = found.samples
     data = config.data if found.max_entry is None else datasets.beyond(config.data, found.inputs)
     if data is None:
         show(
@@ -191,18 +203,12 @@ def _show_command(given: Mapping[str, Any], found: Plan, config: Config) -> None
         )
     kept = {key: value for key, value in given.items() if key not in (*_SCALES, "noise", "n_samples", "max_entry")}
     flags = {key: tuple(value) if isinstance(value, list) else value for key, value in kept.items()}
+    flags |= {key: str(flags[key]).lower() for key in _THREE_VALUED if flags.get(key) is not None}
     flags |= {"no_preflight": True} if flags.pop("preflight", True) is False else {}
     flags |= {"model": config.model, "data": "OTHER_DATA" if data is None else data, "noise": config.noise}
     bound = found.max_entry if found.max_entry is not None else given.get("max_entry")
     flags |= {name: f"{best.scale:.4g}", "n_samples": spent, "max_entry": bound}
     show(f"about {seconds * spent / found.n_samples:.3g} s an input here: {command('certify', **flags)}")
-
-
-def _spent(found: Plan) -> int:
-    """Samples an input that the command is told to take: a tenth more than a claim needs."""
-    chosen = found.chosen
-    needed = None if found.claim is None or chosen is None else chosen.samples_needed
-    return found.n_samples if needed is None or found.max_entry is not None else math.ceil(1.1 * needed)
 
 
 def _refuse_form(picture: str) -> None:

@@ -60,8 +60,9 @@ def speed(patient: Patient, seconds_a_draw: float) -> Finding:
     sampler, most = patient.shaped, max(1, int(_SECONDS / _MEASUREMENTS / max(seconds_a_draw, 1e-9)))
     found = tuned(sampler, patient.inputs[0], patient.target, seconds=_SECONDS, sizes=(), most=most)
     present = found.rates[0].draws_a_second
-    order = "channels last in memory" if sampler.channels_last else "copies as they come"
-    others = [f"{present / rate.draws_a_second:.2g} x {_otherwise(rate)}" for rate in found.rates[1:]]
+    last = bool(sampler.channels_last)
+    order = "channels last in memory" if last else "copies as they come"
+    others = [f"{present / rate.draws_a_second:.2g} x {_otherwise(rate, last=last)}" for rate in found.rates[1:]]
     seen = f"{order}: {', '.join([f'{present:.3g} draws a second', *others])}"
     if found.workers > 1:
         meaning = (
@@ -73,11 +74,11 @@ def speed(patient: Patient, seconds_a_draw: float) -> Finding:
     return Finding("speed", "ok", seen, "ac.tune measures batch sizes and compiling, too")
 
 
-def _otherwise(rate: Rate) -> str:
+def _otherwise(rate: Rate, *, last: bool) -> str:
     threads = rate.compute.threads
     if threads is not None:
         return f"{threads} thread{'' if threads == 1 else 's'}"
-    return "channels first"
+    return "channels first" if last else "channels last"
 
 
 def _timed(patient: Patient, start: int, stop: int) -> float:

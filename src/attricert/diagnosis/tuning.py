@@ -12,16 +12,17 @@ import torch
 from torch import Tensor
 
 from attricert.diagnosis.surroundings import processors
+from attricert.errors import ArgumentError
 from attricert.sampling import BatchSize, Compute, Sampler
 from attricert.showing import shown_by
 from attricert.streams import Stream
 
 __all__ = ["Rate", "Tuning", "tuned"]
 
-_ROUNDS = (2, 7)  # of which medians are taken
+_ROUNDS = (3, 7)  # of which medians are taken
 _SIZES = (0.25, 0.5, 1, 2, 4)  # times the present batch size
 _LEAST = 0.02  # seconds that one measurement takes, about
-_CLEAR = 1.05  # times as fast: what is less is no reason to change anything
+_CLEAR, _OFTEN = 1.05, 0.8  # so many times as fast, and faster in such a share of rounds: else nothing is changed
 _STREAM = Stream(0, "", "tuning")
 
 
@@ -35,12 +36,14 @@ class Rate:
         batch_size: noisy copies computed at once.
         draws_a_second: the median of a few measurements, in turn with the other ways.
         spread: the difference of the largest and the smallest, relative to the median.
+        faster: in which share of the rounds it was faster than what it was compared with.
     """
 
     compute: Compute
     batch_size: int
     draws_a_second: float
     spread: float
+    faster: float = 0.0
 
 
 @final
@@ -115,15 +118,17 @@ def tuned(
         most: draws of one measurement; None for a batch or more.
     """
     ready = sampler.settled(x, target)
-    size = ready.batch.choose(lambda: ready.bytes_per_draw(x, target, _STREAM), x.device)
+    a_draw = ready.bytes_per_draw(x, target, _STREAM)
+    size = ready.batch.choose(lambda: a_draw, x.device)
     timed = _Timed(sampler, x, target, seconds / 4, most)
     first, *rates = timed.beside(None, [(sampler.compute, size), *((one, size) for one in timed.layouts(ready))])
     best = _best(first, rates)
-    if compile and not best.compute.compile:
+    if compile and not best.compute.compile and timed.compiles(replace(best.compute, compile=True), size):
         rates += (found := timed.beside(best, [(replace(best.compute, compile=True), size)]))
         best = _best(best, found)
     if not best.compute.compile:  # each size would be compiled anew
-        tried = dict.fromkeys(max(1, round(size * factor)) for factor in sizes)
+        fit = max(size, ready.batch.most(a_draw, x.device))
+        tried = dict.fromkeys(max(1, min(round(size * factor), fit)) for factor in sizes)
         rates += (found := timed.beside(best, [(best.compute, n) for n in tried if n != size]))
         best = _best(best, found)
     used, there = best.compute.threads or torch.get_num_threads(), processors()
@@ -159,16 +164,31 @@ class _Timed:
         middle = [statistics.median(column) for column in each]
         scale = 1.0 if best is None else best.draws_a_second * middle[0]
         return [
-            Rate(*way, scale / middle[i], (each[i][-1] - each[i][0]) / middle[i])
-            for i, way in enumerate(ways, start=len(known))
+            Rate(
+                compute,
+                samplers[i].batch.size,  # which is halved where it does not fit
+                scale / middle[i],
+                (each[i][-1] - each[i][0]) / middle[i],
+                sum(row[i] < row[0] for row in rounds) / len(rounds),
+            )
+            for i, (compute, _) in enumerate(ways, start=len(known))
         ]
+
+    def compiles(self, compute: Compute, size: int) -> bool:
+        """Whether something is compiled when it is asked for."""
+        return self._sampler(compute, size).attribution is not self.sampler.attribution
 
     def layouts(self, ready: Sampler) -> list[Compute]:
         """The other order of channels in memory, where copies can be had in it."""
-        present = ready.compute.channels_last
-        other = replace(ready.compute, channels_last=None if present is False else False, compile=False)
-        found = replace(self.sampler, compute=other).settled(self.x, self.target)
-        return [] if found.channels_last == ready.channels_last else [replace(other, compile=ready.compute.compile)]
+        for last in (None, not ready.channels_last):
+            other = replace(ready.compute, channels_last=last, compile=False)
+            try:
+                found = replace(self.sampler, compute=other).settled(self.x, self.target)
+            except ArgumentError:  # no images, or other maps
+                continue
+            if found.channels_last != ready.channels_last:
+                return [replace(other, compile=ready.compute.compile)]
+        return []
 
     def _draws(self, sampler: Sampler, size: int) -> int:
         """As many as take long enough to be timed; what is only done once is done then."""
@@ -191,6 +211,7 @@ class _Timed:
 
 
 def _best(first: Rate, others: Sequence[Rate]) -> Rate:
-    """The fastest, if it is clearly faster than the first."""
-    fastest = max(others, key=lambda rate: rate.draws_a_second, default=first)
+    """The fastest, if it is clearly faster than the first, and not by chance alone."""
+    often = [rate for rate in others if rate.faster >= _OFTEN]
+    fastest = max(often, key=lambda rate: rate.draws_a_second, default=first)
     return fastest if fastest.draws_a_second > _CLEAR * first.draws_a_second else first

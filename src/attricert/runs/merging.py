@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from attricert import checks
-from attricert.errors import ArgumentError
+from attricert.errors import ArgumentError, AttricertError, IntegrityError
+from attricert.runs.parts import Part
 from attricert.runs.results import positions, stream
 from attricert.runs.rows import Row
 from attricert.runs.store import Store
 
 __all__ = ["compact", "merge"]
 
-_CHUNK_BYTES = 256 * 2**20  # of maps in memory at once
+_CHUNK_BYTES = 256 * 2**20  # in a file
 
 
 def merge(store: Store, sources: Sequence[str | Path]) -> None:
@@ -40,9 +41,10 @@ def merge(store: Store, sources: Sequence[str | Path]) -> None:
 
 
 def compact(store: Store) -> None:
-    """Put the parts of a finished run together: one, or as few as memory allows where maps were kept.
+    """Put the parts of a finished run together: one, or as few as files may hold.
 
-    Rows stay as they were written. What is cut short leaves rows twice, and those are read once.
+    Rows stay as they were written, and are read back before any old part goes. What is cut short leaves rows twice, and
+    those are read once.
 
     Raises:
         ArgumentError: inputs are missing, or somebody is working on the run.
@@ -52,26 +54,40 @@ def compact(store: Store) -> None:
     if missing:
         rule = f"lacks {missing} of {store.manifest.inputs} inputs; only finished runs are made compact"
         raise ArgumentError("run", str(store.folder), rule)
-    if len(store.parts()) < 2:
+    if len(store.parts()) < 2 and not store.strays():
         return
     with contextlib.ExitStack() as alone:
+        alone.enter_context(store.rewriting())
         for shard in sorted({part.shard for part in store.parts()}):
             alone.enter_context(store.writing(shard))
-        before = store.parts()
-        for group in _in_chunks(stream(store)):
-            store.append(sorted(group, key=lambda row: int(row.facts["position"])), before[0].shard)
+        before, made = store.parts(), list[Part]()
+        try:
+            for group in _in_chunks(stream(store)):
+                rows = sorted(group, key=lambda row: int(row.facts["position"]))
+                made.append(store.append(rows, before[0].shard))
+                if _digests(made[-1].rows()) != _digests(rows):
+                    raise IntegrityError(f"{made[-1].path}: is not what was written")
+        except (AttricertError, OSError):
+            for part in made:
+                part.remove()
+            raise
         for part in before:
             part.remove()
+        for stray in store.strays():
+            stray.unlink(missing_ok=True)
+
+
+def _digests(rows: Iterable[Row]) -> list[tuple[int, str]]:
+    return [(row.facts["position"], row.facts["digest"]) for row in rows]
 
 
 def _in_chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """As many at once as fit memory."""
-    group, size = list[Row](), 0
+    """As many at once as a file may hold, of one kind."""
+    groups, sizes = dict[Hashable, list[Row]](), dict[Hashable, int]()
     for row in rows:
-        group.append(row)
-        size += sum(array.nbytes for array in row.arrays.values())
-        if size >= _CHUNK_BYTES:
-            yield group
-            group, size = [], 0
-    if group:
-        yield group
+        groups.setdefault(row.kind, []).append(row)
+        sizes[row.kind] = sizes.get(row.kind, 0) + row.nbytes
+        if sizes[row.kind] >= _CHUNK_BYTES:
+            yield groups.pop(row.kind)
+            del sizes[row.kind]
+    yield from groups.values()

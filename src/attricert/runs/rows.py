@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, final
 
@@ -166,6 +166,18 @@ class Row:
     def legacy(self) -> bool:
         """Whether version 0.1 has written it."""
         return "statement" in self.facts
+
+    @property
+    def kind(self) -> Hashable:
+        """What rows of one part must have alike: the version that made them, and what is known of them."""
+        told = frozenset(name for name, value in self.facts.items() if value is not None)
+        return self.legacy, told, frozenset(self.arrays)
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes in a file, about."""
+        values = sum(len(value) if isinstance(value, list) else 1 for value in self.facts.values())
+        return 8 * values + sum(array.nbytes for array in self.arrays.values())
 
     @property
     def tells_class(self) -> bool:

@@ -39,6 +39,8 @@ __all__ = ["CLAIM", "CONFIG", "RESULTS", "Store"]
 
 CONFIG, RESULTS, CLAIM = "config.yaml", "results.parquet", "claim.txt"
 _MANIFEST, _PARTS, _MAPS, _LOG, _LOCK = "manifest.json", "parts", "maps", "log.jsonl", ".lock-"
+_REWRITING = ".lock-of-parts"
+_PATIENCE = 600.0  # seconds
 _BYTES = 2**20  # of manifest and config that are read
 
 
@@ -207,6 +209,8 @@ class Store:
         """Shards that a process on this machine is working on."""
         found = []
         for path in sorted(self.folder.glob(f"{_LOCK}*")):
+            if path.name == _REWRITING:
+                continue
             refuse_special(path)
             try:
                 with filelock.FileLock(path, timeout=0):
@@ -222,21 +226,40 @@ class Store:
         refuse_link(self.folder / _PARTS)
         return [Part(path, self.manifest) for path in sorted((self.folder / _PARTS).glob("*.parquet"))]
 
-    def append(self, rows: Sequence[Row], shard: str) -> None:
+    def strays(self) -> list[Path]:
+        """Maps whose part was taken away before they were."""
+        known = {part.maps for part in self.parts()}
+        return [path for path in sorted((self.folder / _MAPS).glob("*.safetensors")) if path not in known]
+
+    def append(self, rows: Sequence[Row], shard: str) -> Part:
         """One part more; there is one writer a shard."""
         taken = [part.number for part in self.parts() if part.shard == shard]
-        path = self.folder / _PARTS / f"{shard}-{max(taken, default=-1) + 1:06d}.parquet"
-        Part(path, self.manifest).write(rows)
+        part = Part(self.folder / _PARTS / f"{shard}-{max(taken, default=-1) + 1:06d}.parquet", self.manifest)
+        part.write(rows)
+        return part
+
+    @contextlib.contextmanager
+    def rewriting(self) -> Iterator[None]:
+        """Be alone in writing parts anew, which hold rows of many shards; others wait."""
+        path = self.folder / _REWRITING
+        refuse_special(path)
+        lock = filelock.FileLock(path, timeout=_PATIENCE)
+        try:
+            with lock:
+                yield
+        except filelock.Timeout:
+            raise ArgumentError("out", str(self.folder), "another process is rewriting this run") from None
 
     def drop_failed(self, mine: Callable[[int], bool]) -> None:
         """Forget inputs that failed, so that they are tried again: those at positions that are mine."""
-        for part in self.parts():
-            rows = part.rows()
-            kept = [row for row in rows if row.facts["status"] != FAILED or not mine(row.facts["position"])]
-            if not kept:
-                part.remove()
-            elif len(kept) < len(rows):
-                part.write(kept)
+        with self.rewriting():
+            for part in self.parts():
+                rows = part.rows()
+                kept = [row for row in rows if row.facts["status"] != FAILED or not mine(row.facts["position"])]
+                if not kept:
+                    part.remove()
+                elif len(kept) < len(rows):
+                    part.write(kept)
 
     def log(self, event: str, facts: Mapping[str, Any]) -> None:
         """A line for people; nothing depends on it, and nothing is written where the log is no file of the folder."""

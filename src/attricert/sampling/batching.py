@@ -36,11 +36,15 @@ class BatchSize:
         if device.type == "cpu":
             _keep_freed_memory()
         if self._size is None:
-            size, step = self._budget_on(device) // max(probe(), 1), _STEP_ELSEWHERE
+            size, step = self.most(probe(), device), _STEP_ELSEWHERE
             if device.type == "cpu":
                 size, step = min(size, _LARGEST), _STEP
             self._size = max(1, size if size < step else size - size % step)
         return self._size
+
+    def most(self, a_draw: int, device: torch.device) -> int:
+        """As many draws as the memory budget allows, of so many bytes each."""
+        return max(1, self._budget_on(device) // max(a_draw, 1))
 
     @property
     def fixed(self) -> int | None:

@@ -42,14 +42,15 @@ def compiled(
         ComputeWarning: it does not work; once for each model.
     """
     model = getattr(attribution, "model", None)
-    if not (dataclasses.is_dataclass(attribution) and isinstance(model, nn.Module)) or model in _failed:
+    own = getattr(attribution, "__dataclass_fields__", {})
+    if "model" not in own or not isinstance(model, nn.Module) or model in _failed:
         return attribution, classifier
     whole: Any = attribution
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what torch says of its own tools
             # Torch compiles once for a module and a shape, however often it is asked to.
-            whole = dataclasses.replace(attribution, model=_OfOneSize(model, batch))
+            whole = dataclasses.replace(whole, model=_OfOneSize(model, batch))
             found = maps_of(whole)
         why = "" if alike(found, maps_of(attribution), attribution) else "it gives other maps then"
     except (AttricertError, RuntimeError) as error:  # scripted models are refused at once

@@ -142,11 +142,15 @@ class LookedAt:
 
     def mixing(self, copies: Float[Tensor, "n *features"], first: Beside) -> float:
         """By how much rows differ beside others, the first pair being known; 0 where they do so at one at most."""
-        limit = _ROWS * self.coarseness
-        mixed = [one for one in (first.apart, *self._aparts(copies, 1, self.attempts)) if one > limit]
-        if mixed:
-            mixed += [one for one in self._aparts(copies, self.attempts, len(copies) // 2) if one > limit]
-        return max(mixed) if len(mixed) > 1 else 0.0
+
+        def apart(i: int) -> float:
+            return first.apart if i == 0 else self.beside(copies, i).apart
+
+        found = self._mixing(apart, _ROWS * self.coarseness, len(copies) // 2)
+        if found or self.coarseness == 1 or self.size == 1:
+            return found
+        # Rounding that is as coarse hides a good deal, but is the same beside as many others, whoever they are.
+        return self._mixing(lambda i: self._among_others(copies, i), _ROWS, len(copies) // 2)
 
     def mixing_if_random(self, copies: Float[Tensor, "n *features"]) -> float | None:
         """The same of what gives something else at each call: with equal random numbers, and as many neighbours.
@@ -159,9 +163,7 @@ class LookedAt:
             return None
         limit, mixed = _ROWS * self.coarseness, []
         for i in range(self.attempts):
-            row, other = copies[2 * i : 2 * i + 1], copies[2 * i + 1 : 2 * i + 2]
-            others = (self.free.within(row, size * other) for size in _COMPANY[i % len(_COMPANY)])
-            one, two = (torch.cat([row, neighbour]) for neighbour in others)
+            one, two = self._companies(copies, i)
             first, same, beside = (self._seeded(batch, i) for batch in (one, one, two))
             if _apart(first, same) > limit:
                 return None
@@ -206,8 +208,23 @@ class LookedAt:
             raise ArgumentError(self.role, tuple(found.shape[1:]), rule)
         return found
 
-    def _aparts(self, copies: Tensor, start: int, stop: int) -> list[float]:
-        return [self.beside(copies, i).apart for i in range(start, stop)]
+    def _mixing(self, apart: Callable[[int], float], limit: float, pairs: int) -> float:
+        """The largest of what lies beyond the limit, if more than one does: of few pairs, and of all if any does."""
+        mixed = [one for one in map(apart, range(self.attempts)) if one > limit]
+        if mixed:
+            mixed += [one for one in map(apart, range(self.attempts, pairs)) if one > limit]
+        return max(mixed) if len(mixed) > 1 else 0.0
+
+    def _among_others(self, copies: Tensor, i: int) -> float:
+        """By how much a row's result differs beside one neighbour and beside another."""
+        one, two = (self._batch(batch) for batch in self._companies(copies, i))
+        return _apart(one[0], two[0])
+
+    def _companies(self, copies: Tensor, i: int) -> tuple[Tensor, Tensor]:
+        """A row beside one neighbour, and beside another."""
+        row, other = copies[2 * i : 2 * i + 1], copies[2 * i + 1 : 2 * i + 2]
+        one, two = (self.free.within(row, size * other) for size in _COMPANY[i % len(_COMPANY)])
+        return torch.cat([row, one]), torch.cat([row, two])
 
     def _far(self, row: Tensor) -> tuple[Tensor, Tensor]:
         return self.free.within(row, _FAR * row), self.free.within(row, -_FAR * row)

@@ -23,7 +23,7 @@ from typing import final
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 from scipy import special, stats
 from torch import Tensor
 
@@ -69,15 +69,19 @@ class PixelCertificate:
         """The share of each input's pixels with an answer (the paper's measure of robustness)."""
         return np.asarray((self.classes != ABSTAIN).reshape(len(self.classes), -1).mean(axis=1))
 
-    def localization(self, inside: Bool[np.ndarray, " *map"]) -> npt.NDArray[np.float64]:
+    def localization(self, inside: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Of each input's pixels that are certain to be among the largest, the share inside (certified localization).
 
+        As the authors have it, that is 0 also where no pixel is certain; see ``(classes == 1).any(...)``.
+
         Args:
-            inside: where the explained class is, a mask of a map's shape.
+            inside: where the explained class is, a mask (bool) of a map's shape.
         """
-        if inside.dtype != bool or inside.shape != self.classes.shape[1:]:
-            raise ArgumentError("inside", inside.shape, f"must be a mask (bool) of shape {self.classes.shape[1:]}")
-        return localization(self.classes.reshape(len(self.classes), -1), inside.reshape(-1))
+        mask, shape = np.asarray(inside), self.classes.shape[1:]
+        if mask.dtype != bool or mask.shape != shape:
+            given = f"{mask.dtype} of shape {mask.shape}"
+            raise ArgumentError("inside", given, f"must be a mask (bool) of shape {shape}")
+        return localization(self.classes.reshape(len(self.classes), -1), mask.reshape(-1))
 
 
 @final
@@ -88,7 +92,8 @@ class PixelCertification:
     Args:
         attribution: g, any callable ``g(inputs, target)``, as for `SmoothedAttribution`. Its entries are the pixels;
             for color images the authors' maps have their channels summed up. Only the order of its absolute values
-            counts. A map that is not finite counts as zero, and zeros never become ones.
+            counts. A map that is not finite counts as zero; zeros never become ones, nor do values that are tied at the
+            border of the largest.
         sigma: standard deviation of the noise in input units, > 0.
         top: share of the pixels that are ones (the paper's K %), > 0 and < 1.
         tau: the probability that a pixel's class must exceed, > 0.5 and < 1.

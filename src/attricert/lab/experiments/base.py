@@ -11,6 +11,7 @@ from typing import Any, TypeVar, final
 
 from matplotlib.figure import Figure
 
+from attricert import checks, datasets
 from attricert.errors import ArgumentError
 from attricert.files import write_atomically
 from attricert.lab.experiments.bench import Bench, Measurement
@@ -20,6 +21,8 @@ from attricert.report import Column, to_csv, to_markdown
 from attricert.runs.loading import load_data, load_model
 
 __all__ = ["Experiment", "Result"]
+
+_LEAST = {"inputs": 1, "n_samples": 100, "n_steps": 1, "seed": 0}
 
 
 @final
@@ -75,6 +78,16 @@ class Experiment(ABC):
     data: str = "mnist"
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        for name, least in _LEAST.items():
+            if hasattr(self, name):
+                checks.count(name, getattr(self, name), least)
+        for name in ("models", "radii"):
+            if getattr(self, name, None) == ():
+                raise ArgumentError(name, (), "must name at least one")
+        for radius in getattr(self, "radii", ()):
+            checks.positive("radii", radius)
+
     @abstractmethod
     def run(self, bench: Bench) -> Result:
         """Measure, or take from the bench what was measured before."""
@@ -97,7 +110,10 @@ class Experiment(ABC):
 
     @final
     def check(self) -> None:
-        """That all models can be loaded, and take this data."""
+        """That all models can be loaded, and take this data, of which there is enough."""
         for model in self.models:
             load_model(model)
             load_data(f"{self.data}:test[0:1]", model)
+        known = len(datasets.parse(f"{self.data}:test"))
+        if self.inputs > known:
+            raise ArgumentError("inputs", self.inputs, f"must be <= {known}, as many as there are in {self.data}:test")
