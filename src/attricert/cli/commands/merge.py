@@ -27,7 +27,7 @@ class Options:
         run: folder that attricert certify --out has written.
         sources: further folders with shards of the same run, seed included; their rows are taken over.
         partial: write results of the inputs that are done, though others are missing.
-        compact: put the files of a finished run together into one, which takes a fraction of the room.
+        compact: put the many files of a finished run together; without maps it then takes a fraction of the room.
         json: print JSON instead of a table.
     """
 
