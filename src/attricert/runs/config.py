@@ -68,7 +68,7 @@ class Config:
         device: torch device.
         threads: CPU threads of a worker; with another number, or on another kind of machine, sums may differ in their
             last bits.
-        batch_size: noisy copies computed at once; by default what fits 1 GiB on the CPU, half of the free memory on a GPU.
+        batch_size: noisy copies computed at once; by default what fits 1 GiB, or half of the free memory of a GPU.
         channels_last: give copies of images with channels last in memory (true, false); by default where it is of use.
         compile: compile the model, once in each worker, which takes seconds to minutes; sums may differ in their last
             bits.
