@@ -32,9 +32,9 @@ _COLUMNS = (
     Column("printed_holds", "inputs certified there: printed"),
     Column("sound_holds", "sound"),
     Column("uniform", "certified radius, uniform", 2, "up"),
-    Column("uniform_found", "inputs where that was found: uniform"),
+    Column("uniform_found", "found for: uniform"),
     Column("gaussian", "certified radius of equal energy, Gaussian", 2, "up"),
-    Column("gaussian_found", "Gaussian"),
+    Column("gaussian_found", "found for: Gaussian"),
     Column("uniform_by_paper", "uniform / paper", rounding="up"),
     Column("gaussian_by_paper", "Gaussian / paper", rounding="up"),
 )
