@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test lint format bench bench-accelerator mnist10k soundness coverage faults fuzz reproduce train clean
+.PHONY: help demo test lint format bench bench-accelerator mnist10k soundness coverage faults fuzz reproduce reproduction train clean
 help:            ## this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
 
@@ -56,6 +56,9 @@ fuzz: $(READY)   ## damage and forge 10,000 files, put 3,000 kinds of models tog
 
 reproduce: $(READY)  ## a small part of each of the paper's tables, in runs/reproduce-quick/; full: attricert reproduce all
 	$(BIN)/attricert reproduce all --quick --workers 2
+
+reproduction: $(READY)  ## all of them, some ten hours; goes on where it stopped, in reproduction/
+	$(BIN)/attricert reproduce all --workers 2 --out reproduction
 
 train: $(READY)  ## make the zoo's models anew, in runs/models/
 	$(BIN)/attricert train --recipe recipes/mnist-standard.yaml --out runs/models

@@ -104,7 +104,7 @@ class CenterComparison(_Settings, Experiment):
     """
 
     models: tuple[str, ...] = ("mnist-ig-norm",)
-    inputs: int = 20
+    inputs: int = 10
     eps: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5)
     h: float = 1.0
 

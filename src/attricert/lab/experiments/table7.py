@@ -8,5 +8,7 @@ from attricert.lab.experiments.largest_eps import LargestEps
 
 __all__ = ["FULL", "QUICK"]
 
-FULL = LargestEps(table="table7", data="photographs", models=("imagenet-efficientnet-lite0",), inputs=20)
+FULL = LargestEps(
+    table="table7", data="photographs", models=("imagenet-efficientnet-lite0",), inputs=5, radii=(0.5, 3.5)
+)
 QUICK = replace(FULL, inputs=1, radii=(3.5,), n_samples=200)

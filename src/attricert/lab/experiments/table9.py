@@ -124,7 +124,7 @@ class SmallestRadius(_Settings, Experiment):
     """
 
     models: tuple[str, ...] = ("mnist-standard", "mnist-ig-norm", "mnist-igr")
-    inputs: int = 20
+    inputs: int = 10
     eps: tuple[float, ...] = (0.5, 1.0)
     thresholds: tuple[float, ...] = (0.9, 0.8)
 
