@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 import attricert as ac
@@ -178,3 +179,36 @@ def test_attacks_are_found_again_by_everything_but_eps():
     ]
     made = [job for c in configs for job in full.jobs(c, [1.0] * full.inputs)]
     assert {frozenset(known(json.loads(job.key)).items()) for job in made} == {frozenset(one.items()) for one in found}
+
+
+@pytest.fixture(scope="module")
+def all_digits():
+    folder = Path(__file__).parents[2] / "benchmarks" / "mnist10k"
+    return json.loads((folder / "summary.json").read_text()), pq.read_table(folder / "digits.parquet")
+
+
+def test_the_summary_of_all_digits_follows_from_its_rows(all_digits):
+    summary, rows = all_digits[0], all_digits[1].to_pydict()
+    assert len(rows["id"]) == len(set(rows["id"])) == summary["inputs"] == summary["certified"] == 10_000
+    assert sum(rows["class_kept"]) == summary["class_kept"]
+    for cosine, found in summary["cosine"].items():
+        eps = np.array(rows[f"max_eps_cosine_{cosine}"])
+        for q, value in found["max_eps"]["all"].items():
+            assert value == np.quantile(eps, float(q), method="lower")
+        for share in found["shares"]:
+            assert share["certified"] == pytest.approx((eps >= share["eps"]).mean(), abs=6e-5)
+            assert share["of_the_source_at_least"] < max(share["certified"], 1e-9)
+
+
+@pytest.mark.parametrize("position", [57, 8_408])
+def test_a_row_of_all_digits_is_what_certify_says(all_digits, position):
+    summary, table = all_digits
+    config = runs.Config.of(summary["config"] | {"data": f"mnist:test[{position}:{position + 1}]"})
+    row = table.slice(position, 1).to_pylist()[0]
+    model, data = ac.models.load(config.model), ac.datasets.parse(config.data)
+    predicted = model(data.images).argmax(dim=1)
+    smoothed = ac.SmoothedAttribution(ac.Saliency(model), config.smoothing_noise())
+    found = smoothed.certify_with(config.options(), data.images, predicted, sample_ids=data.ids)
+    assert (row["id"], row["prediction"]) == (data.ids[0], int(predicted))
+    for cosine in (0.8, 0.9):
+        assert row[f"max_eps_cosine_{cosine}"] == pytest.approx(found.max_eps(cosine)[0], abs=2e-5)
