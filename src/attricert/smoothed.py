@@ -5,27 +5,30 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, final
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from attricert import checks
 from attricert.arguments import samples
-from attricert.attributions import Targets, is_random, undisturbed
+from attricert.attributions import Attribution, Classifier, Targets, is_random, undisturbed
+from attricert.bounding import Bound, Normalize
 from attricert.certificates import Certificate, Claim, Evidence, Observed, Terms, least_scale
 from attricert.confidence import CONFIDENCE_BOUNDS
 from attricert.diagnosis import Diagnosis, Patient, Tuning, default_noise, examine, tuned
 from attricert.errors import ArgumentError, AttributionWarning, MeaningWarning
+from attricert.fixed import Fixed
 from attricert.moments import no_moments
-from attricert.noise import Noise
+from attricert.noise import NOISES, Noise
 from attricert.options import Options
-from attricert.planning import FEWEST, Plan, plan_scales
+from attricert.planning import FEWEST, Plan, plan_scales, scales_for_classes, scales_to_try
 from attricert.progress import ProgressCallback, reporting
 from attricert.proving import Forecast
+from attricert.sampling import Compute
 from attricert.smoothing import FEWEST_TO_FORECAST, Smoothing
 from attricert.streams import Stream, seed_of
 from attricert.units import InputUnits
@@ -34,6 +37,7 @@ from attricert.workload import measured_on
 __all__ = ["SmoothedAttribution"]
 
 _SEARCH_STEPS, _SEARCH_RANGE = 12, 64.0
+_VOTES = 32  # noisy copies that tell whether a class is worth a pilot
 _SINGLY = 8  # draws that tell how fast they are where each is a call of its own
 _VARIANCE_GAIN = 3.0  # in certified eps, about
 
@@ -61,6 +65,39 @@ class SmoothedAttribution(Smoothing):
         compute: how draws are computed, which changes nothing but speed: memory format, compiling, threads; `tune`
             measures what to choose.
     """
+
+    attribution: Attribution
+    noise: Noise
+    bound: Bound = field(default_factory=Normalize)
+    classifier: Classifier | None = None
+    antithetic: bool = False
+    batch_size: int | None = None
+    memory_budget: int | None = None
+    fixed: npt.ArrayLike | Fixed | None = None
+    compute: Compute = field(default_factory=Compute)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.noise, Noise):
+            raise ArgumentError("noise", self.noise, "must be UniformBall(radius) or Gaussian(sigma)")
+        NOISES.name_of(self.noise)  # the terms of a certificate store it by its word
+        if not isinstance(self.bound, Bound):
+            raise ArgumentError("bound", self.bound, "must be Normalize() or Clip(max_norm)")
+        if isinstance(self.attribution, (nn.Module, type)):
+            name = self.attribution.__name__ if isinstance(self.attribution, type) else "a model"
+            text = "must be an attribution g(inputs, target), such as Saliency(model)"
+            raise ArgumentError("attribution", name, text)
+        if not callable(self.attribution):
+            raise ArgumentError("attribution", self.attribution, "must be callable as g(inputs, target)")
+        if self.classifier is not None and not callable(self.classifier):
+            raise ArgumentError("classifier", self.classifier, "must be callable, giving scores of shape (n, classes)")
+        if not isinstance(self.compute, Compute):
+            raise ArgumentError("compute", self.compute, "must be a Compute(channels_last=, compile=, threads=)")
+        checks.flag("antithetic", self.antithetic)
+        given = getattr(self.attribution, "fixed", None) if self.fixed is None else self.fixed
+        checks.keep(self, fixed=given if given is None or isinstance(given, Fixed) else Fixed.of(given))
+        for name in ("batch_size", "memory_budget"):
+            if getattr(self, name) is not None:
+                checks.keep(self, **{name: checks.count(name, getattr(self, name), 1)})
 
     def attribute(
         self,
@@ -326,6 +363,31 @@ class SmoothedAttribution(Smoothing):
                 return replace(self, noise=noise)._forecasts(options, inputs, target, n_pilot, wanted, tick)
 
             return plan_scales(forecasts_at, empty, tried, n_pilot, entries=wanted)
+
+    def _scales(
+        self,
+        batch: list[tuple[Tensor, Tensor | None, str]],
+        classifier: Classifier | None,
+        claim: Claim | None,
+        scales: Sequence[float] | None,
+    ) -> list[float]:
+        """Those given, or some that suit the claim, or the classes."""
+        if scales is not None:
+            if len(scales) == 0:
+                raise ArgumentError("scales", scales, "must name at least one")
+            return [checks.positive("scales", scale) for scale in scales]
+        free = self._sampler().free(batch[0][0])
+        if claim is not None:
+            return scales_to_try(self.noise, claim, free.dimension)
+
+        def votes_at(noise: Noise) -> float:
+            sampler = replace(self, noise=noise)._sampler(classifier)
+            return min(sampler.votes(x, index, Stream(0, key, "votes"), _VOTES) for x, index, key in batch)
+
+        deviation = float(torch.stack([free.take(x) for x, *_ in batch]).double().std(correction=0))
+        voting = classifier is not None and batch[0][1] is not None
+        with undisturbed(self.attribution, self.classifier), self.compute.in_threads():
+            return scales_for_classes(self.noise, free.dimension, deviation, votes_at if voting else None)
 
     def doctor(
         self,

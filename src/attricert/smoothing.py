@@ -1,25 +1,23 @@
-"""What smoothed attributions are made of: their fields, and how draws become certificates and forecasts."""
+"""What smoothed attributions are made of: how draws become certificates and forecasts."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
 
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from attricert import checks
 from attricert.arguments import functionals_of, numbers_of, samples
 from attricert.attributions import Attribution, Classifier, Targets, autocast_of, is_nonnegative, is_random, undisturbed
-from attricert.bounding import Bound, Normalize
-from attricert.certificates import Certificate, Claim, Ledger, Terms
+from attricert.bounding import Bound
+from attricert.certificates import Certificate, Ledger, Terms
 from attricert.errors import ArgumentError
 from attricert.fixed import Fixed
-from attricert.noise import NOISES, Noise
+from attricert.noise import Noise
 from attricert.options import Options
-from attricert.planning import scales_for_classes, scales_to_try
 from attricert.preprocessing import warn_of_range
 from attricert.progress import ProgressCallback, reporting
 from attricert.proving import Forecast, Goal, Prover, evidence, forecast, functional_bounds
@@ -29,45 +27,20 @@ from attricert.streams import Stream, seed_of
 __all__ = ["FEWEST_TO_FORECAST", "Smoothing"]
 
 FEWEST_TO_FORECAST = 50  # draws; fewer say nothing
-_VOTES = 32  # noisy copies that tell whether a class is worth a pilot
 
 
-@dataclass(frozen=True)
 class Smoothing:
-    """What is smoothed, with which noise and how: fields, checked, and what `SmoothedAttribution` is made of."""
+    """How draws become certificates and forecasts, of the fields that `SmoothedAttribution` has."""
 
     attribution: Attribution
     noise: Noise
-    bound: Bound = field(default_factory=Normalize)
-    classifier: Classifier | None = None
-    antithetic: bool = False
-    batch_size: int | None = None
-    memory_budget: int | None = None
-    fixed: npt.ArrayLike | Fixed | None = None
-    compute: Compute = field(default_factory=Compute)
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.noise, Noise):
-            raise ArgumentError("noise", self.noise, "must be UniformBall(radius) or Gaussian(sigma)")
-        NOISES.name_of(self.noise)  # the terms of a certificate store it by its word
-        if not isinstance(self.bound, Bound):
-            raise ArgumentError("bound", self.bound, "must be Normalize() or Clip(max_norm)")
-        if isinstance(self.attribution, (nn.Module, type)):
-            name = self.attribution.__name__ if isinstance(self.attribution, type) else "a model"
-            text = "must be an attribution g(inputs, target), such as Saliency(model)"
-            raise ArgumentError("attribution", name, text)
-        if not callable(self.attribution):
-            raise ArgumentError("attribution", self.attribution, "must be callable as g(inputs, target)")
-        if self.classifier is not None and not callable(self.classifier):
-            raise ArgumentError("classifier", self.classifier, "must be callable, giving scores of shape (n, classes)")
-        if not isinstance(self.compute, Compute):
-            raise ArgumentError("compute", self.compute, "must be a Compute(channels_last=, compile=, threads=)")
-        checks.flag("antithetic", self.antithetic)
-        given = getattr(self.attribution, "fixed", None) if self.fixed is None else self.fixed
-        checks.keep(self, fixed=given if given is None or isinstance(given, Fixed) else Fixed.of(given))
-        for name in ("batch_size", "memory_budget"):
-            if getattr(self, name) is not None:
-                checks.keep(self, **{name: checks.count(name, getattr(self, name), 1)})
+    bound: Bound
+    classifier: Classifier | None
+    antithetic: bool
+    batch_size: int | None
+    memory_budget: int | None
+    fixed: npt.ArrayLike | Fixed | None
+    compute: Compute
 
     def _certified(
         self,
@@ -135,31 +108,6 @@ class Smoothing:
             terms = self._terms(sampler, batch[0][0], shape, options, ledger, looked_at=looked_at)
             with reporting(progress, n_samples * len(batch), "forecasting") as tick:
                 return [forecast(sampler, terms, draws, *sample, tick, keep=entries) for sample in batch]
-
-    def _scales(
-        self,
-        batch: list[tuple[Tensor, Tensor | None, str]],
-        classifier: Classifier | None,
-        claim: Claim | None,
-        scales: Sequence[float] | None,
-    ) -> list[float]:
-        """Those given, or some that suit the claim, or the classes."""
-        if scales is not None:
-            if len(scales) == 0:
-                raise ArgumentError("scales", scales, "must name at least one")
-            return [checks.positive("scales", scale) for scale in scales]
-        free = self._sampler().free(batch[0][0])
-        if claim is not None:
-            return scales_to_try(self.noise, claim, free.dimension)
-
-        def votes_at(noise: Noise) -> float:
-            sampler = replace(self, noise=noise)._sampler(classifier)
-            return min(sampler.votes(x, index, Stream(0, key, "votes"), _VOTES) for x, index, key in batch)
-
-        deviation = float(torch.stack([free.take(x) for x, *_ in batch]).double().std(correction=0))
-        voting = classifier is not None and batch[0][1] is not None
-        with undisturbed(self.attribution, self.classifier), self.compute.in_threads():
-            return scales_for_classes(self.noise, free.dimension, deviation, votes_at if voting else None)
 
     def _batch(
         self, inputs: Tensor, target: Targets | npt.ArrayLike, sample_ids: Sequence[str] | None

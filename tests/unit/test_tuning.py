@@ -161,3 +161,13 @@ def test_the_doctor_tells(model):
     assert found.status == "ok"
     assert found.seen.startswith("channels last in memory: ")
     assert "channels first" in found.seen
+
+
+def test_what_takes_one_input_at_a_time_is_timed_so(model):
+    def single(x, target):
+        if len(x) > 1:
+            raise RuntimeError("one at a time")
+        return ac.Saliency(model)(x, target)
+
+    smoothed = ac.SmoothedAttribution(ac.wrap(single), ac.Gaussian(0.2), batch_size=1)
+    assert ac.tune(smoothed, X, 1, seconds=0.1).rates[0].batch_size == 1

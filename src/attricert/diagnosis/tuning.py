@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from attricert.diagnosis.surroundings import processors
-from attricert.errors import ArgumentError
+from attricert.errors import AttricertError
 from attricert.sampling import BatchSize, Compute, Sampler
 from attricert.showing import shown_by
 from attricert.streams import Stream
@@ -103,7 +103,7 @@ def tuned(
     *,
     seconds: float,
     compile: bool = False,
-    sizes: Iterable[float] = _SIZES,
+    sizes: Sequence[float] = _SIZES,
     most: int | None = None,
 ) -> Tuning:
     """Measure one choice after the other: memory format, compiling, batch size, threads; each from the best so far.
@@ -118,16 +118,15 @@ def tuned(
         most: draws of one measurement; None for a batch or more.
     """
     ready = sampler.settled(x, target)
-    a_draw = ready.bytes_per_draw(x, target, _STREAM)
-    size = ready.batch.choose(lambda: a_draw, x.device)
+    size = ready.batch.choose(lambda: ready.bytes_per_draw(x, target, _STREAM), x.device)
     timed = _Timed(sampler, x, target, seconds / 4, most)
     first, *rates = timed.beside(None, [(sampler.compute, size), *((one, size) for one in timed.layouts(ready))])
     best = _best(first, rates)
     if compile and not best.compute.compile and timed.compiles(replace(best.compute, compile=True), size):
         rates += (found := timed.beside(best, [(replace(best.compute, compile=True), size)]))
         best = _best(best, found)
-    if not best.compute.compile:  # each size would be compiled anew
-        fit = max(size, ready.batch.most(a_draw, x.device))
+    if sizes and not best.compute.compile:  # each size would be compiled anew
+        fit = timed.largest(ready, size)
         tried = dict.fromkeys(max(1, min(round(size * factor), fit)) for factor in sizes)
         rates += (found := timed.beside(best, [(best.compute, n) for n in tried if n != size]))
         best = _best(best, found)
@@ -174,6 +173,13 @@ class _Timed:
             for i, (compute, _) in enumerate(ways, start=len(known))
         ]
 
+    def largest(self, ready: Sampler, size: int) -> int:
+        """Batches may have so many draws: what memory allows, or the present size where two at once fail."""
+        try:
+            return max(size, ready.batch.most(ready.bytes_per_draw(self.x, self.target, _STREAM), self.x.device))
+        except AttricertError:
+            return size
+
     def compiles(self, compute: Compute, size: int) -> bool:
         """Whether something is compiled when it is asked for."""
         return self._sampler(compute, size).attribution is not self.sampler.attribution
@@ -184,7 +190,7 @@ class _Timed:
             other = replace(ready.compute, channels_last=last, compile=False)
             try:
                 found = replace(self.sampler, compute=other).settled(self.x, self.target)
-            except ArgumentError:  # no images, or other maps
+            except AttricertError:  # no images, other maps, or one at a time
                 continue
             if found.channels_last != ready.channels_last:
                 return [replace(other, compile=ready.compute.compile)]
