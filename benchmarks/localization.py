@@ -98,7 +98,7 @@ def share_of_map(at: Asked, inside: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[
             x[None], y[None], n_samples=at.n, alpha=ALPHA, seed=0, prove=("top_variance",), functionals=mask.astype(int)
         )
         low, high = (end[0] for end in certificate.functionals(at.sizes))  # (sizes, 2): outside, inside
-        bounds.append(low[:, 1] / (low[:, 1] + high[:, 0]))
+        bounds.append(np.maximum(low[:, 1], 0) / (np.maximum(low[:, 1], 0) + high[:, 0]))  # no map is negative
         mean = smoothed.attribute(x[None], y[None], n_samples=at.n, seed=1)[0].cpu().numpy()
         estimates.append(mean[mask].sum() / mean.sum())
     return np.array(bounds), np.array(estimates)
